@@ -1,0 +1,141 @@
+# whendo: one Makefile, everything it makes is under build/.
+#
+#   make            library (static and shared) and program
+#   make check      every test            make check SANITIZE=address,undefined
+#   make bench      measurements beside the peers that are installed
+#   make install    PREFIX=/usr/local DESTDIR=
+#   make deps       installs the packages that the targets after it need (Debian, Ubuntu)
+
+PREFIX     ?= /usr/local
+BINDIR     ?= $(PREFIX)/bin
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR     ?= $(PREFIX)/share/man
+CFLAGS     ?= -O2 -g
+SANITIZE   ?=
+B          := build$(if $(SANITIZE),/sanitize)
+SOVERSION  := 0
+VERSION    := $(shell awk '/define WHENDO_VERSION_(MAJOR|MINOR|PATCH)/ { v = v s $$3; s = "." } END { print v }' include/whendo/version.h)
+
+PKGS       := libuv libpcre2-8
+PKGS_CLI   := yaml-0.1
+DEPS_BUILD := gcc make pkg-config libc6-dev libuv1-dev libpcre2-dev libyaml-dev
+DEPS_CHECK := libcmocka-dev mandoc git strace procps util-linux python3 clang g++
+PKG_NEEDS  := libuv:libuv1-dev libpcre2-8:libpcre2-dev yaml-0.1:libyaml-dev
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+        -Wpointer-arith -Wwrite-strings -Wundef -Wformat=2 -Wvla
+SAN  := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) $(PKGS_CLI) 2>/dev/null)
+LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread
+LIBS_CLI := $(shell pkg-config --libs $(PKGS_CLI) 2>/dev/null)
+ALL_CPPFLAGS := -Iinclude -D_GNU_SOURCE -DWHENDO_BUILDING $(PKG_CFLAGS) $(CPPFLAGS)
+ALL_CFLAGS   := -std=gnu11 $(WARN) -fvisibility=hidden -fPIC $(CFLAGS) $(SAN)
+ALL_LDFLAGS  := $(LDFLAGS) $(SAN)
+
+LIB_SRC  := $(wildcard watcher/*.c shellcmd/*.c)
+CLI_SRC  := $(wildcard cli/*.c)
+TEST_SRC := $(wildcard tests/test_*.c)
+FIX_SRC  := $(filter-out $(TEST_SRC),$(wildcard tests/*.c))
+BENCH_SRC := $(wildcard tests/bench/*.c)
+EXAMPLE_SRC := $(wildcard tests/examples/*.c)
+PROG_SRC := $(wildcard tests/programs/*.c)
+LIB_OBJ  := $(LIB_SRC:%.c=$B/%.o)
+CLI_OBJ  := $(CLI_SRC:%.c=$B/%.o)
+FIX_OBJ  := $(FIX_SRC:%.c=$B/%.o)
+TESTS    := $(TEST_SRC:tests/%.c=$B/tests/%)
+BENCHES  := $(BENCH_SRC:tests/bench/%.c=$B/bench/%)
+EXAMPLES := $(EXAMPLE_SRC:tests/examples/%.c=$B/examples/%)
+PROGRAMS := $(PROG_SRC:tests/programs/%.c=$B/programs/%)
+STATIC   := $B/libwhendo.a
+SHARED   := $B/libwhendo.so.$(SOVERSION)
+PROGRAM  := $(if $(CLI_SRC),$B/whendo)
+
+.PHONY: all check bench install uninstall deps run clean FORCE
+.DELETE_ON_ERROR:
+all: $(PROGRAM) $(STATIC) $(SHARED) $B/whendo.pc
+
+# Objects are made again when the compiler or its flags change.
+$B/flags: FORCE
+	@mkdir -p $B; $(NEEDS_CHECK)
+	@echo '$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS)' | cmp -s - $@ || \
+	 echo '$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS)' > $@
+
+# A missing package is one line that names it and the command that installs it.
+NEEDS_CHECK = for p in $(PKG_NEEDS); do pkg-config --exists $${p%%:*} 2>/dev/null || \
+	{ command -v pkg-config >/dev/null || p=pkg-config:pkg-config; \
+	echo "whendo: $${p\#\#*:} is missing; install it with: apt-get install $${p\#\#*:}  (or: make deps)" >&2; exit 1; }; done
+
+$B/%.o: %.c $B/flags
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(STATIC): $(LIB_OBJ)
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(SHARED): $(LIB_OBJ)
+	$(CC) -shared -Wl,-soname,libwhendo.so.$(SOVERSION) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	ln -sf libwhendo.so.$(SOVERSION) $B/libwhendo.so
+
+$B/whendo: $(CLI_OBJ) $(STATIC)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_CLI) $(LIBS)
+
+$B/whendo.pc: $B/flags include/whendo/version.h
+	@printf 'prefix=%s\nlibdir=%s\nincludedir=%s\n\nName: whendo\nDescription: watch files, run commands\nVersion: %s\nRequires.private: %s\nLibs: -L$${libdir} -lwhendo\nLibs.private: -lpthread\nCflags: -I$${includedir}\n' \
+	 '$(PREFIX)' '$(LIBDIR)' '$(INCLUDEDIR)' '$(VERSION)' '$(PKGS)' > $@
+
+$(TESTS): $B/tests/%: $B/tests/%.o $(FIX_OBJ) $(STATIC)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $$(sed -n 's,^ \* link: ,,p' tests/$*.c) -lcmocka $(LIBS)
+
+$(BENCHES): $B/bench/%: $B/tests/bench/%.o $(STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+$(EXAMPLES): $B/examples/%: $B/tests/examples/%.o $(STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+
+# Small programs that tests start; without sanitizers, so that they may be killed at will.
+$(PROGRAMS): $B/programs/%: tests/programs/%.c $B/flags
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -O2 -o $@ $<
+
+check: all $(TESTS) $(EXAMPLES) $(PROGRAMS)
+	BUILD=$B CC='$(CC)' SANITIZE='$(SANITIZE)' sh tests/run.sh $(T)
+
+bench: all $(BENCHES) $(PROGRAMS)
+	BUILD=$B sh tests/bench/run.sh
+
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/whendo \
+	 $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7
+	install -m 755 $(PROGRAM) $(DESTDIR)$(BINDIR)/
+	install -m 644 $(STATIC) $(DESTDIR)$(LIBDIR)/
+	install -m 755 $(SHARED) $(DESTDIR)$(LIBDIR)/
+	ln -sf libwhendo.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libwhendo.so
+	install -m 644 $B/whendo.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
+	install -m 644 include/whendo/*.h $(DESTDIR)$(INCLUDEDIR)/whendo/
+	for m in man/*.[1-8]; do install -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.}/ || exit 1; done
+
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/whendo $(DESTDIR)$(LIBDIR)/libwhendo.a $(DESTDIR)$(LIBDIR)/libwhendo.so* \
+	 $(DESTDIR)$(LIBDIR)/pkgconfig/whendo.pc $(addprefix $(DESTDIR)$(INCLUDEDIR)/whendo/,$(notdir $(wildcard include/whendo/*.h)))
+	for m in man/*.[1-8]; do rm -f $(DESTDIR)$(MANDIR)/man$${m##*.}/$${m#man/}; done
+
+# `make deps run` installs what the build needs, `make deps check` what the tests need too.
+deps:
+	@command -v apt-get >/dev/null || { echo "whendo: make deps knows apt-get only; install these by hand: $(DEPS_BUILD) $(if $(filter check,$(MAKECMDGOALS)),$(DEPS_CHECK))" >&2; exit 1; }
+	@want='$(DEPS_BUILD) $(if $(filter check,$(MAKECMDGOALS)),$(DEPS_CHECK))'; \
+	 miss=$$(for p in $$want; do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	 [ -z "$$miss" ] && exit 0; echo "installing:" $$miss; s=; [ "$$(id -u)" = 0 ] || s=sudo; \
+	 $$s apt-get update -qq && $$s env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$miss >/dev/null
+
+# The main job: print what happens in DIR until ^C.
+DIR ?= .
+run: all
+	$B/whendo log --print-ready -- $(DIR)
+
+clean:
+	rm -rf build
+
+-include $(shell find $B -name '*.d' 2>/dev/null)

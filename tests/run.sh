@@ -1,0 +1,56 @@
+#!/bin/sh
+# Runs every test program, script and check (or those named as arguments), each with a time
+# limit of its own, and closes with one line: N passed, N failed, N skipped.
+# Programs and scripts speak TAP; lines that are not ok are shown, the rest is kept in
+# $BUILD/log. BUILD is where the build is.
+set -u
+: "${BUILD:=build}"
+export BUILD CMOCKA_MESSAGE_OUTPUT=TAP
+export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}"
+log=$BUILD/log
+rm -rf "$log"
+mkdir -p "$log"
+passed=0 failed=0 skipped=0
+
+run_one() {
+  name=$(basename "$1")
+  out=$log/$name.tap
+  start=$(date +%s)
+  case $1 in
+  *.sh) timeout -k 5 "${TEST_TIMEOUT:-420}" sh "$1" >"$out" 2>"$out.err" </dev/null ;;
+  *) timeout -k 5 "${TEST_TIMEOUT:-420}" "$1" >"$out" 2>"$out.err" </dev/null ;;
+  esac
+  status=$?
+  ok=$(grep -c '^ok ' "$out")
+  skip=$(grep -c '^ok .*# *[Ss][Kk][Ii][Pp]' "$out")
+  bad=$(grep -c '^not ok ' "$out")
+  plan=$(sed -n 's/^1\.\.\([0-9]*\)$/\1/p' "$out" | awk '{ n += $1 } END { print n + 0 }')
+  # A program that died or lost count failed, whatever it had printed before.
+  if [ "$bad" -eq 0 ] && { [ "$status" -ne 0 ] || [ "$plan" -ne "$ok" ]; }; then
+    bad=1
+    echo "not ok - $name ended with status $status after $ok of $plan tests"
+    tail -n 20 "$out.err"
+  elif [ "$bad" -gt 0 ]; then
+    echo "--- $name"
+    grep -a -A 12 '^not ok ' "$out" | head -n 80
+    head -n 60 "$out.err"
+  fi
+  passed=$((passed + ok - skip)) failed=$((failed + bad)) skipped=$((skipped + skip))
+  printf '%-32s %4d ok %3d not ok %3d skipped  %ds\n' "$name" $((ok - skip)) "$bad" "$skip" \
+    $(($(date +%s) - start))
+  grep -a '^ok .*# *[Ss][Kk][Ii][Pp]' "$out" | sed 's/^/    /'
+}
+
+if [ $# -gt 0 ]; then
+  for t in "$@"; do run_one "$t"; done
+else
+  for t in "$BUILD"/tests/test_*; do
+    case $t in *.o | *.d) continue ;; esac
+    [ -x "$t" ] && run_one "$t"
+  done
+  for t in tests/checks/*.sh tests/cli/*.sh; do
+    [ -f "$t" ] && run_one "$t"
+  done
+fi
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

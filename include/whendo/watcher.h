@@ -1,0 +1,339 @@
+/*
+ * watcher: a file-system watcher on a libuv loop.
+ *
+ * A watcher owns the kernel's notification backend, an index of the names that are there,
+ * and any number of watches. A watch is one or more roots (files or directories, also ones
+ * that do not exist yet), a filter, and the handlers that get its events:
+ *
+ *     watcher *w;
+ *     watcher_error err;
+ *
+ *     if (watcher_open(&w, WATCHER(.loop = loop, .debounce_ms = 50), &err) < 0 ||
+ *         watcher_add(w, "src", WATCH(.patterns = LIST("*.c", "*.h"), .on_batch = rebuilt), &err) < 0)
+ *             fprintf(stderr, "%s\n", err.message);
+ *     watcher_run(w);
+ *
+ * Rules for the whole header
+ * - Calls return 0 or a negative errno (uv_strerror() names it). Results go through the
+ *   first parameter and are written on success only. After a failure the state is as before
+ *   the call. The optional watcher_error, always last, gets one line a user can act on.
+ * - Everything passed in is copied, unless a comment says borrowed.
+ * - A watcher belongs to one loop and one thread: every call on it and every callback happen
+ *   on the loop's thread. Several watchers, also on several loops, do not know each other.
+ * - Callbacks run between two steps of the pipeline, never in the middle of one. They may
+ *   add, remove and close anything, the watcher and the watch that called included.
+ * - Option structs begin with their size; zero means default; fields are only appended. A
+ *   larger struct of a newer header is accepted when the unknown part is zero, else UV_E2BIG.
+ * - The library installs no signal handler, changes no directory, mask or environment, writes
+ *   nothing to standard streams, and keeps no thread running.
+ * - Paths are bytes. No encoding is assumed; only '/' and NUL mean something.
+ * - After fork() a watcher must not be used in the child.
+ */
+#ifndef WHENDO_WATCHER_H
+#define WHENDO_WATCHER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "whendo/version.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct uv_loop_s; /* what <uv.h> calls uv_loop_t */
+
+typedef struct watcher watcher;
+typedef struct watcher_watch watcher_watch;
+typedef struct watcher_batch watcher_batch;
+typedef struct watcher_filter watcher_filter;
+typedef struct watcher_snapshot watcher_snapshot;
+
+/* What went wrong. `message` is one line without a newline, never empty after a failure. */
+typedef struct watcher_error {
+	int code;      /* the negative errno that was returned */
+	size_t offset; /* of the offending byte, where a pattern or a file is at fault */
+	char message[500];
+} watcher_error;
+
+/* ---------------------------------------------------------------- events ---- */
+
+/* Kinds are bits, so that a set of kinds is an int. Names as in Watchdog. */
+enum {
+	WATCHER_CREATED = 1 << 0,
+	WATCHER_MODIFIED = 1 << 1, /* content; of a directory only with dir_modified */
+	WATCHER_DELETED = 1 << 2,
+	WATCHER_MOVED = 1 << 3,
+	WATCHER_ATTRIB = 1 << 4, /* mode, owner, times, extended attributes, link count */
+	WATCHER_OPENED = 1 << 5,
+	WATCHER_CLOSED = 1 << 6, /* after having been open for writing */
+	WATCHER_CLOSED_NO_WRITE = 1 << 7,
+	/* Control kinds: no path of the tree is meant; they pass every filter. */
+	WATCHER_OVERFLOW = 1 << 8, /* events were lost; the recovered ones follow */
+	WATCHER_READY = 1 << 9,    /* every root's tree is being watched */
+
+	/* What a watch gets when it asks for nothing else. */
+	WATCHER_CHANGES = WATCHER_CREATED | WATCHER_MODIFIED | WATCHER_DELETED | WATCHER_MOVED,
+	WATCHER_ALL = WATCHER_CHANGES | WATCHER_ATTRIB | WATCHER_OPENED | WATCHER_CLOSED |
+		      WATCHER_CLOSED_NO_WRITE,
+	WATCHER_CONTROL = WATCHER_OVERFLOW | WATCHER_READY
+};
+
+/* Type of what an event is about. UNKNOWN: it was gone before anybody could look. */
+enum {
+	WATCHER_TYPE_UNKNOWN = 0,
+	WATCHER_TYPE_FILE,
+	WATCHER_TYPE_DIR,
+	WATCHER_TYPE_SYMLINK,
+	WATCHER_TYPE_OTHER /* fifo, socket, device */
+};
+
+/*
+ * One event. Its strings are borrowed until the callback that got it returns. Fields are
+ * appended in later versions at the cost of `reserved`, so the struct keeps its size.
+ */
+typedef struct watcher_event {
+	int kind;              /* exactly one kind */
+	int type;              /* WATCHER_TYPE_... */
+	const char *path;      /* as the root was given + "/" + the rest; root "." gives the rest */
+	const char *dest;      /* MOVED only: the new path; else NULL */
+	const char *root;      /* the root `path` lies under, as it was given */
+	size_t path_len, dest_len;
+	int64_t time_ns;       /* wall clock when the event was read, since 1970 */
+	uint64_t inode;        /* 0: not known */
+	uint64_t batch;        /* number of the batch it came in */
+	uint32_t cookie;       /* MOVED: the kernel's number of the rename, 0: none */
+	int32_t pid;           /* who did it (fanotify only); 0: not known */
+	uint8_t synthetic;     /* found by looking, not told by the kernel */
+	uint8_t recovered;     /* found after an overflow */
+	uint8_t reserved_[6];
+	uintptr_t reserved[4];
+} watcher_event;
+
+/* "created", "modified", ... for one kind; "unknown" for anything else. Static. */
+WHENDO_API const char *watcher_kind_name(int kind);
+/* The kind of a name, 0 for an unknown one. */
+WHENDO_API int watcher_kind_of(const char *name);
+/* "file", "dir", "symlink", "other", "unknown". Static. */
+WHENDO_API const char *watcher_type_name(int type);
+
+/*
+ * The next event of a batch: 1 with *event filled, 0 at the end. A batch is borrowed by the
+ * on_batch callback; rewinding starts again from its first event.
+ */
+WHENDO_API int watcher_batch_next(watcher_batch *batch, watcher_event *event);
+WHENDO_API void watcher_batch_rewind(watcher_batch *batch);
+WHENDO_API size_t watcher_batch_count(const watcher_batch *batch);
+WHENDO_API uint64_t watcher_batch_number(const watcher_batch *batch);
+
+/* ---------------------------------------------------------------- watcher ---- */
+
+/* Backends. AUTO: inotify where there is inotify, else fsevent; polling for file systems
+ * that do not notify (by statfs(2) type) and for what exceeds fs.inotify.max_user_watches. */
+enum {
+	WATCHER_BACKEND_AUTO = 0,
+	WATCHER_BACKEND_INOTIFY,
+	WATCHER_BACKEND_FANOTIFY, /* Linux 5.17, CAP_SYS_ADMIN: one mark per file system */
+	WATCHER_BACKEND_FSEVENT,  /* libuv's uv_fs_event_t: macOS, BSD, Windows, and Linux */
+	WATCHER_BACKEND_POLL
+};
+
+/* The user's own stat and list for WATCHER_BACKEND_POLL (a remote or virtual file system);
+ * both return 0 or a negative errno and are called on the loop's thread. */
+typedef struct watcher_vfs_stat {
+	int type;
+	uint64_t dev, inode, size;
+	int64_t mtime_ns, ctime_ns;
+	uint32_t mode;
+} watcher_vfs_stat;
+
+typedef struct watcher_vfs {
+	size_t size;
+	int (*stat)(const char *path, watcher_vfs_stat *st, void *arg);
+	/* Calls add(name, into) for every entry of the directory but "." and "..". */
+	int (*list)(const char *path, int (*add)(const char *name, void *into), void *into,
+		    void *arg);
+	void *arg;
+} watcher_vfs;
+
+enum {
+	/* Do not lstat() what was created: its type is FILE unless the kernel said directory,
+	 * and its inode 0. For consumers that want names at the highest rate. */
+	WATCHER_NO_STAT = 1 << 0
+};
+
+typedef struct watcher_options {
+	size_t size;
+	struct uv_loop_s *loop; /* borrowed until closed; NULL: a private loop, see watcher_run */
+	int backend;
+	unsigned flags;
+	int debounce_ms;     /* quiet time that ends a batch; 0: a batch per kernel read */
+	int debounce_max_ms; /* a batch is never older than this; 0: ten times debounce_ms */
+	/* After this much silence the first complete change (closed after writing, moved in,
+	 * deleted) is delivered at once instead of after the quiet time. 0: never. */
+	int leading_ms;
+	int poll_interval_ms;      /* 0: 1000 */
+	size_t max_backlog_bytes;  /* of undelivered events; past it they become an overflow and
+				      are recovered when delivery goes on. 0: 64 MiB */
+	const watcher_vfs *vfs;    /* copied; WATCHER_BACKEND_POLL only */
+	/* Once every root added so far is watched; again after later additions. */
+	void (*on_ready)(watcher *w, void *arg);
+	/* A condition the user should hear of: watch limit reached and what is polled instead,
+	 * a directory that cannot be read, a root that went or came back, a pattern that hit its
+	 * match limit. Once a condition, not once an event. `path` may be NULL. */
+	void (*on_problem)(watcher *w, const char *path, const watcher_error *err, void *arg);
+	/* The last call of this watcher; nothing of it is left after it. */
+	void (*on_closed)(void *arg);
+	void *arg; /* for the callbacks above and watcher_sync */
+	/* First crawl: called about every 100 ms with what was found so far. */
+	void (*on_progress)(watcher *w, uint64_t directories, uint64_t files, void *arg);
+} watcher_options;
+
+#define WATCHER(...) (&(const watcher_options){ .size = sizeof(watcher_options), __VA_ARGS__ })
+
+/*
+ * Opens a watcher. `options` may be NULL. Nothing is watched before watcher_add().
+ * UV_EMFILE: out of descriptors or of fs.inotify.max_user_instances; UV_ENOTSUP: the backend
+ * does not exist here or is not permitted; UV_EINVAL: an option out of range; UV_E2BIG;
+ * UV_ENOMEM.
+ */
+WHENDO_API int watcher_open(watcher **w, const watcher_options *options, watcher_error *err);
+
+/* Turns the loop (the private one, or the caller's) until watcher_stop() or until nothing on
+ * it is active. Not from within a callback (UV_EBUSY). */
+WHENDO_API int watcher_run(watcher *w);
+
+/* Makes watcher_run() return after the callback that called it. */
+WHENDO_API void watcher_stop(watcher *w);
+
+/*
+ * Closes the watcher and its watches; no callback but on_closed comes after it. Never blocks
+ * the caller's loop: the kernel's side is closed in the thread pool (closing inotify takes 10
+ * to 100 ms), and the memory goes when the loop has turned. With a private loop everything is
+ * gone on return, or, inside a callback, when watcher_run() returns. NULL is fine.
+ */
+WHENDO_API void watcher_close(watcher *w);
+
+/* The loop, for a caller of a private one who wants timers on it. Borrowed. */
+WHENDO_API struct uv_loop_s *watcher_loop(watcher *w);
+
+/* Holds delivery: the kernel is still read, what arrives is merged and kept, up to
+ * max_backlog_bytes. Resume delivers it. For consumers that are slow for a while. */
+WHENDO_API void watcher_pause(watcher *w);
+WHENDO_API void watcher_resume(watcher *w);
+
+/*
+ * Calls `cb` once, with status 0, when every event that happened before the call has been
+ * delivered (a pending debounce is cut short); with UV_ECANCELED if the watcher is closed
+ * first. The order of the kernel's queue is the barrier (inotify(7): events are queued within
+ * the system call that causes them); polling does a full round. `arg` is that of the options.
+ */
+typedef void (*watcher_sync_cb)(watcher *w, int status, void *arg);
+WHENDO_API int watcher_sync(watcher *w, watcher_sync_cb cb);
+
+/* Counters since open, and what is held now. */
+typedef struct watcher_stats_t {
+	uint64_t directories, files; /* in the index now */
+	uint64_t watches;            /* kernel watches or marks held now */
+	uint64_t polled_directories; /* not watched but polled, now */
+	uint64_t events_in;          /* told by the kernel, or found by polling */
+	uint64_t events_out;         /* delivered to handlers */
+	uint64_t batches;
+	uint64_t overflows, recoveries;
+	uint64_t index_bytes;   /* memory of the index */
+	uint64_t backlog_bytes; /* undelivered */
+	uint64_t crawl_ns;      /* time the crawls of the roots took */
+	const char *backend;    /* "inotify", ...; static */
+} watcher_stats_t;
+/* `stats_size` is sizeof(watcher_stats_t) of the caller's header. */
+WHENDO_API void watcher_stats(const watcher *w, watcher_stats_t *stats, size_t stats_size);
+
+/* ---------------------------------------------------------------- watches ---- */
+
+enum {
+	/* Events as Watchdog's inotify emitter queues them: nothing merged, ATTRIB as MODIFIED,
+	 * MODIFIED on the parent directory after created, deleted, moved and closed. */
+	WATCHER_WATCHDOG_EVENTS = 1 << 0,
+	/* Moves with one side outside the watch are MOVED with an empty other side instead of
+	 * CREATED and DELETED (Watchdog's generate_full_events). */
+	WATCHER_FULL_MOVES = 1 << 1,
+	/* MODIFIED on the parent directory, as above, without the rest. */
+	WATCHER_DIR_MODIFIED = 1 << 2,
+	/* Events on directories do not pass. */
+	WATCHER_IGNORE_DIRECTORIES = 1 << 3,
+	/* Patterns, extensions and regexes of this watch ignore case. */
+	WATCHER_IGNORE_CASE = 1 << 4
+};
+
+typedef struct watch_options {
+	size_t size;
+	const char *const *roots; /* more roots besides the one given to watcher_add */
+	int depth;                /* 0: everything below; 1: the root's own entries; ... */
+	int follow_symlinks;      /* directories behind symbolic links too; loops end by
+				     device and inode */
+	unsigned kinds;           /* 0: WATCHER_CHANGES; control kinds only if asked for */
+	unsigned flags;
+	/* Filters, all optional; lists end with NULL. In short: patterns and extensions say what
+	 * passes, ignores what does not, a `filter` object does the same and more. */
+	const char *const *patterns;
+	const char *const *ignores;
+	const char *const *extensions;
+	const watcher_filter *filter; /* kept by reference count */
+	/* Handlers; all optional, any number together. */
+	void (*on_batch)(watcher_watch *watch, watcher_batch *batch, void *arg);
+	void (*on_any)(watcher_watch *watch, const watcher_event *event, void *arg);
+	void (*on_created)(watcher_watch *watch, const watcher_event *event, void *arg);
+	void (*on_modified)(watcher_watch *watch, const watcher_event *event, void *arg);
+	void (*on_deleted)(watcher_watch *watch, const watcher_event *event, void *arg);
+	void (*on_moved)(watcher_watch *watch, const watcher_event *event, void *arg);
+	void (*on_attrib)(watcher_watch *watch, const watcher_event *event, void *arg);
+	void (*on_opened)(watcher_watch *watch, const watcher_event *event, void *arg);
+	void (*on_closed)(watcher_watch *watch, const watcher_event *event, void *arg);
+	void (*on_closed_no_write)(watcher_watch *watch, const watcher_event *event, void *arg);
+	void *arg;
+	watcher_watch **watch; /* if not NULL: gets the handle, valid until removed */
+} watch_options;
+
+#define WATCH(...) (&(const watch_options){ .size = sizeof(watch_options), __VA_ARGS__ })
+#define LIST(...)  ((const char *const[]){ __VA_ARGS__, NULL })
+
+/*
+ * Watches `path` (and options->roots). When it returns, everything that is there has been
+ * read into the index and is watched: a change made after the return is reported. A path that
+ * does not exist yet is waited for through its nearest existing ancestor. Relative paths are
+ * taken from the current directory of the call. A single file is watched through its
+ * directory, so it survives being replaced by rename. Watches may overlap; they share kernel
+ * watches. A move from one root of the watch to another is one MOVED event.
+ * UV_EINVAL: empty path, bad option; UV_EACCES: a root cannot be read; UV_ENOTDIR: a component
+ * is a file; UV_ELOOP; UV_ENOSPC: watches ran out and nothing else may take over; patterns:
+ * UV_EINVAL with offset; UV_ENOMEM. After a failure nothing of the call is watched.
+ */
+WHENDO_API int watcher_add(watcher *w, const char *path, const watch_options *options,
+			   watcher_error *err);
+
+/* Gives a watch another root, as if it had been in `roots`. */
+WHENDO_API int watcher_watch_add_root(watcher_watch *watch, const char *path,
+				      watcher_error *err);
+
+/* Ends a watch; undelivered events of it are dropped. The handle is invalid afterwards. */
+WHENDO_API void watcher_remove(watcher_watch *watch);
+WHENDO_API void watcher_remove_all(watcher *w);
+
+/* The watch's i-th root as it was given, NULL past the last. Borrowed. */
+WHENDO_API const char *watcher_watch_root(const watcher_watch *watch, size_t i);
+WHENDO_API watcher *watcher_watch_watcher(const watcher_watch *watch);
+
+/*
+ * Further handlers on one watch (Watchdog: add_handler_for_watch). Only the handler fields and
+ * `arg` of the options are read. They are called after those that were there before. *id
+ * names them for removal; UV_ENOENT for an id that is not there.
+ */
+WHENDO_API int watcher_watch_add_handler(int *id, watcher_watch *watch,
+					 const watch_options *handlers);
+WHENDO_API int watcher_watch_remove_handler(watcher_watch *watch, int id);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

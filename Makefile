@@ -29,7 +29,7 @@ SAN  := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-o
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) $(PKGS_CLI) 2>/dev/null)
 LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread
 LIBS_CLI := $(shell pkg-config --libs $(PKGS_CLI) 2>/dev/null)
-ALL_CPPFLAGS := -Iinclude -D_GNU_SOURCE -DWHENDO_BUILDING $(PKG_CFLAGS) $(CPPFLAGS)
+ALL_CPPFLAGS := -Iinclude -I. -D_GNU_SOURCE -DWHENDO_BUILDING $(PKG_CFLAGS) $(CPPFLAGS)
 ALL_CFLAGS   := -std=gnu11 $(WARN) -fvisibility=hidden -fPIC $(CFLAGS) $(SAN)
 ALL_LDFLAGS  := $(LDFLAGS) $(SAN)
 

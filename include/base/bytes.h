@@ -38,6 +38,14 @@ static inline void bytes_clear(struct bytes *b)
 		b->data[0] = '\0';
 }
 
+/* Back to the first `len` bytes, which are there. */
+static inline void bytes_cut(struct bytes *b, size_t len)
+{
+	b->len = len;
+	if (b->data)
+		b->data[len] = '\0';
+}
+
 /* Makes room for `more` bytes and the NUL behind them, so that a caller may write in place. */
 static inline int bytes_reserve(struct bytes *b, size_t more)
 {

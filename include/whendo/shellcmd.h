@@ -492,12 +492,17 @@ SH_API void sh_cmd_free(sh_cmd *cmd);
 SH_API sh_result *sh_f(const char *fmt, ...) SH_PRINTF_(1, 2);
 SH_API int sh_format(char ***words, const char *fmt, ...) SH_PRINTF_(2, 3);
 
-/* The words of a text, split as a shell splits, nothing expanded. UV_EINVAL: open quote. */
-SH_API int sh_split(char ***words, const char *text);
+/*
+ * The words of a text, split as a shell splits ('..', "..", $'..', backslash), nothing
+ * expanded. 0, UV_ENOMEM, or UV_EINVAL for a quote that is not closed or a backslash at the end;
+ * *bad_offset (may be NULL) then says where that is.
+ */
+SH_API int sh_split(char ***words, const char *text, size_t *bad_offset);
 
 /*
  * The words as one line that a shell would split into the same words; control bytes are
- * visible ($'\n'). For free(); NULL when out of memory.
+ * visible ($'\n', which bash, zsh and the POSIX of 2024 know; without such bytes any sh does).
+ * For free(); NULL when out of memory or for argv == NULL.
  */
 SH_API char *sh_quote(const char *const *argv);
 

@@ -1,0 +1,147 @@
+/*
+ * Quotes words for a shell and for the eye.
+ */
+#include "quote.h"
+
+#include <stdint.h>
+
+#include "whendo/shellcmd.h"
+
+static int is_shown(uint32_t c)
+{
+	return c >= 0xa0 && c != 0xfeff && !(c >= 0x200b && c <= 0x200f) &&
+	       !(c >= 0x2028 && c <= 0x202e) && !(c >= 0x2060 && c <= 0x206f) &&
+	       !(c >= 0xd800 && c <= 0xdfff) && !(c >= 0xfff9 && c <= 0xfffb) &&
+	       (c & 0xfffe) != 0xfffe && !(c >= 0xe0000 && c <= 0xe0fff) && c <= 0x10ffff;
+}
+
+size_t sh__printable(const char *text, size_t len)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	const unsigned char *p = (const unsigned char *)text;
+	uint32_t c;
+	size_t n;
+
+	if (len == 0)
+		return 0;
+	if (p[0] < 0x80)
+		return p[0] >= 0x20 && p[0] != 0x7f;
+	n = p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
+	if (p[0] < 0xc2 || p[0] > 0xf4 || n > len)
+		return 0;
+	c = p[0] & (0x7fu >> n);
+	for (size_t i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	return c >= least[n] && is_shown(c) ? n : 0;
+}
+
+static int is_visible(const char *word)
+{
+	size_t len = strlen(word), n = 1;
+
+	for (size_t i = 0; i < len && n; i += n)
+		n = sh__printable(word + i, len - i);
+	return n > 0;
+}
+
+static int is_keyword(const char *word)
+{
+	static const char *const words[] = { "case",  "coproc", "do",	  "done", "elif",
+					     "else",  "esac",	"fi",	  "for",  "function",
+					     "if",    "in",	"select", "then", "time",
+					     "until", "while" };
+
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strcmp(word, words[i]) == 0)
+			return 1;
+	return 0;
+}
+
+static int is_bare(const char *word, enum sh__place place)
+{
+	static const char safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				   "0123456789_@%+=:,./-";
+
+	if (!*word || word[strspn(word, safe)] || *word == '=')
+		return 0;
+	return place != SH__FIRST_WORD || (!strpbrk(word, "=%") && !is_keyword(word));
+}
+
+static int quote_visible(struct bytes *out, const char *word)
+{
+	int r = bytes_addc(out, '\'');
+
+	for (; r == 0 && *word; word++)
+		r = *word == '\'' ? bytes_adds(out, "'\\''") : bytes_addc(out, *word);
+	return r < 0 ? r : bytes_addc(out, '\'');
+}
+
+static int quote_escaped(struct bytes *out, const char *word)
+{
+	static const char bytes[] = "\a\b\033\f\n\r\t\v\\'";
+	static const char names[] = "abefnrtv\\'";
+	size_t len = strlen(word), n = 1;
+	int r = bytes_adds(out, "$'");
+
+	for (size_t i = 0; r == 0 && i < len; i += n) {
+		const char *named = strchr(bytes, word[i]);
+
+		if (named) {
+			n = 1;
+			r = bytes_addf(out, "\\%c", names[named - bytes]);
+		} else if ((n = sh__printable(word + i, len - i))) {
+			r = bytes_add(out, word + i, n);
+		} else {
+			n = 1;
+			r = bytes_addf(out, "\\%03o", (unsigned char)word[i]);
+		}
+	}
+	return r < 0 ? r : bytes_addc(out, '\'');
+}
+
+int sh__quote_word(struct bytes *out, const char *word, enum sh__place place)
+{
+	size_t len = out->len;
+	int r;
+
+	if (is_bare(word, place))
+		return bytes_adds(out, word);
+	r = is_visible(word) ? quote_visible(out, word) : quote_escaped(out, word);
+	if (r < 0)
+		bytes_cut(out, len);
+	return r;
+}
+
+int sh__quote_words(struct bytes *out, const char *const *argv)
+{
+	enum sh__place place = SH__FIRST_WORD;
+	size_t len = out->len;
+	int r = bytes_adds(out, "");
+
+	for (; r == 0 && *argv; argv++) {
+		if (*argv == SH_SKIP)
+			continue;
+		if (place == SH__LATER_WORD)
+			r = bytes_addc(out, ' ');
+		if (r == 0)
+			r = sh__quote_word(out, *argv, place);
+		place = SH__LATER_WORD;
+	}
+	if (r < 0)
+		bytes_cut(out, len);
+	return r;
+}
+
+char *sh_quote(const char *const *argv)
+{
+	struct bytes out = { 0 };
+
+	if (!argv)
+		return NULL;
+	if (sh__quote_words(&out, argv) < 0)
+		bytes_free(&out);
+	return bytes_take(&out);
+}

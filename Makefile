@@ -89,7 +89,7 @@ $(TESTS): $B/tests/%: $B/tests/%.o $(FIX_OBJ) $(STATIC)
 
 $(BENCHES): $B/bench/%: $B/tests/bench/%.o $(STATIC)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $$(sed -n 's,^ \* link: ,,p' tests/bench/$*.c) $(LIBS)
 
 $(EXAMPLES): $B/examples/%: $B/tests/examples/%.o $(STATIC)
 	@mkdir -p $(@D)
@@ -98,7 +98,7 @@ $(EXAMPLES): $B/examples/%: $B/tests/examples/%.o $(STATIC)
 # Small programs that tests start; without sanitizers, so that they may be killed at will.
 $(PROGRAMS): $B/programs/%: tests/programs/%.c $B/flags
 	@mkdir -p $(@D)
-	$(CC) -D_GNU_SOURCE -O2 -o $@ $<
+	$(CC) -D_GNU_SOURCE -O2 -o $@ $< $$(sed -n 's,^ \* link: ,,p' $<)
 
 check: all $(TESTS) $(EXAMPLES) $(PROGRAMS)
 	BUILD=$B CC='$(CC)' SANITIZE='$(SANITIZE)' sh tests/run.sh $(T)

@@ -1,0 +1,120 @@
+#!/bin/sh
+# The call form of shellcmd.h: every way to write a call is free of warnings in C99, C11 and
+# C++17 with gcc and clang; a call that is wrong in itself does not compile, or is told by the
+# compiler.
+set -u
+n=0
+tmp=$(mktemp -d) && trap 'rm -rf "$tmp"' EXIT
+warn='-Wall -Wextra -Wpedantic -pedantic -Wshadow -Wconversion -fsyntax-only -Iinclude'
+
+cat >"$tmp/good.c" <<'C'
+#include <whendo/shellcmd.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#define git(...) sh("git", __VA_ARGS__)
+int calls(const char *repo, const char *message, const char *const *list, sh_cmd *recipe, int verbose);
+static int on_line(sh_proc *p, const char *line, size_t len, void *arg)
+{
+	(void)p; (void)line; (void)len; (void)arg;
+	return SH_STOP_CALLING;
+}
+static long lines;
+int calls(const char *repo, const char *message, const char *const *list, sh_cmd *recipe, int verbose)
+{
+	sh_result *r = sh("git", "rev-parse", "HEAD", .cwd = repo);
+	sh_proc *p;
+	sh_cmd *c;
+
+	if (r->status)
+		fprintf(stderr, "%s\n", r->message);
+	sh_free(r);
+	sh_free(sh("true"));
+	sh_free(git("commit", "-m", message, .cwd = repo, .timeout_ms = 5000));
+	sh_free(git("log", verbose ? "-v" : SH_SKIP, .args = list, .ok = SH_OK(0, 3)));
+	sh_free(sh("make", SH_FOREGROUND, .env = SH_LIST("A=1", "B=2"), .umask = SH_UMASK(077)));
+	sh_free(sh("cat", .in = SH_TEXT("x"), .out = SH_TEE(SH_FILE("y")), .err = SH_MERGE));
+	sh_free(sh("cat", .in = SH_BYTES("x", 1), .out = SH_LINES(on_line, &lines), .err = SH_NULL));
+	sh_free(sh("x", .fds = SH_FDS({ 3, 4 }, { 5, 6 }), .rlimits = SH_RLIMITS({ RLIMIT_CORE, 0, 0 }), .ok = SH_ANY));
+	sh_free(sh_pipe(SH("sort", "f"), SH("uniq", "-c"), SH("head", "-3", .ok = SH_ANY)));
+	sh_free(sh_run(SH_OPTS(.args = list, .cwd = repo)));
+	sh_free(sh_f("grep -n %s %d", message, verbose));
+	p = sh_start(SH("tail", "-f", "log", .out = SH_STREAM));
+	sh_proc_free(p);
+	p = sh_start_pipe(SH("a", .timeout_ms = 5), SH("b"));
+	sh_proc_free(p);
+	c = sh_bake(SH("git", "-C", repo, .base = recipe));
+	sh_free(sh_call(c, "status", .cwd = repo));
+	sh_cmd_free(c);
+	return 0;
+}
+C
+
+cat >"$tmp/good.cc" <<'C'
+#include <whendo/shellcmd.h>
+#include <cstdio>
+#include <string>
+int calls(const std::string &repo);
+int calls(const std::string &repo)
+{
+	sh_result *r = sh("git", "rev-parse", "HEAD", [&](sh_call &c) { c.cwd = repo.c_str(); c.timeout_ms = 5000; });
+
+	if (r->status)
+		std::fprintf(stderr, "%s\n", r->message);
+	sh_free(r);
+	sh_free(sh("true"));
+	const sh_call one = sh_args("sort", repo.c_str()), two = sh_args("uniq", "-c");
+	const sh_call *const stages[] = { &one, &two };
+	sh_free(sh_run_stages(stages, 2));
+	sh_proc *p = sh_start(&one);
+	sh_proc_free(p);
+	return 0;
+}
+C
+
+tap() { # tap STATUS DESCRIPTION; the compiler's words are in $tmp/out
+  n=$((n + 1))
+  if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else
+    echo "not ok $n - $2"
+    sed 's/^/# /' "$tmp/out"
+  fi
+}
+
+clean() { # clean COMPILER STANDARD FILE
+  if ! command -v "$1" >/dev/null; then
+    n=$((n + 1))
+    echo "ok $n - calls are clean, $1 -std=$2 # SKIP $1 is not installed"
+    return
+  fi
+  "$1" -std="$2" $warn -Werror "$3" >"$tmp/out" 2>&1
+  tap $? "calls are clean, $1 -std=$2"
+}
+
+# wrong WORDS CALL DESCRIPTION: neither compiler takes the call under -Werror, and each says
+# something that matches WORDS.
+wrong() {
+  printf '#include <whendo/shellcmd.h>\nvoid f(int number);\nvoid f(int number)\n{\n(void)number;\nsh_free(%s);\n}\n' "$2" >"$tmp/wrong.c"
+  for cc in gcc clang; do
+    command -v $cc >/dev/null || { n=$((n + 1)); echo "ok $n - $3, $cc # SKIP $cc is not installed"; continue; }
+    if $cc -std=c11 $warn -Werror "$tmp/wrong.c" >"$tmp/out" 2>&1; then
+      tap 1 "$3, $cc"
+    else
+      grep -qE "$1" "$tmp/out"
+      tap $? "$3, $cc"
+    fi
+  done
+}
+
+echo 1..18
+for cc in gcc clang; do
+  clean $cc c99 "$tmp/good.c"
+  clean $cc c11 "$tmp/good.c"
+done
+clean g++ c++17 "$tmp/good.cc"
+clean clang++ c++17 "$tmp/good.cc"
+wrong 'timout_ms' 'sh("true", .timout_ms = 3)' 'a misspelled option does not compile'
+wrong 'conversion|incompatible' 'sh("true", number)' 'a number as argument does not compile'
+wrong 'too_many_arguments_use_args' \
+  "sh($(printf '"a", %.0s' $(seq 70)) \"b\")" 'too many arguments are told with what to use'
+wrong 'format' 'sh_f("x %s", number)' 'a format that does not fit its arguments is told'
+wrong 'conversion|makes integer' 'sh("true", .timeout_ms = "5")' 'an option of the wrong type does not compile'
+wrong 'incompatible' 'sh("true", .cwd = "/", "argument")' 'an argument behind an option is told'

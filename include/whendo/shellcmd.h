@@ -185,7 +185,9 @@ typedef struct sh_io {
 #endif
 
 /* All three streams are the host's, as a shell runs a command in the foreground. */
+#ifndef __cplusplus
 #define SH_FOREGROUND .in = SH_INHERIT, .out = SH_INHERIT, .err = SH_INHERIT
+#endif
 
 /* ------------------------------------------------------------------ lists */
 
@@ -555,9 +557,17 @@ SH_API void sh_set_trace(sh_trace_cb cb, void *arg);
 }
 
 /*
- * C++17: sh("git", "status"), with options set by a function at any place:
- *     sh("make", [&](sh_call &c) { c.cwd = dir; c.timeout_ms = 5000; })
- * sh_args(...) makes the sh_call for sh_start(&c), sh_bake(&c) and pipelines.
+ * C++17: sh("git", "status", name) with strings of either kind, a recipe as an argument,
+ * and options set by a function at any place:
+ *
+ *     const char *env[] = { "A=1", nullptr };
+ *     std::unique_ptr<sh_result, sh_end> r(
+ *         sh("make", "-j4", [&](sh_call &c) { c.cwd = dir; c.env = env; c.err = SH_MERGE; }));
+ *     sh_free(sh_pipe(sh_args("sort", file), sh_args("uniq", "-c")));
+ *     sh_proc *p = sh_start(sh_args("tail", "-f", log));
+ *
+ * What a member points to must live until the call returns: lists are arrays with a name, and
+ * SH_OK, SH_FDS, SH_RLIMITS and SH_TEE take such a name.
  */
 #include <type_traits>
 
@@ -567,28 +577,104 @@ struct builder {
 	sh_call call{};
 	size_t n = 0;
 
+	builder() { call.size = sizeof(sh_call); }
+
 	template <class T> void add(const T &v)
 	{
-		if constexpr (std::is_invocable_v<const T &, sh_call &>) {
+		if constexpr (std::is_invocable_v<const T &, sh_call &>)
 			v(call);
-		} else {
-			const char *s = v;
-			if (n < SH_ARGV_MAX)
-				call.argv[n++] = s;
-			else
-				call.argv_end =
-				    reinterpret_cast<const sh_too_many_arguments_use_args *>(
-					sh_skip_);
-		}
+		else if constexpr (std::is_convertible_v<const T &, const char *>)
+			argument(v);
+		else if constexpr (std::is_convertible_v<const T &, const sh_cmd *>)
+			call.base = v;
+		else
+			argument(v.c_str());
+	}
+
+	void argument(const char *s)
+	{
+		if (n < SH_ARGV_MAX)
+			call.argv[n++] = s;
+		else
+			call.argv_end =
+			    reinterpret_cast<const sh_too_many_arguments_use_args *>(sh_skip_);
 	}
 };
+
+inline sh_io stream(int kind, const void *ptr = nullptr, size_t len = 0)
+{
+	sh_io io{};
+
+	io.kind = kind;
+	io.ptr = ptr;
+	io.len = len;
+	return io;
+}
+
+inline sh_io stream_fd(int fd)
+{
+	sh_io io = stream(SH_IO_FD);
+
+	io.fd = fd;
+	return io;
+}
+
+inline sh_io stream_data(int kind, sh_data_cb cb, void *arg)
+{
+	sh_io io = stream(kind);
+
+	io.data = cb;
+	io.arg = arg;
+	return io;
+}
+
+inline sh_io stream_pull(sh_pull_cb cb, void *arg)
+{
+	sh_io io = stream(SH_IO_PULL);
+
+	io.pull = cb;
+	io.arg = arg;
+	return io;
+}
+
+inline sh_io stream_tee(const sh_io &to)
+{
+	sh_io io = stream(SH_IO_TEE);
+
+	io.to = &to;
+	return io;
+}
+sh_io stream_tee(const sh_io &&) = delete; /* it would end too early: give it a name */
+
+inline void foreground(sh_call &c) { c.in = c.out = c.err = stream(SH_IO_INHERIT); }
 } /* namespace sh_detail_ */
+
+#define SH_FOREGROUND      (sh_detail_::foreground)
+#define SH_CAPTURE         (sh_detail_::stream(SH_IO_CAPTURE))
+#define SH_NULL            (sh_detail_::stream(SH_IO_NULL))
+#define SH_INHERIT         (sh_detail_::stream(SH_IO_INHERIT))
+#define SH_MERGE           (sh_detail_::stream(SH_IO_MERGE))
+#define SH_FEED            (sh_detail_::stream(SH_IO_FEED))
+#define SH_STREAM          (sh_detail_::stream(SH_IO_STREAM))
+#define SH_FD(n)           (sh_detail_::stream_fd(n))
+#define SH_FILE(path)      (sh_detail_::stream(SH_IO_FILE, path))
+#define SH_APPEND(path)    (sh_detail_::stream(SH_IO_APPEND, path))
+#define SH_TEXT(s)         (sh_detail_::stream(SH_IO_BYTES, s, static_cast<size_t>(-1)))
+#define SH_BYTES(p, n)     (sh_detail_::stream(SH_IO_BYTES, p, n))
+#define SH_LINES(cb, arg)  (sh_detail_::stream_data(SH_IO_LINES, cb, arg))
+#define SH_CHUNKS(cb, arg) (sh_detail_::stream_data(SH_IO_CHUNKS, cb, arg))
+#define SH_PULL(cb, arg)   (sh_detail_::stream_pull(cb, arg))
+#define SH_TEE(io)         (sh_detail_::stream_tee(io))
+#define SH_ANY             (sh_codes{ nullptr, static_cast<size_t>(-1) })
+
+template <size_t N> sh_codes SH_OK(const int (&codes)[N]) { return { codes, N }; }
+template <size_t N> sh_fds SH_FDS(const sh_fd_map (&fds)[N]) { return { fds, N }; }
+template <size_t N> sh_rlimits SH_RLIMITS(const sh_rlimit (&limits)[N]) { return { limits, N }; }
 
 template <class... T> sh_call sh_args(const T &...v)
 {
 	sh_detail_::builder b;
 
-	b.call.size = sizeof(sh_call);
 	(b.add(v), ...);
 	return b.call;
 }
@@ -599,6 +685,30 @@ template <class... T> sh_result *sh(const T &...v)
 
 	return sh_run(&c);
 }
+
+template <class... T> sh_result *sh_pipe(const T &...calls)
+{
+	const sh_call *const stages[] = { &calls... };
+
+	return sh_run_stages(stages, sizeof...(T));
+}
+
+template <class... T> sh_proc *sh_start_pipe(const T &...calls)
+{
+	const sh_call *const stages[] = { &calls... };
+
+	return sh_start_stages(stages, sizeof...(T));
+}
+
+inline sh_proc *sh_start(const sh_call &call) { return sh_start(&call); }
+inline sh_cmd *sh_bake(const sh_call &call) { return sh_bake(&call); }
+
+/* Deletes for std::unique_ptr. */
+struct sh_end {
+	void operator()(sh_result *r) const { sh_free(r); }
+	void operator()(sh_proc *p) const { sh_proc_free(p); }
+	void operator()(sh_cmd *c) const { sh_cmd_free(c); }
+};
 #endif
 
 #if defined(__GNUC__) && !defined(__cplusplus)

@@ -49,28 +49,6 @@ int calls(const char *repo, const char *message, const char *const *list, sh_cmd
 }
 C
 
-cat >"$tmp/good.cc" <<'C'
-#include <whendo/shellcmd.h>
-#include <cstdio>
-#include <string>
-int calls(const std::string &repo);
-int calls(const std::string &repo)
-{
-	sh_result *r = sh("git", "rev-parse", "HEAD", [&](sh_call &c) { c.cwd = repo.c_str(); c.timeout_ms = 5000; });
-
-	if (r->status)
-		std::fprintf(stderr, "%s\n", r->message);
-	sh_free(r);
-	sh_free(sh("true"));
-	const sh_call one = sh_args("sort", repo.c_str()), two = sh_args("uniq", "-c");
-	const sh_call *const stages[] = { &one, &two };
-	sh_free(sh_run_stages(stages, 2));
-	sh_proc *p = sh_start(&one);
-	sh_proc_free(p);
-	return 0;
-}
-C
-
 tap() { # tap STATUS DESCRIPTION; the compiler's words are in $tmp/out
   n=$((n + 1))
   if [ "$1" -eq 0 ]; then echo "ok $n - $2"; else
@@ -109,8 +87,8 @@ for cc in gcc clang; do
   clean $cc c99 "$tmp/good.c"
   clean $cc c11 "$tmp/good.c"
 done
-clean g++ c++17 "$tmp/good.cc"
-clean clang++ c++17 "$tmp/good.cc"
+clean g++ c++17 tests/fixtures/shellcmd.cc
+clean clang++ c++17 tests/fixtures/shellcmd.cc
 wrong 'timout_ms' 'sh("true", .timout_ms = 3)' 'a misspelled option does not compile'
 wrong 'conversion|incompatible' 'sh("true", number)' 'a number as argument does not compile'
 wrong 'too_many_arguments_use_args' \

@@ -1,0 +1,71 @@
+/*
+ * Descriptors as this library needs them: never inherited by accident, and never on 0, 1 or
+ * 2, which a host may have closed and would write its own messages to.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "shellcmd/proc.h"
+
+/* The descriptor, moved if need be; a negative errno with it closed. */
+int sh__above_stdio(int fd)
+{
+	int moved;
+
+	if (fd > 2)
+		return fd;
+	moved = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (moved < 0)
+		moved = -errno;
+	close(fd);
+	return moved;
+}
+
+#ifdef __linux__
+static int make_pipe(int fds[2])
+{
+	return pipe2(fds, O_CLOEXEC) < 0 ? -errno : 0;
+}
+#else
+static int make_pipe(int fds[2])
+{
+	if (pipe(fds) < 0)
+		return -errno;
+	fcntl(fds[0], F_SETFD, FD_CLOEXEC);
+	fcntl(fds[1], F_SETFD, FD_CLOEXEC);
+	return 0;
+}
+#endif
+
+int sh__pipe(int fds[2])
+{
+	int r = make_pipe(fds);
+
+	if (r < 0)
+		return r;
+	if ((fds[0] = sh__above_stdio(fds[0])) < 0) {
+		close(fds[1]);
+		return fds[0];
+	}
+	if ((fds[1] = sh__above_stdio(fds[1])) < 0) {
+		close(fds[0]);
+		return fds[1];
+	}
+	return 0;
+}
+
+int sh__nonblocking(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+}
+
+int sh__open_null(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	return fd < 0 ? -errno : sh__above_stdio(fd);
+}

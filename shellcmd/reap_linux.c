@@ -1,0 +1,203 @@
+/*
+ * The Linux engine, second half: how a child ends. Its pidfd becomes readable; the status is
+ * looked at and left where it is (WNOWAIT), so that the zombie keeps pid and process group
+ * from being given away until the command lets go of it. Where someone else has taken the
+ * status (waitpid(-1), SIGCHLD ignored), kernels from 6.15 on still tell it through the
+ * pidfd.
+ */
+#ifdef __linux__
+#include "shellcmd/reap_linux.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+#define SIGNAL_PROCESS_GROUP (1u << 2) /* PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9 */
+#define INFO_EXIT	     (1u << 3) /* PIDFD_INFO_EXIT, Linux 6.15 */
+
+/* struct pidfd_info in its first published size. */
+struct exit_info {
+	uint64_t mask, cgroup;
+	uint32_t pid, tgid, ppid, ids[8];
+	int32_t exit_code;
+};
+#define GET_INFO _IOWR(0xFF, 11, struct exit_info)
+
+static uint64_t timeval_ns(const struct timeval *tv)
+{
+	return (uint64_t)tv->tv_sec * 1000000000u + (uint64_t)tv->tv_usec * 1000u;
+}
+
+static void set_wait_status(struct sh__child *c, int status)
+{
+	if (WIFSIGNALED(status)) {
+		c->term_signal = WTERMSIG(status);
+		c->core = WCOREDUMP(status);
+	} else {
+		c->exit_code = WEXITSTATUS(status);
+	}
+}
+
+static void recover_status(struct sh__child *c)
+{
+	struct exit_info info = { .mask = INFO_EXIT };
+
+	if (ioctl(c->pidfd, GET_INFO, &info) == 0 && info.mask & INFO_EXIT)
+		set_wait_status(c, info.exit_code);
+	else
+		c->lost = true;
+	c->reaped = true;
+}
+
+/* 1: the status is known, 0: not yet, or there is none any more. */
+static int look(struct sh__child *c, siginfo_t *si, struct rusage *ru, int more)
+{
+	memset(si, 0, sizeof *si);
+	/* libc's waitid has no rusage. */
+	while (syscall(SYS_waitid, P_PIDFD, c->pidfd, si, WEXITED | WNOHANG | more, ru) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return si->si_pid != 0;
+}
+
+static void pidfd_ready(struct sh__watch *w)
+{
+	struct sh__child *c = w->arg;
+	struct rusage ru;
+	siginfo_t si;
+	int r = look(c, &si, &ru, WNOWAIT);
+
+	if (r == 0)
+		return;
+	if (r < 0) {
+		recover_status(c);
+	} else {
+		if (si.si_code == CLD_EXITED)
+			c->exit_code = si.si_status;
+		else
+			c->term_signal = si.si_status;
+		c->core = si.si_code == CLD_DUMPED;
+		c->user_ns = timeval_ns(&ru.ru_utime);
+		c->sys_ns = timeval_ns(&ru.ru_stime);
+		c->maxrss_kib = (uint64_t)ru.ru_maxrss;
+	}
+	c->exited = true;
+	sh__watch_stop(&c->watch);
+	c->on_exit(c);
+}
+
+int sh__reap_watch(struct sh__child *c, struct sh__loop *loop)
+{
+	c->loop = loop;
+	c->watch = (struct sh__watch){ .fd = c->pidfd, .ready = pidfd_ready, .arg = c };
+	return sh__watch_start(loop, &c->watch, POLLIN);
+}
+
+static int signal_by_pidfd(const struct sh__child *c, int signum, unsigned flags)
+{
+	return syscall(SYS_pidfd_send_signal, c->pidfd, signum, NULL, flags) < 0 ? -errno : 0;
+}
+
+int sh__reap_kill(struct sh__child *c, int signum)
+{
+	if (!c->group)
+		return c->exited ? UV_ESRCH : signal_by_pidfd(c, signum, 0);
+	/* Unreaped, the leader keeps the number of its group from anyone else. */
+	if (!c->reaped)
+		return kill(-c->pid, signum) < 0 ? -errno : 0;
+	return signal_by_pidfd(c, signum, SIGNAL_PROCESS_GROUP) < 0 ? UV_ESRCH : 0;
+}
+
+/* "pid (any name) S ppid pgrp ...": true if it is of the group and not dead. */
+static bool lives_in_group(const char *stat, int pgrp)
+{
+	const char *after = strrchr(stat, ')');
+	char state;
+	int group;
+
+	if (!after || sscanf(after + 1, " %c %*d %d", &state, &group) != 2)
+		return false;
+	return group == pgrp && state != 'Z' && state != 'X';
+}
+
+static bool proc_lives_in_group(const char *pid, int pgrp)
+{
+	char path[64], text[512];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%.20s/stat", pid);
+	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
+		return false;
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	return lives_in_group(text, pgrp);
+}
+
+/* Zombies whose new parent does not reap them count as dead: nothing can be done to them. */
+static bool group_lives(int pgrp)
+{
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+	bool found = false;
+
+	if (!d)
+		return false;
+	while (!found && (e = readdir(d)))
+		found = isdigit((unsigned char)e->d_name[0]) &&
+			proc_lives_in_group(e->d_name, pgrp);
+	closedir(d);
+	return found;
+}
+
+static void reap(struct sh__child *c)
+{
+	siginfo_t si;
+
+	if (!c->reaped && look(c, &si, NULL, 0) != 0)
+		c->reaped = true;
+}
+
+/*
+ * From 6.9 on a pidfd names the group also when its leader is gone: reaping it makes "no such
+ * process" mean an empty group. Before, /proc has to be read.
+ */
+bool sh__reap_group_gone(struct sh__child *c)
+{
+	if (!c->group)
+		return c->exited;
+	if (signal_by_pidfd(c, 0, SIGNAL_PROCESS_GROUP) != UV_EINVAL) {
+		reap(c);
+		if (signal_by_pidfd(c, 0, SIGNAL_PROCESS_GROUP) == UV_ESRCH)
+			return true;
+	}
+	return !group_lives(c->pid);
+}
+
+void sh__reap_forget(struct sh__child *c)
+{
+	sh__watch_stop(&c->watch);
+	if (c->exited)
+		reap(c);
+	if (c->pidfd >= 0)
+		close(c->pidfd);
+	c->pidfd = -1;
+}
+#endif

@@ -1,0 +1,12 @@
+/* The Linux engine's second half: what can be done with a child that runs. See spawn.h. */
+#ifndef SHELLCMD_REAP_LINUX_H
+#define SHELLCMD_REAP_LINUX_H
+
+#include "shellcmd/spawn.h"
+
+int sh__reap_watch(struct sh__child *c, struct sh__loop *loop);
+int sh__reap_kill(struct sh__child *c, int signum);
+bool sh__reap_group_gone(struct sh__child *c);
+void sh__reap_forget(struct sh__child *c);
+
+#endif

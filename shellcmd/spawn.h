@@ -1,0 +1,114 @@
+/*
+ * The seam between commands and the engines that start processes: what a child is to be,
+ * and what can be done with one. There are two engines: spawn_linux.c (a vfork-style child
+ * and a pidfd), and spawn_uv.c (libuv's uv_spawn, which is less able and declares it).
+ * Nothing else in the library starts, signals or waits for a process.
+ */
+#ifndef SHELLCMD_SPAWN_H
+#define SHELLCMD_SPAWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "shellcmd/loop.h"
+#include "whendo/shellcmd.h"
+
+/* Where the way to the program's first instruction broke off. */
+enum sh__where {
+	SH__AT_CLONE,
+	SH__AT_GROUP,
+	SH__AT_TTY,
+	SH__AT_FDS,
+	SH__AT_UMASK,
+	SH__AT_RLIMIT,
+	SH__AT_NICE,
+	SH__AT_USER,
+	SH__AT_CWD,
+	SH__AT_PARENT,
+	SH__AT_EXEC
+};
+
+struct sh__user {
+	uid_t uid;
+	gid_t gid;
+	gid_t *groups;
+	size_t n_groups;
+};
+
+/* All of it is borrowed for the time of the call. */
+struct sh__spawn {
+	const char *file; /* for execve */
+	char *const *argv;
+	char *const
+	    *sh_argv; /* { "/bin/sh", file, argv[1] ... }, if file has no known format */
+	char *const *envp;
+	const char *cwd;      /* or NULL */
+	const sh_fd_map *fds; /* sorted by child number; starts with 0, 1, 2 */
+	size_t n_fds;
+	const sh_rlimit *rlimits;
+	size_t n_rlimits;
+	const struct sh__user *user; /* or NULL */
+	int umask;		     /* SH_UMASK(..) or 0 */
+	int nice;
+	int tty_fd;	     /* the terminal that is handed over, or -1 */
+	bool group, session; /* setpgid; setsid */
+	bool ctty;	     /* child's 0 becomes the controlling terminal */
+	bool die_with_parent;
+};
+
+struct sh__child {
+	int pid;	   /* 0: none */
+	int pidfd;	   /* -1: none */
+	bool group;	   /* pid leads a group */
+	bool exited, lost; /* lost: exited, and its status went elsewhere */
+	bool reaped;
+	bool core;
+	int exit_code, term_signal;
+	uint64_t user_ns, sys_ns, maxrss_kib;
+	void (*on_exit)(struct sh__child *);
+	void *arg;
+	struct sh__loop *loop;
+	struct sh__watch watch;
+	uv_process_t *uv;
+};
+
+enum sh__can {
+	SH__CAN_UMASK = 1 << 0,
+	SH__CAN_RLIMITS = 1 << 1,
+	SH__CAN_NICE = 1 << 2,
+	SH__CAN_PTY = 1 << 3,
+	SH__CAN_DIE = 1 << 4,
+	SH__CAN_GROUPS = 1 << 5, /* a group without a session; supplementary groups of a user */
+	SH__CAN_TTY = 1 << 6,
+	SH__CAN_CLOSE = 1 << 7,	 /* keeps the host's descriptors from the child */
+	SH__CAN_RECOVER = 1 << 8 /* notices an exit whose status someone else took */
+};
+
+struct sh__engine {
+	const char *name;
+	unsigned can;
+	bool needs_uv; /* a private loop must be a uv loop */
+
+	/* 0 with child->pid set and on_exit to come, or an error with *where set and no
+	 * child left. on_exit, arg are set before. */
+	int (*spawn)(struct sh__child *, struct sh__loop *, const struct sh__spawn *,
+		     enum sh__where *where);
+
+	/* To the group if it leads one. UV_ESRCH: nobody there. */
+	int (*kill)(struct sh__child *, int signum);
+
+	/* Whether nobody of the group is alive any more. Only after `exited`. */
+	bool (*group_gone)(struct sh__child *);
+
+	/* Lets go of an exited child: reaps it, closes what belongs to it. */
+	void (*forget)(struct sh__child *);
+};
+
+extern const struct sh__engine sh__engine_linux, sh__engine_uv;
+
+/* The engine of this build; a test program may define its own choice. */
+const struct sh__engine *sh__engine(void);
+
+#endif

@@ -1,0 +1,351 @@
+/*
+ * The Linux engine, first half: starting a child. It is made with clone(CLONE_VM |
+ * CLONE_VFORK): it borrows our memory on a stack of its own until execve, so that the cost
+ * does not grow with the host, and says what went wrong by writing it down. What happens to
+ * a child after that is in reap_linux.c.
+ *
+ * Between clone and execve only raw system calls are made: libc's setuid and friends would
+ * signal the host's other threads, which exist in this memory but not in this process.
+ */
+#ifdef __linux__
+#include "shellcmd/reap_linux.h"
+#include "shellcmd/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef CLONE_PIDFD
+#define CLONE_PIDFD 0x1000
+#endif
+#ifndef SYS_setgroups32
+#define SYS_setgroups32 SYS_setgroups
+#define SYS_setresgid32 SYS_setresgid
+#define SYS_setresuid32 SYS_setresuid
+#endif
+
+enum {
+	CHILD_STACK = 64 * 1024,
+	KERNEL_SIGSET_BYTES = 8, /* _NSIG / 8, not sizeof(sigset_t) */
+	LAST_SIGNAL = 64,
+	FEW_FDS = 8
+};
+
+/* What the child reads, and the three words it writes before it exits or executes. */
+struct attempt {
+	const struct sh__spawn *spawn;
+	int *fds; /* n_fds numbers the child may change */
+	pid_t parent;
+	volatile int error;
+	volatile enum sh__where where;
+};
+
+/* Instrumented code would mark the borrowed stack in the host's shadow memory. */
+#define IN_CHILD __attribute__((no_sanitize("address", "thread", "undefined")))
+
+/* ------------------------------------------------------------------ in the child */
+
+IN_CHILD static int child_group(const struct sh__spawn *s)
+{
+	if (s->session)
+		return syscall(SYS_setsid) < 0 ? -1 : 0;
+	return s->group ? (int)syscall(SYS_setpgid, 0, 0) : 0;
+}
+
+/* All signals are blocked, so that TIOCSPGRP does not stop this background process. */
+IN_CHILD static int child_tty(const struct sh__spawn *s)
+{
+	if (s->ctty && syscall(SYS_ioctl, s->fds[0].fd, TIOCSCTTY, 0) < 0)
+		return -1;
+	if (s->tty_fd >= 0) {
+		pid_t self = (pid_t)syscall(SYS_getpid);
+
+		return (int)syscall(SYS_ioctl, s->tty_fd, TIOCSPGRP, &self);
+	}
+	return 0;
+}
+
+IN_CHILD static bool is_target(const struct sh__spawn *s, int fd)
+{
+	for (size_t i = 0; i < s->n_fds; i++)
+		if (s->fds[i].child == fd)
+			return true;
+	return false;
+}
+
+/* For kernels before 5.9. The limit may be high; 64 Ki is what a host can be asked to wait. */
+IN_CHILD static void close_one_by_one(unsigned first, unsigned last)
+{
+	for (unsigned fd = first; fd <= last && fd < 65536; fd++)
+		syscall(SYS_close, fd);
+}
+
+IN_CHILD static void close_between(unsigned first, unsigned last)
+{
+	if (first <= last && syscall(SYS_close_range, first, last, 0) < 0)
+		close_one_by_one(first, last);
+}
+
+/*
+ * Every source that sits on a number somebody else is to get moves out of the way first;
+ * then no order of the moves can overwrite a source that is still needed.
+ */
+IN_CHILD static int child_fds(const struct attempt *a)
+{
+	const struct sh__spawn *s = a->spawn;
+	int above = s->fds[s->n_fds - 1].child + 1;
+	unsigned next = 0;
+
+	for (size_t i = 0; i < s->n_fds; i++) {
+		a->fds[i] = s->fds[i].fd;
+		if (a->fds[i] == s->fds[i].child || !is_target(s, a->fds[i]))
+			continue;
+		a->fds[i] = (int)syscall(SYS_fcntl, a->fds[i], F_DUPFD_CLOEXEC, above);
+		if (a->fds[i] < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < s->n_fds; i++) {
+		int to = s->fds[i].child;
+		long r = a->fds[i] == to ? syscall(SYS_fcntl, to, F_SETFD, 0)
+					 : syscall(SYS_dup3, a->fds[i], to, 0);
+
+		if (r < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < s->n_fds; i++) {
+		unsigned to = (unsigned)s->fds[i].child;
+
+		if (to > next)
+			close_between(next, to - 1);
+		next = to + 1;
+	}
+	close_between(next, ~0u);
+	return 0;
+}
+
+IN_CHILD static int child_limits(const struct sh__spawn *s)
+{
+	for (size_t i = 0; i < s->n_rlimits; i++) {
+		const sh_rlimit *l = &s->rlimits[i];
+		uint64_t pair[2] = { l->soft, l->hard };
+
+		if (syscall(SYS_prlimit64, 0, l->resource, pair, NULL) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+IN_CHILD static int child_nice(const struct sh__spawn *s)
+{
+	long now;
+
+	if (!s->nice)
+		return 0;
+	if ((now = syscall(SYS_getpriority, PRIO_PROCESS, 0)) < 0)
+		return -1;
+	/* The system call gives 20 - nice, so that it is never negative. */
+	return (int)syscall(SYS_setpriority, PRIO_PROCESS, 0, 20 - (int)now + s->nice);
+}
+
+IN_CHILD static int child_user(const struct sh__user *u)
+{
+	if (!u)
+		return 0;
+	if (syscall(SYS_setgroups32, u->n_groups, u->groups) < 0 ||
+	    syscall(SYS_setresgid32, u->gid, u->gid, u->gid) < 0)
+		return -1;
+	return (int)syscall(SYS_setresuid32, u->uid, u->uid, u->uid);
+}
+
+/* After the user: a change of uid clears the setting. The parent may be gone already. */
+IN_CHILD static int child_parent(const struct attempt *a)
+{
+	if (!a->spawn->die_with_parent)
+		return 0;
+	if (syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		return -1;
+	if (syscall(SYS_getppid) != a->parent) {
+		errno = ESRCH;
+		return -1;
+	}
+	return 0;
+}
+
+/* Handlers first, mask second: the host's handlers must not run on its memory from here. */
+IN_CHILD static void child_signals(void)
+{
+	unsigned long action[4] = { 0 }; /* SIG_DFL, no flags, no restorer, empty mask */
+	unsigned long mask[2] = { 0 };
+
+	for (int s = 1; s <= LAST_SIGNAL; s++)
+		if (s != SIGKILL && s != SIGSTOP)
+			syscall(SYS_rt_sigaction, s, action, NULL, KERNEL_SIGSET_BYTES);
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, mask, NULL, KERNEL_SIGSET_BYTES);
+}
+
+IN_CHILD static int child_main(void *arg)
+{
+	struct attempt *a = arg;
+	const struct sh__spawn *s = a->spawn;
+
+	if (a->where = SH__AT_GROUP, child_group(s) < 0)
+		goto fail;
+	if (a->where = SH__AT_TTY, child_tty(s) < 0)
+		goto fail;
+	if (a->where = SH__AT_FDS, child_fds(a) < 0)
+		goto fail;
+	if (s->umask)
+		syscall(SYS_umask, s->umask & 0777);
+	if (a->where = SH__AT_NICE, child_nice(s) < 0)
+		goto fail;
+	if (a->where = SH__AT_RLIMIT, child_limits(s) < 0)
+		goto fail;
+	if (a->where = SH__AT_USER, child_user(s->user) < 0)
+		goto fail;
+	if (a->where = SH__AT_CWD, s->cwd && syscall(SYS_chdir, s->cwd) < 0)
+		goto fail;
+	if (a->where = SH__AT_PARENT, child_parent(a) < 0)
+		goto fail;
+	a->where = SH__AT_EXEC;
+	child_signals();
+	syscall(SYS_execve, s->file, s->argv, s->envp);
+	if (errno == ENOEXEC)
+		syscall(SYS_execve, s->sh_argv[0], s->sh_argv, s->envp);
+fail:
+	a->error = errno ? errno : EIO;
+	syscall(SYS_exit_group, 127);
+	return 127;
+}
+
+/* ------------------------------------------------------------------ in the host */
+
+/*
+ * All signals, also the two glibc keeps for itself, stay blocked while the child runs on
+ * this thread's memory: a handler in between would run in the wrong process.
+ */
+static int clone_child(struct attempt *a, char *stack, int *pidfd)
+{
+	unsigned long all[2] = { ~0ul, ~0ul }, old[2] = { 0 };
+	int flags = CLONE_VM | CLONE_VFORK | SIGCHLD, saved, pid;
+	char *top = stack + CHILD_STACK;
+
+	syscall(SYS_rt_sigprocmask, SIG_BLOCK, all, old, KERNEL_SIGSET_BYTES);
+	*pidfd = -1;
+	pid = clone(child_main, top, flags | CLONE_PIDFD, a, pidfd);
+	if (pid < 0 && errno == EINVAL)
+		pid = clone(child_main, top, flags, a);
+	saved = errno;
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, old, NULL, KERNEL_SIGSET_BYTES);
+	errno = saved;
+	return pid;
+}
+
+static void reap_failed(int pid)
+{
+	siginfo_t si;
+
+	while (waitid(P_PID, (id_t)pid, &si, WEXITED) < 0 && errno == EINTR)
+		;
+}
+
+static void kill_and_reap(int pid)
+{
+	kill(pid, SIGKILL);
+	reap_failed(pid);
+}
+
+/* Makes sure there is a pidfd, and not on one of the standard numbers. */
+static int settle_pidfd(int pid, int *pidfd)
+{
+	int moved, r;
+
+	if (*pidfd < 0 && (*pidfd = (int)syscall(SYS_pidfd_open, pid, 0)) < 0)
+		return -errno;
+	if (*pidfd > 2)
+		return 0;
+	moved = fcntl(*pidfd, F_DUPFD_CLOEXEC, 3);
+	r = moved < 0 ? -errno : 0;
+	close(*pidfd);
+	*pidfd = moved;
+	return r;
+}
+
+static int start_child(struct attempt *a, int *pid_out, int *pidfd)
+{
+	char *stack = mmap(NULL, CHILD_STACK, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	int pid, r = 0;
+
+	if (stack == MAP_FAILED)
+		return -errno;
+	pid = clone_child(a, stack, pidfd);
+	if (pid < 0)
+		r = -errno;
+	munmap(stack, CHILD_STACK);
+	if (r < 0)
+		return r;
+	if (a->error) {
+		r = -a->error;
+		reap_failed(pid);
+	} else if ((r = settle_pidfd(pid, pidfd)) < 0) {
+		a->where = SH__AT_CLONE;
+		kill_and_reap(pid);
+	}
+	if (r < 0 && *pidfd >= 0)
+		close(*pidfd);
+	*pid_out = pid;
+	return r;
+}
+
+static int linux_spawn(struct sh__child *c, struct sh__loop *loop, const struct sh__spawn *s,
+		       enum sh__where *where)
+{
+	int few[FEW_FDS], pid = 0, pidfd = -1, r;
+	struct attempt a = {
+		.spawn = s, .fds = few, .parent = getpid(), .where = SH__AT_CLONE
+	};
+
+	*where = SH__AT_CLONE;
+	if (s->n_fds > FEW_FDS && !(a.fds = malloc(s->n_fds * sizeof *a.fds)))
+		return UV_ENOMEM;
+	r = start_child(&a, &pid, &pidfd);
+	*where = a.where;
+	if (a.fds != few)
+		free(a.fds);
+	if (r < 0)
+		return r;
+	c->pid = pid;
+	c->pidfd = pidfd;
+	c->group = s->group || s->session;
+	if ((r = sh__reap_watch(c, loop)) < 0) {
+		*where = SH__AT_CLONE;
+		kill_and_reap(pid);
+		close(pidfd);
+		c->pid = 0;
+		c->pidfd = -1;
+	}
+	return r;
+}
+
+const struct sh__engine sh__engine_linux = {
+	.name = "linux",
+	.can = SH__CAN_UMASK | SH__CAN_RLIMITS | SH__CAN_NICE | SH__CAN_PTY | SH__CAN_DIE |
+	       SH__CAN_GROUPS | SH__CAN_TTY | SH__CAN_CLOSE | SH__CAN_RECOVER,
+	.spawn = linux_spawn,
+	.kill = sh__reap_kill,
+	.group_gone = sh__reap_group_gone,
+	.forget = sh__reap_forget,
+};
+#endif

@@ -248,6 +248,130 @@ typedef struct watcher_stats_t {
 /* `stats_size` is sizeof(watcher_stats_t) of the caller's header. */
 WHENDO_API void watcher_stats(const watcher *w, watcher_stats_t *stats, size_t stats_size);
 
+/* ---------------------------------------------------------------- filters ---- */
+
+/*
+ * A filter says which paths are watched and which events pass. It is made, given its rules,
+ * and from its first use on only read: watches keep it by reference count, and threads may
+ * share it. whendo-patterns(7) has the pattern language and the order of precedence:
+ *
+ * - A path passes if the last pattern (extension, regex, line of a filter file) that matches
+ *   it, or a directory above it, is not negated; without patterns every path passes.
+ * - It does not pass if it, or a directory above it, is ignored: asked are the ignore rules
+ *   given here, the last one first, then .whendoignore, .ignore, .gitignore (the nearest file
+ *   first), git's own excludes, and the defaults. Ignored directories are not entered, so
+ *   nothing in them can be re-included, except by WATCHER_RULE_INCLUDE, which wins over every
+ *   ignore and keeps the directories open in which it can match.
+ * - Then kinds, WATCHER_FILTER_NO_DIRECTORIES and predicates.
+ */
+
+/* What a rule is. */
+enum {
+	WATCHER_RULE_PATTERN = 0, /* glob that passes; "!glob" does not */
+	WATCHER_RULE_IGNORE,      /* glob that is ignored; "!glob" is not */
+	WATCHER_RULE_INCLUDE,     /* glob that wins over every ignore */
+	WATCHER_RULE_EXTENSION,   /* files that pass: "c", ".c", "c,h" */
+	WATCHER_RULE_REGEX,       /* PCRE2, searched in the path below the root; passes */
+	WATCHER_RULE_IGNORE_REGEX,
+	WATCHER_RULE_FILTER_FILE, /* the text is a path: a file of patterns, gitignore syntax */
+	WATCHER_RULE_IGNORE_FILE, /* the text is a path: a file of ignores, gitignore syntax */
+	/* Globs for the whole path as events show it, as Watchdog's PatternMatchingEventHandler
+	 * takes them: no '!', no meaning of a trailing '/', `**` between slashes only. */
+	WATCHER_RULE_FULL_PATTERN,
+	WATCHER_RULE_FULL_IGNORE
+};
+
+/* Switches of a filter. */
+enum {
+	WATCHER_FILTER_IGNORE_CASE = 1 << 0, /* rules added from now on (not files) */
+	WATCHER_FILTER_NO_DIRECTORIES = 1 << 1, /* events on directories do not pass */
+	WATCHER_FILTER_GITIGNORE = 1 << 2, /* nested .gitignore; in a work tree also those up to
+					      its top, .git/info/exclude, core.excludesFile */
+	WATCHER_FILTER_DOT_IGNORE = 1 << 3, /* nested .ignore and .whendoignore */
+	WATCHER_FILTER_DEFAULTS = 1 << 4,   /* VCS directories, editors' files, ... */
+	/* Nothing passes while there is no pattern, as Watchdog with an empty list. */
+	WATCHER_FILTER_NEEDS_PATTERN = 1 << 5
+};
+
+/* Makes a filter that lets everything pass. UV_ENOMEM. */
+WHENDO_API int watcher_filter_new(watcher_filter **f, watcher_error *err);
+
+/* Makes a filter with all that `from` has, to add to; `from` stays as it is. UV_ENOMEM. */
+WHENDO_API int watcher_filter_copy(watcher_filter **f, const watcher_filter *from,
+				   watcher_error *err);
+
+/* Gives up the caller's reference. NULL is fine. */
+WHENDO_API void watcher_filter_free(watcher_filter *f);
+
+/*
+ * Adds a rule behind those that are there. `origin` is how a verdict names where it came from
+ * ("-i"); NULL: the long option of whendo(1) for it. Relative paths of files are taken from
+ * the current directory of the call; patterns in a file are relative to its directory if that
+ * and the root watched lie within each other, else to the root. Braces in globs given here
+ * are expanded, "*.{c,h}", to at most 256.
+ * UV_EINVAL: not a glob, regex or extension: err->offset is the byte at fault; UV_E2BIG: too
+ * long; UV_ENOENT, UV_EACCES, ...: the file; UV_ENOMEM. UV_EBUSY: a watch has it already.
+ */
+WHENDO_API int watcher_filter_add(watcher_filter *f, int rule, const char *text,
+				  const char *origin, watcher_error *err);
+
+/* Sets the switches, all of them; UV_EINVAL for an unknown one, UV_EBUSY as above. */
+WHENDO_API int watcher_filter_set(watcher_filter *f, unsigned flags);
+
+/* Only events of these kinds pass (0: all). Control kinds always pass. UV_EBUSY as above. */
+WHENDO_API int watcher_filter_kinds(watcher_filter *f, unsigned kinds);
+
+/* Asked last: nonzero lets the event pass. `path` is relative to the root, "" the root. It is
+ * called on the thread of the watch, and must not call watcher functions. */
+typedef int (*watcher_predicate)(const char *path, int type, unsigned kind, void *arg);
+/* Adds a predicate; all must agree. UV_ENOMEM, UV_EBUSY as above. */
+WHENDO_API int watcher_filter_predicate(watcher_filter *f, watcher_predicate cb, void *arg);
+
+/* Called once per root with one line about a rule that does not work as written: a regex that
+ * ran into its match limit (such a path counts as not excluded), an ignore file that cannot
+ * be read. A watch tells its watcher's on_problem instead. UV_EBUSY as above. */
+typedef void (*watcher_filter_problem)(const char *message, void *arg);
+WHENDO_API int watcher_filter_on_problem(watcher_filter *f, watcher_filter_problem cb, void *arg);
+
+/* Why a path passes or not. */
+enum {
+	WATCHER_WHY_NO_RULE = 0, /* passes: nothing speaks against it */
+	WATCHER_WHY_PATTERN,     /* passes, or not if the pattern is negated */
+	WATCHER_WHY_NO_PATTERN,  /* no pattern matches; no rule to name */
+	WATCHER_WHY_IGNORED,     /* by a rule */
+	WATCHER_WHY_REINCLUDED,  /* passes: the last ignore rule that matches is negated */
+	WATCHER_WHY_INCLUDED,    /* passes: WATCHER_RULE_INCLUDE, against `ignored_by` or not */
+	WATCHER_WHY_KIND,
+	WATCHER_WHY_DIRECTORY, /* WATCHER_FILTER_NO_DIRECTORIES */
+	WATCHER_WHY_PREDICATE
+};
+
+/* A verdict; owned by the library until freed, strings never NULL. Fields are only appended. */
+typedef struct watcher_verdict {
+	int passes;
+	int why;            /* WATCHER_WHY_... */
+	const char *rule;   /* as written; "" if there is none to name */
+	const char *origin; /* option or path of the file; "" */
+	unsigned line;      /* in that file, from 1; 0: an option or a default */
+	const char *prunes; /* relative path of the directory the crawl does not enter; "": none */
+	const char *message; /* all of it in one line: "ignored: *.o (.gitignore:3)" */
+} watcher_verdict;
+
+/*
+ * What a watch on `root` with this filter would do with an event on `path`, which is relative
+ * to the root or an absolute path below it; it need not exist. Reads the ignore files on the
+ * way down from disk. `type`: WATCHER_TYPE_UNKNOWN asks the disk, a path that is not there
+ * counts as a file. `kind` 0: an event of any kind the filter lets pass.
+ * UV_EINVAL: an absolute path that is not below the root; UV_ENOMEM.
+ */
+WHENDO_API int watcher_filter_check(watcher_verdict **v, const watcher_filter *f,
+				    const char *root, const char *path, int type, unsigned kind,
+				    watcher_error *err);
+WHENDO_API void watcher_verdict_free(watcher_verdict *v);
+
+/* The built-in ignores, in order; NULL past the last. Static. */
+WHENDO_API const char *watcher_filter_default(size_t i);
+
 /* ---------------------------------------------------------------- watches ---- */
 
 enum {

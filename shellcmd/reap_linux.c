@@ -152,7 +152,7 @@ static bool proc_lives_in_group(const char *pid, int pgrp)
 }
 
 /* Zombies whose new parent does not reap them count as dead: nothing can be done to them. */
-static bool group_lives(int pgrp)
+bool sh__reap_group_lives(int pgrp)
 {
 	DIR *d = opendir("/proc");
 	struct dirent *e;
@@ -188,7 +188,7 @@ bool sh__reap_group_gone(struct sh__child *c)
 		if (signal_by_pidfd(c, 0, SIGNAL_PROCESS_GROUP) == UV_ESRCH)
 			return true;
 	}
-	return !group_lives(c->pid);
+	return !sh__reap_group_lives(c->pid);
 }
 
 void sh__reap_forget(struct sh__child *c)

@@ -6,6 +6,8 @@
 
 int sh__reap_watch(struct sh__child *c, struct sh__loop *loop);
 int sh__reap_kill(struct sh__child *c, int signum);
+/* Whether a process that is not a zombie is in the group: reads /proc. */
+bool sh__reap_group_lives(int pgrp);
 bool sh__reap_group_gone(struct sh__child *c);
 void sh__reap_forget(struct sh__child *c);
 

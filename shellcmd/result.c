@@ -237,7 +237,9 @@ static int add_message(struct made *m, const sh_proc *p)
 		return bytes_adds(b, "");
 	err = bytes_adds(b, m->command.len ? m->command.data : "(no command)");
 	if (err == 0 && p->n > 1)
-		err = bytes_addf(b, ": stage %d", r->stage);
+		err = bytes_addf(
+		    b, ": stage %d (%s)", r->stage,
+		    p->stages[r->stage].spec.argc ? p->stages[r->stage].spec.argv[0] : "");
 	if (err == 0)
 		err = bytes_adds(b, ": ");
 	if (err == 0)

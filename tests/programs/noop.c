@@ -1,9 +1,14 @@
 /*
- * Does nothing, from one file: what starting a process costs at least.
+ * Does nothing, from one file and without a C library to start up: what starting a process
+ * costs at least.
  *
- * link: -static
+ * link: -static -nostartfiles
  */
-int main(void)
+#include <unistd.h>
+
+void _start(void);
+
+void _start(void)
 {
-	return 0;
+	_exit(0);
 }

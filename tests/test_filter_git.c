@@ -33,13 +33,13 @@ static unsigned below(unsigned n)
 
 static const char *const names[] = { "a",  "b",   "ab",  "ba",	"abc", "foo", "foo.c", "x y", "a]",
 				     "-",  "[a]", "#x",	 "!x",	"a-b", "A",   "f\\o", "\xc3\xa9",
-				     "\xff", "aaaaab", "1", "x ", "a\tb", "]", "^a" };
+				     "\xff", "aaaaab", "1", "x ", "a\tb", "]", "^a", "\v" };
 
 static const char *const pieces[] = {
 	"a",	 "b",	   "foo",      "x",	 "/",	     "/",	  "*",	   "*",
 	"**",	 "/**/",   "**/",      "/**",	 "?",	     "[ab]",	  "[!a]",  "[^b]",
 	"[a-]",	 "[]]",	   "[!]]",     "[]-a]",	 "[z-a]",    "[a-c-e]",	  "[[:alpha:]]",
-	"[[:punct:]b]", "[[:space:]]", "[[:upper:][:digit:]]", "[[:bogus:]]", "[[:al]",
+	"[[:punct:]b]", "[[:space:]]", "[[:space:]]", "[[:upper:][:digit:]]", "[[:bogus:]]", "[[:al]",
 	"[a",	 "\\a",	   "\\*",      "\\[",	 "\\",	     "[\\]]",	  "[a\\-c]", "#",
 	"!",	 "***",	   "-",	       ".c",	 " ",	     "\\ ",	  "\t",	   "[/]",
 	"ab",	 "*a*a*b", "\xc3\xa9", "[\xc3\xa9]", "A",    "[x ]y",	  "\\/",   "**\\/",
@@ -48,9 +48,59 @@ static const char *const pieces[] = {
 
 #define PICK(array) (array)[below(sizeof(array) / sizeof *(array))]
 
-static void random_line(struct bytes *out)
+/* Puts a wildcard that may fit in the place of `c`. */
+static void blur(struct bytes *out, char c)
 {
-	if (below(12) == 0) {
+	static const char *const wild[] = { "?", "*", "**", "*?", "[!\x01]", "[^/]", "", "***" };
+
+	switch (below(5)) {
+	case 0:
+		assert_int_equal(bytes_addf(out, "[%c-%c]", c == '/' ? '.' : c, c), 0);
+		break;
+	case 1:
+		assert_int_equal(bytes_addf(out, "\\%c", c), 0);
+		break;
+	default:
+		assert_int_equal(bytes_adds(out, PICK(wild)), 0);
+	}
+}
+
+/* A path of the tree, blurred here and there: such a line has a good chance to match. */
+static void line_from_path(struct bytes *out, const struct bytes *paths, const char *base)
+{
+	size_t want = below((unsigned)paths->len), i = 0, skip = strlen(base), n;
+	const char *path;
+
+	while (i + strlen(paths->data + i) + 1 <= want)
+		i += strlen(paths->data + i) + 1;
+	path = paths->data + i + 1;
+	if (skip && strncmp(path, base, skip) == 0 && path[skip] == '/')
+		path += skip + 1;
+	if (below(3) == 0 && strrchr(path, '/'))
+		path = strrchr(path, '/') + below(2);
+	for (n = strlen(path); n; n--, path++) {
+		if (*path == '/' && below(4) == 0)
+			assert_int_equal(bytes_adds(out, below(2) ? "/**/" : "**/"), 0);
+		else if (below(6) == 0)
+			blur(out, *path);
+		else
+			assert_int_equal(bytes_addc(out, *path), 0);
+		if (below(12) == 0 && strchr(path, '/'))
+			path = strchr(path, '/') - 1, n = strlen(path);
+	}
+}
+
+static void random_line(struct bytes *out, const struct bytes *paths, const char *base)
+{
+	if (paths->len && below(2)) {
+		if (below(4) == 0)
+			bytes_adds(out, "!");
+		if (below(6) == 0)
+			bytes_adds(out, "/");
+		line_from_path(out, paths, base);
+		if (below(6) == 0)
+			bytes_adds(out, "/");
+	} else if (below(12) == 0) {
 		static const char *const odd[] = { "",	 "#comment", "!", "/",	"//", " ",  "!/",
 						   "**", "/*",	     "*", "\\#x", "\\!x", "**/",
 						   "/**", "*/",	     "!*/", "  a", "\\" };
@@ -81,14 +131,14 @@ static void write_file(const char *path, const char *data, size_t len)
 	assert_int_equal(fclose(f), 0);
 }
 
-static void random_ignore_file(const char *path)
+static void random_ignore_file(const char *path, const struct bytes *paths, const char *base)
 {
 	struct bytes text = { 0 };
 
 	if (below(8) == 0)
 		bytes_adds(&text, "\xef\xbb\xbf");
 	for (unsigned n = 1 + below(7); n-- > 0;)
-		random_line(&text);
+		random_line(&text, paths, base);
 	if (below(5) == 0 && text.len)
 		text.len--; /* the last line without its end */
 	write_file(path, text.data, text.len);
@@ -115,9 +165,18 @@ static void random_tree(struct bytes *paths, const char *rel, int depth)
 		if (dir)
 			random_tree(paths, path, depth - 1);
 	}
-	if (depth == 3 || below(3) == 0) {
-		snprintf(path, sizeof path, "%s%s.gitignore", rel, *rel ? "/" : "");
-		random_ignore_file(path);
+}
+
+static void random_ignore_files(const struct bytes *paths)
+{
+	char path[1024];
+
+	random_ignore_file(".gitignore", paths, "");
+	for (size_t i = 0; i < paths->len; i += strlen(paths->data + i) + 1) {
+		if (paths->data[i] != 'd' || below(3))
+			continue;
+		snprintf(path, sizeof path, "%s/.gitignore", paths->data + i + 1);
+		random_ignore_file(path, paths, paths->data + i + 1);
 	}
 }
 
@@ -194,8 +253,8 @@ static void compare(struct filter_root *fr, const struct answer *git, const char
 	snprintf(line, sizeof line, "%u", (unsigned)j.rule->line);
 	origin = j.rule->origin;
 	n = strlen(git->source);
-	/* Files outside the tree are named by their whole path here. */
-	if (strlen(origin) >= n)
+	/* What lies outside the tree is named by its whole path here. */
+	if (strcmp(git->source, ".git/info/exclude") == 0 && strlen(origin) >= n)
 		origin += strlen(origin) - n;
 	if (strcmp(line, git->line) != 0 || strcmp(origin, git->source) != 0 ||
 	    strcmp(j.rule->text, git->pattern) != 0)
@@ -244,9 +303,10 @@ static void one_round(void)
 	assert_int_equal(system("git init -q . && rm -f .git/hooks/*"), 0);
 	random_tree(&paths, "", 3);
 	mkdir(".git/info", 0700);
-	random_ignore_file(".git/info/exclude");
+	random_ignore_files(&paths);
+	random_ignore_file(".git/info/exclude", &paths, "");
 	snprintf(global, sizeof global, "%s/git/ignore", t.home);
-	random_ignore_file(global);
+	random_ignore_file(global, &paths, "");
 	ask_git(&answers, &paths);
 	compare_all(&paths, &answers);
 	bytes_free(&paths);

@@ -67,7 +67,7 @@ static int join(struct bytes *out, const char *dir, const char *rel, size_t len)
 {
 	int r = bytes_adds(out, dir);
 
-	if (r == 0 && len && (out->len == 0 || out->data[out->len - 1] != '/'))
+	if (r == 0 && len && out->len && out->data[out->len - 1] != '/')
 		r = bytes_addc(out, '/');
 	return r < 0 ? r : bytes_add(out, rel, len);
 }

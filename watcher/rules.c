@@ -158,7 +158,7 @@ static int read_regex(struct reading *in)
 	size_t offset;
 	char reason[160];
 	int r = watcher__compile_regex(&code, in->text, in->len, in->rule.flags & RULE_ICASE,
-				       &offset, reason, sizeof reason);
+				       REGEX_UTF, &offset, reason, sizeof reason);
 
 	if (r == UV_EINVAL)
 		return refuse(in, r, offset, reason);

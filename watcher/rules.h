@@ -50,7 +50,7 @@ struct rule_chunk {
 	uint32_t first, end;
 	uint32_t bytes; /* of glob text, which bounds the compiled size */
 	bool regex, full;
-	pcre2_code *name, *path;
+	pcre2_code *name, *path; /* of a regex: for paths that are not UTF-8, that are */
 };
 
 struct rule_set {

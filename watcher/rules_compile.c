@@ -84,7 +84,8 @@ static int compile(pcre2_code **code, const char *text, size_t len, uint32_t opt
 }
 
 int watcher__compile_regex(pcre2_code **code, const char *text, size_t len, unsigned icase,
-			   size_t *offset, char *reason, size_t reason_size)
+			   enum regex_units units, size_t *offset, char *reason,
+			   size_t reason_size)
 {
 	uint32_t options = PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_BACKSLASH_C |
 			   (icase ? PCRE2_CASELESS : 0);
@@ -95,7 +96,7 @@ int watcher__compile_regex(pcre2_code **code, const char *text, size_t len, unsi
 		*offset = REGEX_MAX;
 		return UV_EINVAL;
 	}
-	r = compile(code, text, len, options | PCRE2_UTF | PCRE2_MATCH_INVALID_UTF,
+	r = compile(code, text, len, options | (units == REGEX_UTF ? PCRE2_UTF : 0),
 		    PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD, &error, offset);
 	/* The expression itself is not UTF-8: then neither are the names it is for. */
 	if (r == UV_EINVAL && error <= PCRE2_ERROR_UTF8_ERR1 && error >= PCRE2_ERROR_UTF8_ERR21)
@@ -174,17 +175,33 @@ void watcher__chunk_clear(struct rule_chunk *chunk)
 	chunk->name = chunk->path = NULL;
 }
 
+/* A regex for names that are UTF-8, and one for those that are not. Some expressions say what
+ * bytes cannot be; they do not match such names. */
+static int compile_both(const struct rule *rule, struct rule_chunk *chunk)
+{
+	unsigned icase = rule->flags & RULE_ICASE;
+	size_t len = strlen(rule->text), offset;
+	char reason[80];
+	int r = watcher__compile_regex(&chunk->path, rule->text, len, icase, REGEX_UTF, &offset,
+				       reason, sizeof reason);
+
+	if (r < 0)
+		return r;
+	r = watcher__compile_regex(&chunk->name, rule->text, len, icase, REGEX_BYTES, &offset,
+				   reason, sizeof reason);
+	if (r != UV_ENOMEM)
+		return 0;
+	watcher__chunk_clear(chunk);
+	return r;
+}
+
 static int compile_chunk(const struct rule_set *set, struct rule_chunk *chunk)
 {
 	const struct rule *rule = &set->rules[chunk->first];
-	char reason[80];
-	size_t offset;
 	int r;
 
 	if (chunk->regex)
-		return watcher__compile_regex(&chunk->path, rule->text, strlen(rule->text),
-					      rule->flags & RULE_ICASE, &offset, reason,
-					      sizeof reason);
+		return compile_both(rule, chunk);
 	r = compile_branches(&chunk->name, set, chunk, RULE_NAME);
 	if (r == 0)
 		r = compile_branches(&chunk->path, set, chunk, 0);
@@ -340,8 +357,8 @@ static int compile_below(struct rule *rule)
 
 	if (rule->flags & RULE_REGEX)
 		return watcher__compile_regex(&rule->below, rule->text, strlen(rule->text),
-					      rule->flags & RULE_ICASE, &offset, reason,
-					      sizeof reason);
+					      rule->flags & RULE_ICASE, REGEX_UTF, &offset,
+					      reason, sizeof reason);
 	r = add_branch(&text, rule, 1);
 	if (r == 0)
 		r = compile(&rule->below, text.data, text.len,
@@ -385,6 +402,10 @@ static uint32_t match_regex(const struct rule_set *set, const struct rule_chunk 
 	int r = pcre2_match(chunk->path, (PCRE2_SPTR)s->path, s->path_len, 0, 0, m->data,
 			    m->regex_limits);
 
+	if (r <= PCRE2_ERROR_UTF8_ERR1 && r >= PCRE2_ERROR_UTF8_ERR21)
+		r = !chunk->name ? PCRE2_ERROR_NOMATCH :
+				   pcre2_match(chunk->name, (PCRE2_SPTR)s->path, s->path_len, 0, 0,
+					       m->data, m->regex_limits);
 	if (r >= 0)
 		return chunk->end;
 	if (r == PCRE2_ERROR_NOMATCH)

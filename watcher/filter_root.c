@@ -162,6 +162,8 @@ static int fill(struct filter_root *fr, const char *root_abs, const char *root_s
 	fr->matcher.arg = fr;
 	fr->generation = 1;
 	fr->has_rules = any_rules(fr);
+	fr->lets_all = !fr->has_rules && !fr->filter->kinds && !fr->filter->predicate_count &&
+		       !(fr->filter->flags & WATCHER_FILTER_NO_DIRECTORIES);
 	if (!(fr->reported = calloc(regexes + 1, sizeof(*fr->reported))))
 		return UV_ENOMEM;
 	return bind_dirs(fr, root_shown);

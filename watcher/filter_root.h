@@ -41,7 +41,8 @@ struct bound_list {
 
 struct filter_root {
 	watcher_filter *filter;
-	bool has_rules; /* else only kinds, types and predicates decide */
+	bool has_rules;  /* else only kinds, types and predicates decide */
+	bool lets_all;   /* nor those: everything passes */
 	struct bound_list lists[LIST_COUNT];
 	struct filter_dirs dirs;
 	struct matcher matcher;

@@ -418,10 +418,13 @@ static uint32_t match_regex(const struct rule_set *set, const struct rule_chunk 
 static uint32_t match_code(const pcre2_code *code, struct matcher *m, const char *p, size_t n,
 			   bool is_dir)
 {
-	/* Programs of globs need no limits: their time is bounded by how they are made. */
-	int r = pcre2_match(code, (PCRE2_SPTR)p, n, 0, is_dir ? PCRE2_NOTEOL : PCRE2_NOTBOL,
-			    m->data, NULL);
+	uint32_t options = is_dir ? PCRE2_NOTEOL : PCRE2_NOTBOL;
+	int r = pcre2_jit_match(code, (PCRE2_SPTR)p, n, 0, options, m->data, NULL);
 
+	/* No JIT here, or too small a stack for it. Programs of globs need no limits: their time
+	 * is bounded by how they are made. */
+	if (r < 0 && r != PCRE2_ERROR_NOMATCH)
+		r = pcre2_match(code, (PCRE2_SPTR)p, n, 0, options | PCRE2_NO_JIT, m->data, NULL);
 	return r >= 0 ? place_of_mark(m->data) : 0;
 }
 

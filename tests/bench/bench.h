@@ -27,13 +27,29 @@ static inline int bench_compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Sorts v; 0 for no values. */
-static inline double bench_median(double *v, size_t n)
+/* Of at most MAX_ROUNDS values; 0 for none. */
+static inline double bench_median(const double *v, size_t n)
 {
+	double sorted[MAX_ROUNDS];
+
 	if (n == 0)
 		return 0;
-	qsort(v, n, sizeof *v, bench_compare);
-	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+	memcpy(sorted, v, n * sizeof *v);
+	qsort(sorted, n, sizeof *sorted, bench_compare);
+	return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+}
+
+/*
+ * The median of the rounds' ratios v[i] / base[i]: each pair was measured within the same
+ * short time, so what else the machine did weighs on both.
+ */
+static inline double bench_ratio(const double *v, const double *base, size_t n)
+{
+	double r[MAX_ROUNDS];
+
+	for (size_t i = 0; i < n; i++)
+		r[i] = v[i] / base[i];
+	return bench_median(r, n);
 }
 
 /* How often everything is measured: BENCH_ROUNDS, else `usual`. */

@@ -1,8 +1,8 @@
 /*
  * What it costs to start a program and wait for it, and how long the caller is blocked by
  * the start alone: a static program that does nothing and /bin/true, from a small parent and
- * from one that has touched 1 GiB. Rounds of all methods are interleaved; a cell is the median
- * of the rounds' medians.
+ * from one that has touched 1 GiB. Rounds of all methods are interleaved and short; a cell is
+ * the median of the rounds' medians, and of the rounds' ratios.
  */
 #include "bench.h"
 
@@ -18,7 +18,7 @@
 
 extern char **environ;
 
-enum { MIN_RUNS = 5, MAX_RUNS = 60, ROUND_US = 150000 };
+enum { MIN_RUNS = 3, MAX_RUNS = 16, ROUND_US = 30000 };
 
 static int null_fd;
 
@@ -324,21 +324,19 @@ static void touch(size_t mib)
 
 static void print_whole(void)
 {
-	double base[CASES], v;
-
 	printf("Start and wait, us (ratio to posix_spawn + waitpid):\n\n"
 	       "| method | no-op, small parent | no-op, 1 GiB parent | true, small parent | "
 	       "true, 1 GiB parent |\n|---|---|---|---|---|\n");
 	for (size_t i = 0; i < METHODS; i++) {
 		printf("| %s |", methods[i].name);
 		for (int c = 0; c < CASES; c++) {
-			v = bench_median(cells[i][c].whole, cells[i][c].n);
-			if (i == 0)
-				base[c] = v;
+			const struct cell *cell = &cells[i][c];
+
 			if (missing[i][0])
 				printf(c ? " |" : " skipped: %s |", missing[i]);
 			else
-				printf(" %.0f (%.2f) |", v, v / base[c]);
+				printf(" %.0f (%.2f) |", bench_median(cell->whole, cell->n),
+				       bench_ratio(cell->whole, cells[0][c].whole, cell->n));
 		}
 		printf("\n");
 	}
@@ -359,7 +357,7 @@ int main(void)
 {
 	char noop[4200], absolute[4096];
 	const char *programs[] = { absolute, "/bin/true" };
-	int rounds = bench_rounds(9);
+	int rounds = bench_rounds(25);
 
 	if (!realpath(bench_program(noop, sizeof noop, "noop"), absolute))
 		bench_die(noop);

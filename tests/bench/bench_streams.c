@@ -242,23 +242,21 @@ static void shell_three_stages(const char *block)
 static const struct task {
 	const char *name;
 	void (*run)(const char *block);
-	double amount; /* MiB or lines, for the rate */
+	double amount; /* for the rate */
 	const char *unit;
 	int base; /* the row it is compared with */
 } tasks[] = {
-	{ "1 GiB dropped: read loop, 64 KiB buffer, usual pipe", raw_drop_64k, 1024, "MiB/s",
-	  0 },
-	{ "1 GiB dropped: read loop, 1 MiB buffer and pipe", raw_drop_1m, 1024, "MiB/s", 0 },
-	{ "1 GiB dropped: SH_CHUNKS", sh_drop, 1024, "MiB/s", 0 },
-	{ "1 GiB kept: read loop into a growing buffer, 1 MiB pipe", raw_keep, 1024, "MiB/s",
-	  3 },
-	{ "1 GiB kept: SH_CAPTURE", sh_keep, 1024, "MiB/s", 3 },
+	{ "1 GiB dropped: read loop, 64 KiB buffer, usual pipe", raw_drop_64k, 1, "GiB/s", 0 },
+	{ "1 GiB dropped: read loop, 1 MiB buffer and pipe", raw_drop_1m, 1, "GiB/s", 0 },
+	{ "1 GiB dropped: SH_CHUNKS", sh_drop, 1, "GiB/s", 0 },
+	{ "1 GiB kept: read loop into a growing buffer, 1 MiB pipe", raw_keep, 1, "GiB/s", 3 },
+	{ "1 GiB kept: SH_CAPTURE", sh_keep, 1, "GiB/s", 3 },
 	{ "10 M lines: read and memchr", raw_lines, 10, "M lines/s", 5 },
 	{ "10 M lines: getline", getline_lines, 10, "M lines/s", 5 },
 	{ "10 M lines: SH_LINES", sh_line_callback, 10, "M lines/s", 5 },
 	{ "10 M lines: SH_STREAM and sh_next", sh_line_loop, 10, "M lines/s", 5 },
-	{ "three stages, 1 GiB: system()", shell_three_stages, 1024, "MiB/s", 9 },
-	{ "three stages, 1 GiB: sh_pipe", sh_three_stages, 1024, "MiB/s", 9 },
+	{ "three stages, 1 GiB: system()", shell_three_stages, 1, "GiB/s", 9 },
+	{ "three stages, 1 GiB: sh_pipe", sh_three_stages, 1, "GiB/s", 9 },
 };
 
 enum { TASKS = sizeof tasks / sizeof tasks[0] };
@@ -268,8 +266,9 @@ static const char *const blocks[] = { "8190", "65530" }; /* whole lines */
 int main(void)
 {
 	static double s[TASKS][2][MAX_ROUNDS], cpu[TASKS][2][MAX_ROUNDS];
-	int rounds = bench_rounds(5);
-	double rate[TASKS][2], start, before;
+	int rounds = bench_rounds(7);
+	size_t n = (size_t)rounds;
+	double start, before;
 
 	bench_program(writer, sizeof writer, "writer");
 	for (int round = 0; round < rounds; round++)
@@ -288,13 +287,12 @@ int main(void)
 	    "ms (8 KB, 64 KB) |\n|---|---|---|---|---|\n",
 	    rounds);
 	for (int i = 0; i < TASKS; i++) {
+		printf("| %s | %s |", tasks[i].name, tasks[i].unit);
 		for (int b = 0; b < 2; b++)
-			rate[i][b] = tasks[i].amount / bench_median(s[i][b], (size_t)rounds);
-		printf("| %s | %s | %.3g (%.2f) | %.3g (%.2f) | %.1f, %.1f |\n", tasks[i].name,
-		       tasks[i].unit, rate[i][0], rate[i][0] / rate[tasks[i].base][0],
-		       rate[i][1], rate[i][1] / rate[tasks[i].base][1],
-		       bench_median(cpu[i][0], (size_t)rounds),
-		       bench_median(cpu[i][1], (size_t)rounds));
+			printf(" %.3g (%.2f) |", tasks[i].amount / bench_median(s[i][b], n),
+			       bench_ratio(s[tasks[i].base][b], s[i][b], n));
+		printf(" %.1f, %.1f |\n", bench_median(cpu[i][0], n),
+		       bench_median(cpu[i][1], n));
 	}
 	return 0;
 }

@@ -19,7 +19,7 @@ static void guardian_exited(struct sh__child *c)
 static int start(sh_proc *p, struct sh__stage *st, int in)
 {
 	char pgid[24], sh[] = "/bin/sh", opt[] = "-c", name[] = "guard";
-	char script[] = "read -r line || kill -KILL -- \"-$1\"";
+	char script[] = "read -r line || kill -s KILL -- \"-$1\"";
 	char *argv[] = { sh, opt, script, name, pgid, NULL }, *env[] = { NULL };
 	enum sh__where where;
 	int null = sh__open_null(), r;

@@ -18,8 +18,8 @@ static uint64_t own_io_bytes(void)
 static void test_pipeline_31_no_byte_passes_through_the_parent(void **state)
 {
 	uint64_t before = own_io_bytes();
-	sh_result *r = sh_pipe(SH("head", "-c", "104857600", "/dev/zero"), SH("cat"),
-			       SH("wc", "-c"));
+	sh_result *r =
+	    sh_pipe(SH("head", "-c", "104857600", "/dev/zero"), SH("cat"), SH("wc", "-c"));
 
 	(void)state;
 	assert_status(r, SH_DONE);
@@ -76,7 +76,8 @@ static void test_pipeline_34_a_stage_that_cannot_start_stops_the_others(void **s
 	(void)state;
 	assert_status(r, SH_NOTFOUND);
 	assert_int_equal(r->stage, 1);
-	assert_contains(r->message, "stage 1 (whendo-no-such-program): there is no such program");
+	assert_contains(r->message,
+			"stage 1 (whendo-no-such-program): there is no such program");
 	assert_true(r->stages[0].pid > 0);
 	assert_int_equal(r->stages[0].term_signal, SIGTERM);
 	assert_int_equal(r->stages[2].pid, 0);

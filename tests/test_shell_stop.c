@@ -147,8 +147,9 @@ static void test_stop_43_others_end_with_it(void **state)
 
 static void test_stop_signals_reach_the_group(void **state)
 {
-	sh_proc *p = sh_start(SH("sh", "-c", "trap 'echo got; exit 5' USR1; echo up; "
-					     "while :; do sleep 0.02; done"));
+	sh_proc *p = sh_start(SH("sh", "-c",
+				 "trap 'echo got; exit 5' USR1; echo up; "
+				 "while :; do sleep 0.02; done"));
 	sh_line line;
 	const sh_result *r;
 
@@ -164,8 +165,9 @@ static void test_stop_signals_reach_the_group(void **state)
 
 static void test_stop_by_policy(void **state)
 {
-	sh_proc *p = sh_start(SH("sh", "-c", "trap 'exit 7' INT; echo up; while :; do sleep 0.02; done",
-				 .stop_signal = SIGINT));
+	sh_proc *p =
+	    sh_start(SH("sh", "-c", "trap 'exit 7' INT; echo up; while :; do sleep 0.02; done",
+			.stop_signal = SIGINT));
 	sh_line line;
 	const sh_result *r;
 

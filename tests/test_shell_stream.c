@@ -399,8 +399,8 @@ static void test_stream_29_further_descriptors(void **state)
 
 static void test_stream_30_dev_stdout_can_be_opened(void **state)
 {
-	sh_result *r = sh("sh", "-c", "echo x > /dev/stdout; cat /dev/stdin",
-			  .in = SH_TEXT("in\n"));
+	sh_result *r =
+	    sh("sh", "-c", "echo x > /dev/stdout; cat /dev/stdin", .in = SH_TEXT("in\n"));
 
 	(void)state;
 	assert_status(r, SH_DONE);
@@ -431,8 +431,8 @@ static void test_stream_a_callback_can_feed(void **state)
 
 static void test_stream_next_gives_lines_as_they_come(void **state)
 {
-	sh_proc *p = sh_start(SH("sh", "-c", "echo a; echo b >&2; sleep 0.05; printf c",
-				 .out = SH_STREAM));
+	sh_proc *p = sh_start(
+	    SH("sh", "-c", "echo a; echo b >&2; sleep 0.05; printf c", .out = SH_STREAM));
 	char got[64] = "";
 	sh_line line;
 	int r;

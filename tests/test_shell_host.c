@@ -1,0 +1,363 @@
+/*
+ * The library is a guest: what a host has done to its signals and descriptors neither breaks
+ * a command nor is changed by one. Numbers are those of the behaviours.
+ */
+#include "shell_test.h"
+
+#include <pthread.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+
+static volatile sig_atomic_t caught;
+
+static void catch (int sig)
+{
+	(void)sig;
+	caught++;
+}
+
+static void set_handler(int sig, void (*fn)(int))
+{
+	struct sigaction sa = { .sa_handler = fn };
+
+	sigaction(sig, &sa, NULL);
+}
+
+static void set_sigchld(void (*fn)(int))
+{
+	set_handler(SIGCHLD, fn);
+}
+
+static void test_host_44_its_sigchld_handler_or_mask_does_no_harm(void **state)
+{
+	sigset_t all, old;
+	sh_result *r;
+
+	(void)state;
+	NEEDS(SH__CAN_RECOVER);
+	set_sigchld(catch);
+	r = sh("sh", "-c", "exit 3");
+	assert_int_equal(r->exit_code, 3);
+	sh_free(r);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	r = sh("sh", "-c", "exit 4");
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	set_sigchld(SIG_DFL);
+	assert_int_equal(r->exit_code, 4);
+	sh_free(r);
+}
+
+static bool kernel_keeps_exit_codes(void)
+{
+	unsigned major = 0, minor = 0;
+	uv_utsname_t u;
+
+	uv_os_uname(&u);
+	return sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
+	       (major > 6 || (major == 6 && minor >= 15));
+}
+
+static void assert_recovered(const sh_result *r, int code)
+{
+	if (kernel_keeps_exit_codes()) {
+		assert_status(r, SH_EXIT);
+		assert_int_equal(r->exit_code, code);
+	} else {
+		assert_status(r, SH_LOST);
+		assert_contains(r->message, "taken by another part of this program");
+	}
+}
+
+static void test_host_45_a_stolen_status_is_recovered(void **state)
+{
+	sh_proc *p;
+	sh_result *r;
+	int status;
+
+	(void)state;
+	NEEDS(SH__CAN_RECOVER);
+	set_sigchld(SIG_IGN);
+	r = sh("sh", "-c", "exit 3");
+	set_sigchld(SIG_DFL);
+	assert_recovered(r, 3);
+	sh_free(r);
+	p = sh_start(SH("sh", "-c", "exit 5"));
+	assert_int_equal(waitpid(-1, &status, 0), sh_pid(p));
+	assert_recovered(sh_wait(p, -1), 5);
+	assert_int_equal(sh_signal(p, SIGTERM), UV_ESRCH);
+	sh_proc_free(p);
+}
+
+static void test_host_45_a_stolen_leader_does_not_hide_its_group(void **state)
+{
+	sh_proc *p;
+	sh_line line;
+	int pid;
+
+	(void)state;
+	NEEDS(SH__CAN_RECOVER);
+	p = sh_start(SH("sh", "-c", "sleep 100 & echo $!"));
+	assert_int_equal(sh_next(p, &line), 1);
+	pid = (int)strtol(line.data, NULL, 10);
+	assert_int_equal(waitpid(-1, NULL, 0), sh_pid(p));
+	sh_proc_free(p);
+	assert_true(is_gone_soon(pid));
+}
+
+static void test_host_46_interrupted_calls_are_not_seen(void **state)
+{
+	struct itimerval on = { { 0, 1000 }, { 0, 1000 } }, off = { { 0, 0 }, { 0, 0 } };
+	char *in = calloc(1, 4 << 20);
+
+	(void)state;
+	set_handler(SIGALRM, catch);
+	caught = 0;
+	setitimer(ITIMER_REAL, &on, NULL);
+	for (int i = 0; i < 20; i++) {
+		sh_result *r = sh("cat", .in = SH_BYTES(in, 4 << 20));
+
+		assert_status(r, SH_DONE);
+		assert_int_equal(r->out_len, 4 << 20);
+		sh_free(r);
+	}
+	setitimer(ITIMER_REAL, &off, NULL);
+	set_handler(SIGALRM, SIG_DFL);
+	assert_true(caught > 20);
+	free(in);
+}
+
+static bool same_action(int sig, void (*fn)(int))
+{
+	struct sigaction sa;
+
+	return sigaction(sig, NULL, &sa) == 0 && sa.sa_handler == fn;
+}
+
+static void test_host_47_masks_and_dispositions_are_kept(void **state)
+{
+	sigset_t odd, before, after;
+	sh_result *r;
+
+	(void)state;
+	set_handler(SIGHUP, SIG_IGN);
+	set_handler(SIGPIPE, SIG_IGN);
+	set_handler(SIGUSR1, catch);
+	sigemptyset(&odd);
+	sigaddset(&odd, SIGUSR2);
+	sigaddset(&odd, SIGTERM);
+	pthread_sigmask(SIG_SETMASK, &odd, &before);
+	r = sh(child(), "signals");
+	sh_free(sh("whendo-no-such-program"));
+	sh_free(sh("true", .cwd = "/nonexistent"));
+	pthread_sigmask(SIG_SETMASK, &before, &after);
+	assert_string_equal(r->out, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+	sh_free(r);
+	assert_true(sigismember(&after, SIGUSR2) && sigismember(&after, SIGTERM));
+	assert_false(sigismember(&after, SIGHUP) || sigismember(&after, SIGPIPE));
+	assert_true(same_action(SIGHUP, SIG_IGN));
+	assert_true(same_action(SIGPIPE, SIG_IGN));
+	assert_true(same_action(SIGUSR1, catch));
+	set_handler(SIGHUP, SIG_DFL);
+	set_handler(SIGPIPE, SIG_DFL);
+	set_handler(SIGUSR1, SIG_DFL);
+}
+
+static void test_host_48_its_descriptors_stay_its_own(void **state)
+{
+	struct rlimit old, more;
+	int high;
+	sh_result *r;
+
+	(void)state;
+	NEEDS(SH__CAN_CLOSE);
+	getrlimit(RLIMIT_NOFILE, &old);
+	more = (struct rlimit){ 4096, old.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &more), 0);
+	for (int fd = 0; fd <= 2000; fd++)
+		if (fcntl(fd, F_GETFD) < 0)
+			assert_int_equal(dup2(0, fd), fd);
+	high = open("/dev/zero", O_RDONLY);
+	assert_true(high > 1024);
+	r = sh(child(), "fds", .fds = SH_FDS({ 7, high }, { 1500, high }));
+	for (int fd = 300; fd <= high; fd++)
+		close(fd);
+	setrlimit(RLIMIT_NOFILE, &old);
+	assert_status(r, SH_DONE);
+	assert_string_equal(r->out, "0 1 2 7 1500 ");
+	sh_free(r);
+}
+
+/* In a process without standard descriptors; its exit code is how many checks held. */
+static int without_stdio(void)
+{
+	const char *path = "/tmp/whendo-host-49";
+	char text[16] = "";
+	sh_result *r;
+	int good = 0, fd;
+
+	close(0);
+	close(1);
+	close(2);
+	r = sh("sh", "-c", "cat; echo out; echo err >&2", .in = SH_TEXT("in\n"));
+	good += r->status == 0 && !strcmp(r->out, "in\nout\n") && !strcmp(r->err, "err\n");
+	sh_free(r);
+	r = sh("echo", "file", .out = SH_FILE(path), .in = SH_INHERIT);
+	good += r->status == 0;
+	sh_free(r);
+	fd = open(path, O_RDONLY);
+	good += read(fd, text, 15) == 5 && !strcmp(text, "file\n");
+	close(fd);
+	unlink(path);
+	r = sh_pipe(SH("echo", "x"), SH("cat"), SH("cat", .err = SH_INHERIT));
+	good += r->status == 0 && !strcmp(r->out, "x\n");
+	sh_free(r);
+	/* Nothing of ours was left on the numbers that are the host's. */
+	good += fcntl(0, F_GETFD) < 0 && fcntl(1, F_GETFD) < 0 && fcntl(2, F_GETFD) < 0;
+	return good;
+}
+
+static void test_host_49_without_standard_descriptors(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	NEEDS(SH__CAN_CLOSE); /* libuv itself puts its loop's descriptors there */
+	if ((pid = fork()) == 0)
+		_exit(without_stdio());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 5);
+}
+
+struct worker {
+	pthread_t thread;
+	int number;
+	int bad;
+	uint64_t slowest_ns;
+};
+
+/* A write end that leaked into another thread's sleeper would hold our end back. */
+static void *spawn_often(void *arg)
+{
+	struct worker *w = arg;
+	char text[16];
+
+	snprintf(text, sizeof text, "%d\n", w->number);
+	for (int i = 0; i < 20; i++) {
+		sh_proc *sleeper = sh_start(SH("sleep", "1"));
+		uint64_t from = uv_hrtime();
+		sh_result *r = sh("cat", .in = SH_TEXT(text));
+		uint64_t took = uv_hrtime() - from;
+
+		w->bad += r->status != 0 || strcmp(r->out, text) != 0;
+		w->slowest_ns = took > w->slowest_ns ? took : w->slowest_ns;
+		sh_free(r);
+		sh_signal(sleeper, SIGKILL);
+		sh_proc_free(sleeper);
+	}
+	return NULL;
+}
+
+static void test_host_50_sixteen_threads_get_their_ends_in_time(void **state)
+{
+	struct worker w[16] = { { 0 } };
+
+	(void)state;
+	NEEDS(SH__CAN_CLOSE);
+	for (int i = 0; i < 16; i++) {
+		w[i].number = i;
+		assert_int_equal(pthread_create(&w[i].thread, NULL, spawn_often, &w[i]), 0);
+	}
+	for (int i = 0; i < 16; i++) {
+		pthread_join(w[i].thread, NULL);
+		assert_int_equal(w[i].bad, 0);
+		assert_true(w[i].slowest_ns < 900 * (uint64_t)MS);
+	}
+}
+
+static sh_cmd *shared;
+
+static void *call_shared(void *arg)
+{
+	struct worker *w = arg;
+	char text[16];
+
+	snprintf(text, sizeof text, "%d", w->number);
+	for (int i = 0; i < 20; i++) {
+		sh_result *r = sh_call(shared, text);
+
+		w->bad += r->status != 0 || (int)strlen(r->out) != (int)strlen(text) + 5 ||
+			  strncmp(r->out + 4, text, strlen(text)) != 0;
+		sh_free(r);
+	}
+	return NULL;
+}
+
+static void test_host_05_threads_may_share_a_recipe(void **state)
+{
+	struct worker w[8] = { { 0 } };
+
+	(void)state;
+	shared = sh_bake(SH("echo", "abc"));
+	for (int i = 0; i < 8; i++) {
+		w[i].number = i;
+		pthread_create(&w[i].thread, NULL, call_shared, &w[i]);
+	}
+	for (int i = 0; i < 8; i++) {
+		pthread_join(w[i].thread, NULL);
+		assert_int_equal(w[i].bad, 0);
+	}
+	sh_cmd_free(shared);
+}
+
+static long rss_pages(void)
+{
+	FILE *f = fopen("/proc/self/statm", "r");
+	long size, rss = 0;
+
+	if (fscanf(f, "%ld %ld", &size, &rss) != 2)
+		rss = 0;
+	fclose(f);
+	return rss;
+}
+
+static void test_host_52_ten_thousand_runs_leave_nothing(void **state)
+{
+	const char *noop = child();
+	size_t fds = count_fds();
+	int runs = getenv("SH_TEST_RUNS") ? atoi(getenv("SH_TEST_RUNS")) : 10000;
+	long before;
+
+	(void)state;
+	for (int i = 0; i < 200; i++)
+		sh_free(sh(noop, "args", "x"));
+	before = rss_pages();
+	for (int i = 0; i < runs; i++) {
+		sh_result *r = sh(noop, "args", "x");
+
+		assert_int_equal(r->status, SH_DONE);
+		sh_free(r);
+	}
+	assert_int_equal(count_fds(), fds);
+	assert_true(rss_pages() - before < 64);
+	assert_no_children();
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_host_44_its_sigchld_handler_or_mask_does_no_harm),
+		cmocka_unit_test(test_host_45_a_stolen_status_is_recovered),
+		cmocka_unit_test(test_host_45_a_stolen_leader_does_not_hide_its_group),
+		cmocka_unit_test(test_host_46_interrupted_calls_are_not_seen),
+		cmocka_unit_test(test_host_47_masks_and_dispositions_are_kept),
+		cmocka_unit_test(test_host_48_its_descriptors_stay_its_own),
+		cmocka_unit_test(test_host_49_without_standard_descriptors),
+		cmocka_unit_test(test_host_50_sixteen_threads_get_their_ends_in_time),
+		cmocka_unit_test(test_host_05_threads_may_share_a_recipe),
+		cmocka_unit_test(test_host_52_ten_thousand_runs_leave_nothing),
+	};
+
+	return RUN_ON_BOTH("host", tests);
+}

@@ -1,0 +1,401 @@
+/* Commands on the caller's loop, many at a time, tracing. Numbers are those of the
+ * behaviours. */
+#include "shell_test.h"
+
+#include <pthread.h>
+
+#include "base/bytes.h"
+
+struct told {
+	int calls, status, lines, after_done;
+	bool free_it;
+	sh_proc *p;
+	pthread_t thread;
+	char out[64];
+	uv_loop_t *loop;
+};
+
+static void done(sh_proc *p, const sh_result *r, void *arg)
+{
+	struct told *t = arg;
+
+	t->calls++;
+	t->status = r->status;
+	t->thread = pthread_self();
+	snprintf(t->out, sizeof t->out, "%s", r->out);
+	if (t->free_it) {
+		sh_proc_free(p);
+		t->p = NULL;
+	}
+}
+
+static int count(sh_proc *p, const char *data, size_t len, void *arg)
+{
+	struct told *t = arg;
+
+	(void)p, (void)data, (void)len;
+	t->lines++;
+	t->after_done += t->calls > 0;
+	return 0;
+}
+
+/* Everything was let go of: the loop can be closed. */
+static void close_loop(uv_loop_t *loop)
+{
+	uv_run(loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(loop), 0);
+}
+
+static void test_async_58_done_is_called_once_and_last(void **state)
+{
+	struct told t = { 0 };
+	uv_loop_t loop;
+	sh_proc *p;
+
+	(void)state;
+	uv_loop_init(&loop);
+	p = sh_start(SH("sh", "-c", "echo a; echo b; exit 3", .loop = &loop, .done = done,
+			.arg = &t, .out = SH_TEE(SH_LINES(count, &t))));
+	assert_int_equal(t.calls, 0);
+	assert_null(sh_wait(p, -1)); /* never waits on a loop that is not its own */
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(t.calls, 1);
+	assert_int_equal(t.lines, 2);
+	assert_int_equal(t.after_done, 0);
+	assert_int_equal(t.status, SH_EXIT);
+	assert_string_equal(t.out, "a\nb\n");
+	assert_true(pthread_equal(t.thread, pthread_self()));
+	assert_int_equal(sh_wait(p, 0)->exit_code, 3);
+	sh_proc_free(p);
+	close_loop(&loop);
+}
+
+static void test_async_58_done_tells_of_failures_to_start(void **state)
+{
+	const sh_call *calls[] = {
+		SH("whendo-no-such-program", .done = done),
+		SH("true", .cwd = "/nonexistent", .done = done),
+		SH("true", .timeout_ms = -1, .done = done),
+	};
+	const int status[] = { SH_NOTFOUND, SH_SPAWN, SH_INVALID };
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		struct told t = { 0 };
+		sh_call c = *calls[i];
+		uv_loop_t loop;
+		sh_proc *p;
+
+		uv_loop_init(&loop);
+		c.loop = &loop;
+		c.arg = &t;
+		p = sh_start(&c);
+		assert_non_null(p);
+		assert_int_equal(t.calls, 0);
+		uv_run(&loop, UV_RUN_DEFAULT);
+		assert_int_equal(t.calls, 1);
+		assert_int_equal(t.status, status[i]);
+		sh_proc_free(p);
+		close_loop(&loop);
+	}
+}
+
+static void test_async_59_free_inside_done(void **state)
+{
+	struct told t = { .free_it = true };
+	uv_loop_t loop;
+
+	(void)state;
+	uv_loop_init(&loop);
+	t.p = sh_start(SH("echo", "x", .loop = &loop, .done = done, .arg = &t));
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(t.calls, 1);
+	close_loop(&loop);
+	/* On a private loop too: sh_wait has nothing to give then. */
+	t = (struct told){ .free_it = true };
+	t.p = sh_start(SH("echo", "x", .done = done, .arg = &t));
+	assert_null(sh_wait(t.p, -1));
+	assert_int_equal(t.calls, 1);
+	assert_no_children();
+}
+
+static int free_at_line(sh_proc *p, const char *data, size_t len, void *arg)
+{
+	(void)data, (void)len;
+	++*(int *)arg;
+	sh_proc_free(p);
+	return 0;
+}
+
+static void test_async_59_free_inside_a_line(void **state)
+{
+	struct told t = { 0 };
+	uv_loop_t loop;
+	int lines = 0;
+	sh_proc *p;
+
+	(void)state;
+	uv_loop_init(&loop);
+	sh_start(SH("sh", "-c", "yes & yes; wait", .loop = &loop, .done = done, .arg = &t,
+		    .out = SH_LINES(free_at_line, &lines)));
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(lines, 1);
+	assert_int_equal(t.calls, 0);
+	close_loop(&loop);
+	assert_no_children();
+	lines = 0;
+	p = sh_start(SH("yes", .out = SH_LINES(free_at_line, &lines)));
+	assert_null(sh_wait(p, -1));
+	assert_int_equal(lines, 1);
+	assert_no_children();
+}
+
+static int stop_at_line(sh_proc *p, const char *data, size_t len, void *arg)
+{
+	(void)data, (void)len, (void)arg;
+	assert_int_equal(sh_stop(p), 0);
+	return SH_STOP_CALLING;
+}
+
+static void test_async_59_stop_inside_a_line(void **state)
+{
+	sh_result *r = sh("yes", .out = SH_LINES(stop_at_line, NULL));
+
+	(void)state;
+	assert_status(r, SH_CANCELED);
+	assert_int_equal(r->term_signal, SIGTERM);
+	sh_free(r);
+}
+
+static void test_async_59_free_of_what_runs_on_a_loop(void **state)
+{
+	struct told t = { 0 };
+	uv_loop_t loop;
+	sh_proc *p;
+	int pid;
+
+	(void)state;
+	uv_loop_init(&loop);
+	p = sh_start(SH("sleep", "100", .loop = &loop, .done = done, .arg = &t));
+	pid = sh_pid(p);
+	sh_proc_free(p);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(t.calls, 0);
+	assert_false(is_alive(pid));
+	close_loop(&loop);
+	assert_no_children();
+}
+
+/* ------------------------------------------------------------------ many at a time */
+
+struct crowd {
+	int alive, most, ended;
+};
+
+static void left(sh_proc *p, const sh_result *r, void *arg)
+{
+	struct crowd *c = arg;
+
+	(void)p, (void)r;
+	c->alive--;
+	c->ended++;
+}
+
+static void traced(const sh_trace *t, void *arg)
+{
+	struct crowd *c = arg;
+
+	if (t->kind == SH_TRACE_START && ++c->alive > c->most)
+		c->most = c->alive;
+}
+
+static void test_async_60_never_more_than_the_limit(void **state)
+{
+	struct crowd c = { 0 };
+	sh_proc *procs[100];
+	char number[16];
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		snprintf(number, sizeof number, "%d", i);
+		procs[i] =
+		    sh_start(SH("sh", "-c", "sleep 0.0$(($0 % 3)); echo $0; exit $(($0 == 50))",
+				number, .held = true, .done = left, .arg = &c));
+		assert_null(sh_wait(procs[i], 0));
+	}
+	sh_set_trace(traced, &c);
+	assert_int_equal(sh_all(procs, 100, 4), 1);
+	sh_set_trace(NULL, NULL);
+	assert_int_equal(c.most, 4);
+	assert_int_equal(c.ended, 100);
+	for (int i = 0; i < 100; i++) {
+		const sh_result *r = sh_wait(procs[i], 0);
+
+		assert_int_equal(atoi(r->out), i);
+		assert_int_equal(r->status, i == 50 ? SH_EXIT : SH_DONE);
+	}
+	assert_int_equal(sh_all(procs, 1, 1), UV_EINVAL);
+	for (int i = 0; i < 100; i++)
+		sh_proc_free(procs[i]);
+	assert_no_children();
+}
+
+static void test_async_60_held_commands_can_be_released_or_dropped(void **state)
+{
+	sh_proc *p = sh_start(SH("echo", "x", .held = true));
+
+	(void)state;
+	assert_int_equal(sh_pid(p), 0);
+	assert_int_equal(sh_release(p), 0);
+	assert_int_equal(sh_release(p), UV_EALREADY);
+	assert_string_equal(sh_wait(p, -1)->out, "x\n");
+	sh_proc_free(p);
+	p = sh_start(SH("echo", "x", .held = true));
+	sh_proc_free(p);
+	p = sh_start(SH("echo", "x", .held = true));
+	assert_int_equal(sh_stop(p), 0);
+	assert_int_equal(sh_release(p), 0);
+	assert_status(sh_wait(p, -1), SH_CANCELED);
+	sh_proc_free(p);
+}
+
+static void tick(uv_timer_t *t)
+{
+	++*(int *)t->data;
+}
+
+static void run_sync(uv_timer_t *t)
+{
+	int before = *(int *)t->data;
+	sh_result *r = sh("sleep", "0.1");
+
+	/* The other timer is due all the time, and must not have fired. */
+	if (r->status == 0 && *(int *)t->data == before)
+		*(int *)t->data = 1000;
+	sh_free(r);
+	uv_stop(t->loop);
+}
+
+static void test_async_61_a_waiting_call_does_not_turn_the_callers_loop(void **state)
+{
+	uv_timer_t often, once;
+	uv_loop_t loop;
+	int ticks = 0;
+
+	(void)state;
+	uv_loop_init(&loop);
+	uv_timer_init(&loop, &often);
+	uv_timer_init(&loop, &once);
+	often.data = once.data = &ticks;
+	uv_timer_start(&often, tick, 1, 1);
+	uv_timer_start(&once, run_sync, 20, 0);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_true(ticks >= 1000 && ticks <= 1001);
+	uv_close((uv_handle_t *)&often, NULL);
+	uv_close((uv_handle_t *)&once, NULL);
+	close_loop(&loop);
+}
+
+/* ------------------------------------------------------------------ tracing */
+
+static void note(const sh_trace *t, void *arg)
+{
+	struct bytes *b = arg;
+
+	bytes_addf(b, "%s %s%s%s\n",
+		   t->kind == SH_TRACE_START  ? "start"
+		   : t->kind == SH_TRACE_EXIT ? "exit"
+					      : "dry",
+		   t->command, t->cwd ? " in " : "", t->cwd ? t->cwd : "");
+	if (t->kind == SH_TRACE_EXIT)
+		bytes_addf(b, " %s\n", sh_status_name(t->result->status));
+}
+
+static void test_async_64_trace_and_rehearsal(void **state)
+{
+	struct bytes b = { 0 };
+	sh_result *r;
+
+	(void)state;
+	sh_set_trace(note, &b);
+	sh_free(sh("true", "a b", .cwd = "/"));
+	sh_free(sh_pipe(SH("echo"), SH("false")));
+	sh_free(sh("whendo-no-such-program"));
+	r = sh("rm", "-rf", "/", .dry_run = true);
+	sh_set_trace(NULL, NULL);
+	assert_string_equal(b.data, "start true 'a b' in /\nexit true 'a b'\n done\n"
+				    "start echo\nstart false\nexit echo | false\n exit\n"
+				    "exit whendo-no-such-program\n notfound\n"
+				    "dry rm -rf /\nexit rm -rf /\n done\n");
+	assert_status(r, SH_DONE);
+	assert_int_equal(r->flags, SH_DRY);
+	assert_int_equal(r->stages[0].pid, 0);
+	assert_string_equal(r->command, "rm -rf /");
+	sh_free(r);
+	bytes_free(&b);
+	sh_free(sh("true"));
+}
+
+static void test_async_null_is_fine_where_it_is_promised(void **state)
+{
+	sh_line line;
+
+	(void)state;
+	sh_free(NULL);
+	sh_proc_free(NULL);
+	sh_cmd_free(NULL);
+	assert_null(sh_wait(NULL, -1));
+	assert_int_equal(sh_next(NULL, &line), UV_EINVAL);
+	assert_int_equal(sh_write(NULL, "x", 1), UV_EINVAL);
+	assert_int_equal(sh_eof(NULL), UV_EINVAL);
+	assert_int_equal(sh_signal(NULL, 1), UV_EINVAL);
+	assert_int_equal(sh_stop(NULL), UV_EINVAL);
+	assert_int_equal(sh_resize(NULL, 1, 1), UV_EINVAL);
+	assert_int_equal(sh_release(NULL), UV_EINVAL);
+	assert_int_equal(sh_expect(NULL, "x", 1), UV_EINVAL);
+	assert_int_equal(sh_pid(NULL), 0);
+}
+
+static void test_async_lines_from_a_loop_wait_for_their_reader(void **state)
+{
+	uv_loop_t loop;
+	sh_line line;
+	sh_proc *p;
+	long n = 0;
+	int r;
+
+	(void)state;
+	uv_loop_init(&loop);
+	p = sh_start(SH("seq", "1000000", .loop = &loop, .out = SH_STREAM));
+	for (;;) {
+		uv_run(&loop, UV_RUN_NOWAIT);
+		while ((r = sh_try_next(p, &line)) == 1)
+			assert_int_equal(strtol(line.data, NULL, 10), ++n);
+		if (r == 0)
+			break;
+		assert_int_equal(r, UV_EAGAIN);
+	}
+	assert_int_equal(n, 1000000);
+	sh_proc_free(p);
+	close_loop(&loop);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_async_58_done_is_called_once_and_last),
+		cmocka_unit_test(test_async_58_done_tells_of_failures_to_start),
+		cmocka_unit_test(test_async_59_free_inside_done),
+		cmocka_unit_test(test_async_59_free_inside_a_line),
+		cmocka_unit_test(test_async_59_stop_inside_a_line),
+		cmocka_unit_test(test_async_59_free_of_what_runs_on_a_loop),
+		cmocka_unit_test(test_async_60_never_more_than_the_limit),
+		cmocka_unit_test(test_async_60_held_commands_can_be_released_or_dropped),
+		cmocka_unit_test(test_async_61_a_waiting_call_does_not_turn_the_callers_loop),
+		cmocka_unit_test(test_async_64_trace_and_rehearsal),
+		cmocka_unit_test(test_async_null_is_fine_where_it_is_promised),
+		cmocka_unit_test(test_async_lines_from_a_loop_wait_for_their_reader),
+	};
+
+	return RUN_ON_BOTH("async", tests);
+}

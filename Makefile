@@ -3,6 +3,7 @@
 #   make            library (static and shared) and program
 #   make check      every test            make check SANITIZE=address,undefined
 #   make bench      measurements beside the peers that are installed
+#   make fuzz       every fuzz target for FUZZ_SECONDS=30 each (clang)
 #   make install    PREFIX=/usr/local DESTDIR=
 #   make deps       installs the packages that the targets after it need (Debian, Ubuntu)
 
@@ -13,6 +14,7 @@ INCLUDEDIR ?= $(PREFIX)/include
 MANDIR     ?= $(PREFIX)/share/man
 CFLAGS     ?= -O2 -g
 SANITIZE   ?=
+FUZZ_SECONDS ?= 30
 B          := build$(if $(SANITIZE),/sanitize)
 SOVERSION  := 0
 VERSION    := $(shell awk '/define WHENDO_VERSION_(MAJOR|MINOR|PATCH)/ { v = v s $$3; s = "." } END { print v }' include/whendo/version.h)
@@ -38,6 +40,7 @@ CLI_SRC  := $(wildcard cli/*.c)
 TEST_SRC := $(wildcard tests/test_*.c)
 FIX_SRC  := $(filter-out $(TEST_SRC),$(wildcard tests/*.c))
 BENCH_SRC := $(wildcard tests/bench/*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 EXAMPLE_SRC := $(wildcard tests/examples/*.c)
 PROG_SRC := $(wildcard tests/programs/*.c)
 LIB_OBJ  := $(LIB_SRC:%.c=$B/%.o)
@@ -45,13 +48,14 @@ CLI_OBJ  := $(CLI_SRC:%.c=$B/%.o)
 FIX_OBJ  := $(FIX_SRC:%.c=$B/%.o)
 TESTS    := $(TEST_SRC:tests/%.c=$B/tests/%)
 BENCHES  := $(BENCH_SRC:tests/bench/%.c=$B/bench/%)
+FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 EXAMPLES := $(EXAMPLE_SRC:tests/examples/%.c=$B/examples/%)
 PROGRAMS := $(PROG_SRC:tests/programs/%.c=$B/programs/%)
 STATIC   := $B/libwhendo.a
 SHARED   := $B/libwhendo.so.$(SOVERSION)
 PROGRAM  := $(if $(CLI_SRC),$B/whendo)
 
-.PHONY: all check bench install uninstall deps run clean FORCE
+.PHONY: all check bench fuzz install uninstall deps run clean FORCE
 .DELETE_ON_ERROR:
 all: $(PROGRAM) $(STATIC) $(SHARED) $B/whendo.pc
 
@@ -105,6 +109,16 @@ check: all $(TESTS) $(EXAMPLES) $(PROGRAMS)
 
 bench: all $(BENCHES) $(PROGRAMS)
 	BUILD=$B sh tests/bench/run.sh
+
+$(FUZZERS): build/fuzz/%: tests/fuzz/%.c $(LIB_SRC) $B/flags
+	@mkdir -p $(@D)
+	clang $(ALL_CPPFLAGS) -std=gnu11 $(WARN) -g -O1 -fsanitize=fuzzer,address,undefined \
+	 -fno-sanitize-recover=all -o $@ $< $(LIB_SRC) $(LIBS)
+
+# What was found before is kept in build/fuzz/corpus.*, failures beside it.
+fuzz: $(FUZZERS)
+	@for f in $^; do c=build/fuzz/corpus.$${f##*/}; mkdir -p $$c; \
+	 $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -artifact_prefix=build/fuzz/ $$c || exit 1; done
 
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/whendo \

@@ -246,6 +246,8 @@ static void compare(struct filter_root *fr, const struct answer *git, const char
 	t.compared++;
 	t.ignored += !j.passes;
 	t.reincluded += j.why == WATCHER_WHY_REINCLUDED;
+	if (dir)
+		assert_int_equal(watcher__filter_descend(fr, rel, strlen(rel)), j.passes);
 	if (!*git->source != !j.rule || (j.rule && j.passes != (git->pattern[0] == '!')))
 		fail_on(git, &j);
 	if (!j.rule)
@@ -253,8 +255,8 @@ static void compare(struct filter_root *fr, const struct answer *git, const char
 	snprintf(line, sizeof line, "%u", (unsigned)j.rule->line);
 	origin = j.rule->origin;
 	n = strlen(git->source);
-	/* What lies outside the tree is named by its whole path here. */
-	if (strcmp(git->source, ".git/info/exclude") == 0 && strlen(origin) >= n)
+	/* What lies outside the root is named by its whole path here. */
+	if (origin[0] == '/' && strlen(origin) >= n)
 		origin += strlen(origin) - n;
 	if (strcmp(line, git->line) != 0 || strcmp(origin, git->source) != 0 ||
 	    strcmp(j.rule->text, git->pattern) != 0)
@@ -295,6 +297,76 @@ static void compare_all(const struct bytes *paths, const struct bytes *answers)
 	watcher_filter_free(f);
 }
 
+/* Once more with a directory of the work tree as the root, one that is not ignored itself. */
+static void compare_below(const struct bytes *paths, const struct bytes *answers, const char *top)
+{
+	const char *at = answers->data;
+	struct filter_root *fr;
+	watcher_filter *f;
+	char root[1100];
+	size_t skip = strlen(top) + 1;
+
+	snprintf(root, sizeof root, "%s/%s", t.dir, top);
+	assert_int_equal(watcher_filter_new(&f, NULL), 0);
+	assert_int_equal(watcher_filter_set(f, WATCHER_FILTER_GITIGNORE), 0);
+	assert_int_equal(watcher__filter_bind(&fr, f, root, top), 0);
+	for (size_t i = 0; i < paths->len; i += strlen(paths->data + i) + 1) {
+		const char *path = paths->data + i + 1;
+		struct answer git;
+
+		git.source = next(&at);
+		git.line = next(&at);
+		git.pattern = next(&at);
+		git.path = next(&at);
+		if (strncmp(path, top, skip - 1) != 0 || path[skip - 1] != '/')
+			continue;
+		if (is_dir_of(paths, i) && watcher__filter_descend(fr, path + skip, strlen(path + skip)))
+			assert_true(watcher__filter_reload(fr, path + skip, strlen(path + skip)) >= 0);
+		compare(fr, &git, path + skip, is_dir_of(paths, i));
+	}
+	watcher__filter_unbind(fr);
+	watcher_filter_free(f);
+}
+
+static void compare_some_root(const struct bytes *paths, const struct bytes *answers)
+{
+	const char *at = answers->data;
+
+	for (size_t i = 0; i < paths->len; i += strlen(paths->data + i) + 1) {
+		const char *source = next(&at);
+		const char *line = next(&at), *pattern = next(&at), *path = next(&at);
+		bool ignored = *source && *pattern != '!';
+
+		(void)line;
+		if (is_dir_of(paths, i) && !ignored && below(3) == 0)
+			compare_below(paths, answers, path);
+	}
+}
+
+/* The public question gives the public answer, from the files on disk alone. */
+static void compare_check(const struct bytes *paths, const struct bytes *answers)
+{
+	const char *at = answers->data;
+	watcher_filter *f;
+
+	assert_int_equal(watcher_filter_new(&f, NULL), 0);
+	assert_int_equal(watcher_filter_set(f, WATCHER_FILTER_GITIGNORE), 0);
+	for (size_t i = 0; i < paths->len; i += strlen(paths->data + i) + 1) {
+		const char *source = next(&at);
+		const char *line = next(&at), *pattern = next(&at), *path = next(&at);
+		watcher_verdict *v;
+
+		if (below(20))
+			continue;
+		assert_int_equal(watcher_filter_check(&v, f, ".", path, 0, 0, NULL), 0);
+		assert_int_equal(v->passes, !*source || *pattern == '!');
+		assert_int_equal(v->line, strtoul(line, NULL, 10));
+		assert_string_equal(v->rule, pattern);
+		watcher_verdict_free(v);
+	}
+	watcher_filter_free(f);
+}
+
 static void one_round(void)
 {
 	struct bytes paths = { 0 }, answers = { 0 };
@@ -309,6 +381,8 @@ static void one_round(void)
 	random_ignore_file(global, &paths, "");
 	ask_git(&answers, &paths);
 	compare_all(&paths, &answers);
+	compare_some_root(&paths, &answers);
+	compare_check(&paths, &answers);
 	bytes_free(&paths);
 	bytes_free(&answers);
 }

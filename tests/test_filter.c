@@ -1,4 +1,4 @@
-/* Filters: what passes, what is entered, why; and what happens when rules change. */
+/* Filters of options: what passes, what is entered, what is refused and what it costs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,96 +6,9 @@
 #include <cmocka.h>
 
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "../watcher/filter_root.h"
-
-/* A filter of options, bound to an empty directory; `rules` are pairs, ended by -1. */
-struct fixture {
-	char dir[64];
-	watcher_filter *f;
-	struct filter_root *fr;
-	int problems;
-	char problem[500];
-};
-
-static void count_problem(const char *message, void *arg)
-{
-	struct fixture *x = arg;
-
-	x->problems++;
-	snprintf(x->problem, sizeof x->problem, "%s", message);
-}
-
-static int set_up(void **state)
-{
-	struct fixture *x = calloc(1, sizeof *x);
-
-	snprintf(x->dir, sizeof x->dir, "/tmp/whendo-filter-XXXXXX");
-	if (!mkdtemp(x->dir) || chdir(x->dir) < 0 || watcher_filter_new(&x->f, NULL) < 0)
-		return -1;
-	*state = x;
-	return 0;
-}
-
-static int tear_down(void **state)
-{
-	struct fixture *x = *state;
-	char command[100];
-
-	watcher__filter_unbind(x->fr);
-	watcher_filter_free(x->f);
-	snprintf(command, sizeof command, "rm -rf %s", x->dir);
-	free(x);
-	return chdir("/") < 0 ? -1 : system(command);
-}
-
-static void add(struct fixture *x, int rule, const char *text)
-{
-	watcher_error err;
-
-	if (watcher_filter_add(x->f, rule, text, NULL, &err) < 0)
-		fail_msg("%s", err.message);
-}
-
-static void apply(struct fixture *x)
-{
-	assert_int_equal(watcher_filter_on_problem(x->f, count_problem, x), 0);
-	assert_int_equal(watcher__filter_bind(&x->fr, x->f, x->dir, "."), 0);
-}
-
-static bool file(struct fixture *x, const char *rel)
-{
-	return watcher__filter_pass(x->fr, rel, strlen(rel), WATCHER_TYPE_FILE, WATCHER_CREATED);
-}
-
-static bool dir(struct fixture *x, const char *rel)
-{
-	return watcher__filter_pass(x->fr, rel, strlen(rel), WATCHER_TYPE_DIR, WATCHER_CREATED);
-}
-
-static bool enters(struct fixture *x, const char *rel)
-{
-	return watcher__filter_descend(x->fr, rel, strlen(rel));
-}
-
-static void put(const char *path, const char *text)
-{
-	FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0);
-	assert_int_equal(fclose(f), 0);
-}
-
-static int reload(struct fixture *x, const char *rel)
-{
-	return watcher__filter_reload(x->fr, rel, strlen(rel));
-}
-
-/* ---- options ---- */
+#include "filter_fixture.h"
 
 static void test_without_rules_everything_passes(void **state)
 {
@@ -334,6 +247,8 @@ static void test_bad_rules_name_the_byte_and_change_nothing(void **state)
 		"--ignore '!a[[:nope:]]': byte 4: unknown character class");
 	refuses(x, WATCHER_RULE_INCLUDE, "x\\", UV_EINVAL, 1,
 		"--include 'x\\': byte 2: nothing after '\\'");
+	refuses(x, WATCHER_RULE_PATTERN, "\33\n[", UV_EINVAL, 2,
+		"--pattern '??[': byte 3: set without its ']'");
 	refuses(x, WATCHER_RULE_PATTERN, "", UV_EINVAL, 0, "--pattern '': byte 1: empty pattern");
 	refuses(x, WATCHER_RULE_EXTENSION, "c,", UV_EINVAL, 0, "--ext '': byte 1: empty extension");
 	refuses(x, WATCHER_RULE_REGEX, "a(b", UV_EINVAL, 3,
@@ -416,205 +331,6 @@ static void test_adversarial_globs_take_linear_time(void **state)
 	free(rel);
 }
 
-/* ---- ignore files ---- */
-
-static void ignore_file_fixture(struct fixture *x)
-{
-	mkdir("sub", 0700);
-	mkdir("sub/deep", 0700);
-	put(".gitignore", "*.o\n/top\n");
-	put("sub/.gitignore", "!keep.o\ndeep/x\n");
-	put("sub/.ignore", "only-ignore\n");
-	put(".whendoignore", "!sub/only-ignore\nours\n");
-	assert_int_equal(watcher_filter_set(x->f, WATCHER_FILTER_GITIGNORE |
-							  WATCHER_FILTER_DOT_IGNORE |
-							  WATCHER_FILTER_DEFAULTS),
-			 0);
-	apply(x);
-	assert_int_equal(reload(x, "sub"), 1);
-	assert_int_equal(reload(x, "sub"), 0);
-	assert_int_equal(reload(x, "sub/deep"), 0);
-}
-
-static void test_nested_ignore_files_and_their_order(void **state)
-{
-	struct fixture *x = *state;
-
-	ignore_file_fixture(x);
-	assert_false(file(x, "a.o"));
-	assert_false(file(x, "sub/a.o"));
-	assert_true(file(x, "sub/keep.o") && file(x, "sub/deep/keep.o"));
-	assert_false(file(x, "keep.o"));
-	assert_false(file(x, "top"));
-	assert_true(file(x, "sub/top"));
-	assert_false(file(x, "sub/deep/x"));
-	assert_true(file(x, "deep/x"));
-	assert_true(file(x, "sub/only-ignore"));
-	assert_false(file(x, "sub/deep/only-ignore"));
-	assert_false(file(x, "sub/ours"));
-	assert_false(enters(x, ".git"));
-	assert_false(file(x, "a.c~"));
-	assert_true(watcher__filter_is_ignore_file(x->fr, ".gitignore", 10));
-	assert_true(watcher__filter_is_ignore_file(x->fr, ".git", 4));
-	assert_true(watcher__filter_is_ignore_file(x->fr, ".whendoignore", 13));
-	assert_false(watcher__filter_is_ignore_file(x->fr, ".gitignor", 9));
-}
-
-static void test_rules_follow_what_happens_to_their_files(void **state)
-{
-	struct fixture *x = *state;
-
-	ignore_file_fixture(x);
-	assert_false(file(x, "sub/deep/x"));
-	put("sub/.gitignore", "new\n");
-	assert_int_equal(reload(x, "sub"), 1);
-	assert_true(file(x, "sub/deep/x"));
-	assert_false(file(x, "sub/new"));
-	assert_int_equal(rename("sub", "moved"), 0);
-	assert_int_equal(watcher__filter_rename(x->fr, "sub", 3, "moved", 5), 0);
-	assert_true(file(x, "sub/new"));
-	assert_false(file(x, "moved/new"));
-	watcher__filter_forget(x->fr, "moved", 5);
-	assert_true(file(x, "moved/new"));
-	assert_int_equal(reload(x, "moved"), 1);
-	unlink("moved/.gitignore");
-	unlink("moved/.ignore");
-	assert_int_equal(reload(x, "moved"), 1);
-	assert_true(file(x, "moved/new"));
-}
-
-static void test_a_work_tree_above_the_root_counts(void **state)
-{
-	struct fixture *x = *state;
-	char root[100];
-
-	assert_int_equal(system("mkdir -p .git/info a/b/c/.git a/b/d"), 0);
-	put(".gitignore", "*.o\n/a/b/anchored\n");
-	put("a/.gitignore", "!special.o\n");
-	put(".git/info/exclude", "excluded\n");
-	put("a/b/c/.gitignore", "*.own\n");
-	assert_int_equal(watcher_filter_set(x->f, WATCHER_FILTER_GITIGNORE), 0);
-	snprintf(root, sizeof root, "%s/a/b", x->dir);
-	assert_int_equal(watcher__filter_bind(&x->fr, x->f, root, "a/b"), 0);
-	assert_false(file(x, "x.o"));
-	assert_true(file(x, "special.o"));
-	assert_false(file(x, "anchored"));
-	assert_true(file(x, "d/anchored"));
-	assert_false(file(x, "d/excluded"));
-	/* Another repository inside has its own rules only. */
-	assert_int_equal(reload(x, "c"), 1);
-	assert_true(file(x, "c/x.o") && file(x, "c/excluded"));
-	assert_false(file(x, "c/x.own"));
-}
-
-static void test_filter_and_ignore_files_are_relative_to_their_directory(void **state)
-{
-	struct fixture *x = *state;
-	char root[100];
-
-	assert_int_equal(system("mkdir -p proj/src/low elsewhere"), 0);
-	put("proj/allow", "# comment\n/src/*.c\n*.h\n!no.h\n");
-	put("proj/src/low/deny", "/x.h\n");
-	put("elsewhere/deny", "/y.h\n");
-	add(x, WATCHER_RULE_FILTER_FILE, "proj/allow");
-	add(x, WATCHER_RULE_IGNORE_FILE, "proj/src/low/deny");
-	add(x, WATCHER_RULE_IGNORE_FILE, "elsewhere/deny");
-	snprintf(root, sizeof root, "%s/proj/src", x->dir);
-	assert_int_equal(watcher__filter_bind(&x->fr, x->f, root, "src"), 0);
-	assert_true(file(x, "a.c") && file(x, "low/a.h") && file(x, "x.h"));
-	assert_false(file(x, "low/a.c"));
-	assert_false(file(x, "no.h"));
-	assert_false(file(x, "low/x.h"));
-	assert_false(file(x, "y.h"));
-	assert_true(file(x, "low/y.h"));
-}
-
-static void test_what_cannot_be_read_is_told(void **state)
-{
-	struct fixture *x = *state;
-	char want[200];
-
-	assert_int_equal(mkfifo(".ignore", 0600), 0);
-	assert_int_equal(system("head -c 1100000 /dev/zero | tr '\\0' x > .gitignore"), 0);
-	assert_int_equal(watcher_filter_set(x->f, WATCHER_FILTER_GITIGNORE |
-							  WATCHER_FILTER_DOT_IGNORE),
-			 0);
-	apply(x);
-	assert_int_equal(x->problems, 1);
-	snprintf(want, sizeof want, "%s/.gitignore: argument list too long: its rules do not count",
-		 x->dir);
-	assert_string_equal(x->problem, want);
-	assert_true(file(x, "x"));
-}
-
-/* ---- why ---- */
-
-static void why(struct fixture *x, const char *path, int expected, const char *message,
-		const char *prunes)
-{
-	watcher_verdict *v;
-	watcher_error err;
-
-	if (watcher_filter_check(&v, x->f, ".", path, WATCHER_TYPE_UNKNOWN, 0, &err) < 0)
-		fail_msg("%s", err.message);
-	assert_string_equal(v->message, message);
-	assert_int_equal(v->why, expected);
-	assert_string_equal(v->prunes, prunes);
-	watcher_verdict_free(v);
-}
-
-static void test_verdicts_name_the_rule_and_where_it_stands(void **state)
-{
-	struct fixture *x = *state;
-	watcher_verdict *v;
-	watcher_error err;
-	char path[200];
-
-	assert_int_equal(system("mkdir -p sub/out"), 0);
-	put(".gitignore", "# built\n*.o\nout/\n");
-	put("sub/.gitignore", "!main.o\n");
-	assert_int_equal(watcher_filter_set(x->f, WATCHER_FILTER_GITIGNORE |
-							  WATCHER_FILTER_DEFAULTS),
-			 0);
-	assert_int_equal(watcher_filter_add(x->f, WATCHER_RULE_IGNORE, "tmp*", "-i", NULL), 0);
-	add(x, WATCHER_RULE_INCLUDE, "out/log");
-	why(x, "a.c", WATCHER_WHY_NO_RULE, "passes: no rule is against it", "");
-	why(x, "sub/a.o", WATCHER_WHY_IGNORED, "ignored: *.o (.gitignore:2)", "");
-	why(x, "./sub//main.o", WATCHER_WHY_REINCLUDED, "passes: !main.o (sub/.gitignore:1)", "");
-	why(x, "sub/out/a.c", WATCHER_WHY_IGNORED,
-	    "ignored: out/ (.gitignore:3), through the directory sub/out", "sub/out");
-	why(x, "sub/out", WATCHER_WHY_IGNORED, "ignored: out/ (.gitignore:3)", "sub/out");
-	why(x, "out/log", WATCHER_WHY_INCLUDED, "passes: out/log (--include)", "");
-	why(x, "tmpx", WATCHER_WHY_IGNORED, "ignored: tmp* (-i)", "");
-	why(x, "a/.git/x/y", WATCHER_WHY_IGNORED,
-	    "ignored: .git (default), through the directory a/.git", "a/.git");
-	snprintf(path, sizeof path, "%s/sub/../tmpx", x->dir);
-	why(x, path, WATCHER_WHY_IGNORED, "ignored: tmp* (-i)", "");
-	assert_int_equal(watcher_filter_check(&v, x->f, "sub", "/etc/passwd", 0, 0, &err),
-			 UV_EINVAL);
-	assert_string_equal(err.message, "/etc/passwd is not below sub");
-}
-
-static void test_verdicts_of_patterns_kinds_and_predicates(void **state)
-{
-	struct fixture *x = *state;
-	watcher_verdict *v;
-	int asked = 0;
-
-	add(x, WATCHER_RULE_PATTERN, "*.c");
-	add(x, WATCHER_RULE_PATTERN, "!x.c");
-	assert_int_equal(watcher_filter_kinds(x->f, WATCHER_CREATED), 0);
-	why(x, "a.c", WATCHER_WHY_PATTERN, "passes: *.c (--pattern)", "");
-	why(x, "x.c", WATCHER_WHY_PATTERN, "does not pass: !x.c (--pattern)", "");
-	why(x, "a.h", WATCHER_WHY_NO_PATTERN, "does not pass: no pattern matches it", "");
-	assert_int_equal(watcher_filter_check(&v, x->f, ".", "a.c", 0, WATCHER_DELETED, NULL), 0);
-	assert_int_equal(v->why, WATCHER_WHY_KIND);
-	assert_false(v->passes);
-	watcher_verdict_free(v);
-	assert_int_equal(watcher_filter_predicate(x->f, only_even, &asked), 0);
-	why(x, "a.c", WATCHER_WHY_PREDICATE, "does not pass: a predicate refused it", "");
-}
-
 static void test_a_copy_can_be_added_to(void **state)
 {
 	struct fixture *x = *state;
@@ -661,37 +377,28 @@ static void test_the_memory_of_directories_changes_nothing(void **state)
 	}
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(without_rules_everything_passes),
-		T(last_pattern_wins_and_directories_hand_it_down),
-		T(only_negated_patterns_let_the_rest_pass),
-		T(extensions_are_of_files_only),
-		T(ignored_directories_are_not_entered),
-		T(include_wins_and_keeps_its_way_open),
-		T(anchored_patterns_prune_the_crawl),
-		T(regexes_search_the_relative_path),
-		T(case_is_ignored_when_asked),
-		T(braces_expand_in_options),
-		T(full_patterns_match_the_path_as_shown),
-		T(an_empty_list_of_patterns_may_match_nothing),
-		T(kinds_directories_and_predicates_come_last),
-		T(a_file_root_is_known_by_its_name),
-		T(bad_rules_name_the_byte_and_change_nothing),
-		T(a_catastrophic_regex_costs_little_and_drops_nothing),
-		T(adversarial_globs_take_linear_time),
-		T(nested_ignore_files_and_their_order),
-		T(rules_follow_what_happens_to_their_files),
-		T(a_work_tree_above_the_root_counts),
-		T(filter_and_ignore_files_are_relative_to_their_directory),
-		T(what_cannot_be_read_is_told),
-		T(verdicts_name_the_rule_and_where_it_stands),
-		T(verdicts_of_patterns_kinds_and_predicates),
-		T(a_copy_can_be_added_to),
-		T(the_memory_of_directories_changes_nothing),
+		FILTER_TEST(without_rules_everything_passes),
+		FILTER_TEST(last_pattern_wins_and_directories_hand_it_down),
+		FILTER_TEST(only_negated_patterns_let_the_rest_pass),
+		FILTER_TEST(extensions_are_of_files_only),
+		FILTER_TEST(ignored_directories_are_not_entered),
+		FILTER_TEST(include_wins_and_keeps_its_way_open),
+		FILTER_TEST(anchored_patterns_prune_the_crawl),
+		FILTER_TEST(regexes_search_the_relative_path),
+		FILTER_TEST(case_is_ignored_when_asked),
+		FILTER_TEST(braces_expand_in_options),
+		FILTER_TEST(full_patterns_match_the_path_as_shown),
+		FILTER_TEST(an_empty_list_of_patterns_may_match_nothing),
+		FILTER_TEST(kinds_directories_and_predicates_come_last),
+		FILTER_TEST(a_file_root_is_known_by_its_name),
+		FILTER_TEST(bad_rules_name_the_byte_and_change_nothing),
+		FILTER_TEST(a_catastrophic_regex_costs_little_and_drops_nothing),
+		FILTER_TEST(adversarial_globs_take_linear_time),
+		FILTER_TEST(a_copy_can_be_added_to),
+		FILTER_TEST(the_memory_of_directories_changes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "base/one_line.h"
 #include "braces.h"
 #include "filter_object.h"
 #include "ignore_file.h"
@@ -51,6 +52,7 @@ int watcher__filter_fail(watcher_error *err, int code, const char *what)
 	if (err) {
 		*err = (watcher_error){ .code = code };
 		snprintf(err->message, sizeof err->message, "%.400s: %s", what, uv_strerror(code));
+		one_line(err->message);
 	}
 	return code;
 }

@@ -33,6 +33,7 @@ watcher_filter *watcher__filter_ref(const watcher_filter *f);
 
 /*
  * Binds `f` (a reference is kept; NULL gives a NULL *fr) to the absolute path `root_abs`.
+ * Bind again when a root appears that was not there: its parents may bring rules of their own.
  * `root_shown` is the root as the user gave it, which full-path globs see. UV_ENOMEM.
  */
 int watcher__filter_bind(struct filter_root **fr, const watcher_filter *f, const char *root_abs,

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/one_line.h"
+
 /* The verdict and its strings are one allocation each; the public part comes first. */
 struct verdict {
 	watcher_verdict shown;
@@ -169,6 +171,7 @@ static int make_verdict(watcher_verdict **v, const struct judgement *j, const st
 	own->strings[1] = strdup(j->rule ? j->rule->origin : "");
 	own->strings[2] = strndup(rel->data, stop > 0 ? (size_t)stop : 0);
 	own->strings[3] = bytes_take(&message);
+	one_line(own->strings[3]);
 	if (!own->strings[0] || !own->strings[1] || !own->strings[2]) {
 		watcher_verdict_free(&own->shown);
 		return UV_ENOMEM;
@@ -221,6 +224,7 @@ int watcher_filter_check(watcher_verdict **v, const watcher_filter *f, const cha
 	if (r == UV_EINVAL && err) {
 		*err = (watcher_error){ .code = r };
 		snprintf(err->message, sizeof err->message, "%.240s is not below %.240s", path, root);
+		one_line(err->message);
 		return r;
 	}
 	return r < 0 ? watcher__filter_fail(err, r, path) : 0;

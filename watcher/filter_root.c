@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+#include "base/one_line.h"
+
 /* ---- problems ---- */
 
 static void tell(struct filter_root *fr, const char *path, int code, const char *message)
@@ -13,6 +15,7 @@ static void tell(struct filter_root *fr, const char *path, int code, const char 
 	watcher_error err = { .code = code };
 
 	snprintf(err.message, sizeof err.message, "%s", message);
+	one_line(err.message);
 	if (fr->on_problem)
 		fr->on_problem(path, &err, fr->problem_arg);
 	else if (fr->filter->on_problem)

@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <strings.h>
 
+#include "base/one_line.h"
 #include "glob.h"
 #include "rules_compile.h"
 
@@ -68,6 +69,7 @@ static int refuse(const struct reading *in, int code, size_t offset, const char 
 		snprintf(in->err->message, sizeof in->err->message,
 			 "%s '%.300s': byte %zu: %s", in->rule.origin, in->rule.text, offset + 1,
 			 reason);
+		one_line(in->err->message);
 	}
 	return code;
 }
@@ -231,13 +233,24 @@ static bool plain_matches(const struct rule *rule, const struct subject *s)
 					  memcmp(p, rule->plain, rule->plain_len) == 0;
 }
 
+static const char *find_last(const char *s, char c, size_t n)
+{
+#ifdef __linux__
+	return memrchr(s, c, n);
+#else
+	while (n && s[n - 1] != c)
+		n--;
+	return n ? s + n - 1 : NULL;
+#endif
+}
+
 /* The last plain rule that matches: its place in the set plus one, 0 for none. */
 static uint32_t match_plain(const struct rule_set *set, const struct subject *s, char last)
 {
 	size_t n = set->lasts.len;
 	const char *hit;
 
-	while (n && (hit = memrchr(set->lasts.data, last, n))) {
+	while (n && (hit = find_last(set->lasts.data, last, n))) {
 		n = (size_t)(hit - set->lasts.data);
 		if (plain_matches(&set->rules[set->plain_rule[n]], s))
 			return set->plain_rule[n] + 1;

@@ -252,7 +252,7 @@ static int read_call(struct sh__spec *spec, const sh_call *call)
 		sh__spec_invalid(spec, "the call is NULL");
 		return UV_EINVAL;
 	}
-	if (call->size < offsetof(sh_call, args)) {
+	if (call->size < offsetof(sh_call, cwd)) {
 		sh__spec_invalid(spec, "size is %zu: it must be sizeof(sh_call)", call->size);
 		return UV_EINVAL;
 	}
@@ -283,6 +283,8 @@ static size_t count_positional(struct sh__spec *spec)
 	if (c->argv_end)
 		sh__spec_invalid(spec, "more than %d arguments: pass them with .args",
 				 SH_ARGV_MAX);
+	if (c->stays_null_1 || c->stays_null_2)
+		sh__spec_invalid(spec, "an argument stands behind an option");
 	return n;
 }
 

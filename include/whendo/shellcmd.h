@@ -244,6 +244,7 @@ extern SH_API const char sh_skip_[];
 #define SH_SKIP ((const char *)sh_skip_) /* dropped: cond ? "-v" : SH_SKIP */
 
 struct sh_too_many_arguments_use_args;
+struct sh_argument_behind_an_option;
 
 /*
  * A command and its options. Written through SH(...), sh(...) and the like; a zeroed member
@@ -251,6 +252,10 @@ struct sh_too_many_arguments_use_args;
  *
  * In a pipeline the members marked (whole) concern all stages: they may be set on any stage,
  * but two stages that differ are SH_INVALID. `in` is the first stage's and `out` the last's.
+ *
+ * An argument written behind an option is for C the value of the next member. The order and
+ * the types here (facts are int, and what takes a string follows a member that stays NULL)
+ * are such that every compiler complains.
  */
 struct sh_call {
 	size_t size; /* sizeof(sh_call) */
@@ -260,13 +265,13 @@ struct sh_call {
 	 * to the host's directory, not to `cwd`. */
 	const char *argv[SH_ARGV_MAX];
 	const struct sh_too_many_arguments_use_args *argv_end; /* stays NULL */
+	const char *cwd;         /* the child's directory; NULL: the host's */
 	const char *const *args; /* appended to argv; NULL-ended */
 	const sh_cmd *base;      /* this call continues that recipe */
 
-	const char *cwd;          /* the child's directory; NULL: the host's */
 	const char *const *env;   /* "NAME=value", merged over the host's environment */
 	const char *const *unset; /* names removed from it */
-	bool env_clear;           /* start from an empty environment */
+	int env_clear;            /* start from an empty environment */
 
 	sh_io in, out, err;
 	sh_fds fds; /* further descriptors for the child */
@@ -284,33 +289,35 @@ struct sh_call {
 			 * default 2 GiB */
 	int overflow;   /* (whole) enum sh_overflow */
 
-	bool pty;                  /* streams 0, 1 and 2 are a terminal, made for the command */
+	int pty;                   /* streams 0, 1 and 2 are a terminal, made for the command */
 	unsigned short rows, cols; /* its size; default 24, 80 */
 
-	bool session;         /* a new session (setsid), without a terminal */
-	bool keep_group;      /* stay in the host's process group; stopping reaches only the
+	int session;          /* a new session (setsid), without a terminal */
+	int keep_group;       /* stay in the host's process group; stopping reaches only the
 			       * command itself. Default if `in` is the host's terminal */
-	bool detach;          /* a new session that sh_proc_free() leaves running; streams
+	int detach;           /* a new session that sh_proc_free() leaves running; streams
 			       * default to SH_NULL */
-	bool die_with_parent; /* SIGKILL to the command when the *thread* that started it ends */
-	bool guard;           /* a small guardian process kills the whole group if this process
+	int die_with_parent;  /* SIGKILL to the command when the *thread* that started it ends */
+	int guard;            /* a small guardian process kills the whole group if this process
 			       * vanishes, even by SIGKILL; costs one /bin/sh */
-	bool foreground_tty;  /* the command's group becomes the foreground group of the
+	int foreground_tty;   /* the command's group becomes the foreground group of the
 			       * controlling terminal; group and terminal modes are given back
 			       * at the end. No effect without a terminal */
 
+	const struct sh_argument_behind_an_option *stays_null_1;
 	const char *user;   /* "name", "uid", "name:group", "uid:gid"; supplementary groups of
 			     * that user; needs privilege */
 	int umask;          /* SH_UMASK(077) */
 	sh_rlimits rlimits; /* resource limits */
 	int nice;           /* added to the host's nice value */
 
-	struct uv_loop_s *loop; /* (whole) borrowed until done was called or the handle freed */
-	sh_done_cb done;        /* (whole) */
+	const struct sh_argument_behind_an_option *stays_null_2;
 	void *arg;              /* (whole) for done */
+	sh_done_cb done;        /* (whole) */
+	struct uv_loop_s *loop; /* (whole) borrowed until done was called or the handle freed */
 
-	bool held;    /* (whole) sh_start() sets up but does not start; sh_release(), sh_all() */
-	bool dry_run; /* (whole) say what would run (trace, result.command), start nothing */
+	int held;    /* (whole) sh_start() sets up but does not start; sh_release(), sh_all() */
+	int dry_run; /* (whole) say what would run (trace, result.command), start nothing */
 };
 
 /*

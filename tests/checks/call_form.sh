@@ -95,4 +95,29 @@ wrong 'too_many_arguments_use_args' \
   "sh($(printf '"a", %.0s' $(seq 70)) \"b\")" 'too many arguments are told with what to use'
 wrong 'format' 'sh_f("x %s", number)' 'a format that does not fit its arguments is told'
 wrong 'conversion|makes integer' 'sh("true", .timeout_ms = "5")' 'an option of the wrong type does not compile'
-wrong 'incompatible' 'sh("true", .cwd = "/", "argument")' 'an argument behind an option is told'
+
+# An argument behind an option would be the value of the next option: every option is followed
+# by one that a string does not fit, so that compilers tell without being asked to (no -Wall).
+awk '/^struct sh_call \{/ { inside = 1; next } /^};/ { inside = 0 } inside' include/whendo/shellcmd.h |
+  awk '{ gsub(/\/\*[^*]*\*+([^\/*][^*]*\*+)*\//, "") } 1' RS='\001' | grep -oE '[a-z_]+[,;]' | tr -d ',;' |
+  grep -vE '^(size|argv_end|stays_null_.)$' >"$tmp/options"
+{
+  echo '#include <whendo/shellcmd.h>'
+  while read -r o; do
+    echo "sh_result *f_$o(const sh_call *c); sh_result *f_$o(const sh_call *c) { return sh(\"a\", .$o = c->$o, \"b\"); }"
+  done <"$tmp/options"
+} >"$tmp/behind.c"
+for cc in gcc clang; do
+  n=$((n + 1))
+  what="an argument behind any of $(wc -l <"$tmp/options") options is told, $cc"
+  command -v $cc >/dev/null || { echo "ok $n - $what # SKIP $cc is not installed"; continue; }
+  $cc -std=c11 -fsyntax-only -ferror-limit=0 -Iinclude "$tmp/behind.c" 2>"$tmp/out" ||
+    $cc -std=c11 -fsyntax-only -Iinclude "$tmp/behind.c" 2>"$tmp/out"
+  missed=$(OPTIONS=$tmp/options awk -F: -v f="$tmp/behind.c" '$1 == f && /(warning|error):/ { seen[$2] = 1 }
+    END { while ((getline o <(ENVIRON["OPTIONS"])) > 0) if (!seen[++line + 1]) print "# ." o }' \
+    "$tmp/out")
+  if [ -z "$missed" ]; then echo "ok $n - $what"; else
+    echo "not ok $n - $what"
+    echo "$missed"
+  fi
+done

@@ -305,6 +305,22 @@ static void test_a_catastrophic_regex_costs_little_and_drops_nothing(void **stat
 					"those count as not excluded");
 }
 
+static void test_a_regex_may_need_a_large_stack(void **state)
+{
+	struct fixture *x = *state;
+	char rel[4002];
+
+	memset(rel, 'a', sizeof rel);
+	rel[sizeof rel - 2] = 'c';
+	rel[sizeof rel - 1] = '\0';
+	add(x, WATCHER_RULE_REGEX, "^(?:(a)|(b))*c$");
+	apply(x);
+	assert_true(file(x, rel));
+	rel[0] = 'd';
+	assert_false(file(x, rel));
+	assert_int_equal(x->problems, 0);
+}
+
 static void test_adversarial_globs_take_linear_time(void **state)
 {
 	static const char *const globs[] = { "*a*a*a*a*a*a*a*a*b", "a*?a*?a*?a*?a*?ab",
@@ -396,6 +412,7 @@ int main(void)
 		FILTER_TEST(a_file_root_is_known_by_its_name),
 		FILTER_TEST(bad_rules_name_the_byte_and_change_nothing),
 		FILTER_TEST(a_catastrophic_regex_costs_little_and_drops_nothing),
+		FILTER_TEST(a_regex_may_need_a_large_stack),
 		FILTER_TEST(adversarial_globs_take_linear_time),
 		FILTER_TEST(a_copy_can_be_added_to),
 		FILTER_TEST(the_memory_of_directories_changes_nothing),

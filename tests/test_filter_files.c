@@ -100,6 +100,43 @@ static void test_a_work_tree_above_the_root_counts(void **state)
 	assert_false(file(x, "c/x.own"));
 }
 
+static int collect(const char *path, void *arg)
+{
+	return bytes_addf(arg, "%s ", path);
+}
+
+static void test_files_outside_are_named_and_read_again(void **state)
+{
+	struct fixture *x = *state;
+	struct bytes paths = { 0 }, want = { 0 };
+	char root[100];
+
+	assert_int_equal(system("mkdir -p .git/info a/b home/git"), 0);
+	setenv("XDG_CONFIG_HOME", x->dir, 1);
+	setenv("HOME", x->dir, 1);
+	put("a/.gitignore", "one\n");
+	assert_int_equal(watcher_filter_set(x->f, WATCHER_FILTER_GITIGNORE), 0);
+	snprintf(root, sizeof root, "%s/a/b", x->dir);
+	assert_int_equal(watcher__filter_bind(&x->fr, x->f, root, "a/b"), 0);
+	assert_int_equal(watcher__filter_outside(x->fr, collect, &paths), 0);
+	bytes_addf(&want, "%s/.git/info/exclude %s/.gitignore %s/a/.gitignore %s/git/ignore ",
+		   x->dir, x->dir, x->dir, x->dir);
+	assert_string_equal(paths.data, want.data);
+	assert_int_equal(watcher__filter_reload_all(x->fr), 0);
+	assert_false(file(x, "one"));
+	put("a/.gitignore", "two\n");
+	assert_int_equal(watcher__filter_reload_all(x->fr), 1);
+	assert_true(file(x, "one"));
+	assert_false(file(x, "two"));
+	put(".git/info/exclude", "three\n");
+	put("a/b/.gitignore", "four\n");
+	assert_int_equal(watcher__filter_reload_all(x->fr), 1);
+	assert_false(file(x, "three"));
+	assert_false(file(x, "four"));
+	bytes_free(&paths);
+	bytes_free(&want);
+}
+
 static void test_filter_and_ignore_files_are_relative_to_their_directory(void **state)
 {
 	struct fixture *x = *state;
@@ -221,6 +258,7 @@ int main(void)
 		FILTER_TEST(nested_ignore_files_and_their_order),
 		FILTER_TEST(rules_follow_what_happens_to_their_files),
 		FILTER_TEST(a_work_tree_above_the_root_counts),
+		FILTER_TEST(files_outside_are_named_and_read_again),
 		FILTER_TEST(filter_and_ignore_files_are_relative_to_their_directory),
 		FILTER_TEST(what_cannot_be_read_is_told),
 		FILTER_TEST(verdicts_name_the_rule_and_where_it_stands),

@@ -341,6 +341,47 @@ static int rename_back_and_forth(void *arg, watcher_error *err)
 	return r;
 }
 
+static int reload_all(void *arg, watcher_error *err)
+{
+	int r;
+
+	(void)err;
+	put("sub/.gitignore", "else\n");
+	r = watcher__filter_reload_all(arg);
+	t.countdown = 0;
+	assert_int_equal(pass(arg, "sub/only"), r == 1);
+	put("sub/.gitignore", "only\n!o?\n");
+	assert_int_equal(watcher__filter_reload_all(arg), r == 1);
+	return r < 0 ? r : 0;
+}
+
+static int ignore_path(const char *path, void *arg)
+{
+	(void)path;
+	(void)arg;
+	return 0;
+}
+
+static int outside(void *arg, watcher_error *err)
+{
+	(void)err;
+	return watcher__filter_outside(arg, ignore_path, NULL);
+}
+
+static void test_reload_all_and_outside(void **state)
+{
+	watcher_filter *f = full_filter();
+	struct filter_root *fr;
+
+	(void)state;
+	assert_int_equal(watcher__filter_bind(&fr, f, t.dir, "."), 0);
+	assert_int_equal(watcher__filter_reload(fr, "sub", 3), 1);
+	assert_true(starve(reload_all, fr) > 20);
+	assert_true(starve(outside, fr) > 4);
+	watcher__filter_unbind(fr);
+	watcher_filter_free(f);
+}
+
 static void test_reload_and_rename(void **state)
 {
 	watcher_filter *f = full_filter();
@@ -405,6 +446,7 @@ int main(void)
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_bind),
 		cmocka_unit_test(test_decisions_are_right_without_memory),
+		cmocka_unit_test(test_reload_all_and_outside),
 		cmocka_unit_test(test_reload_and_rename),
 	};
 

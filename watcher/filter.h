@@ -66,6 +66,21 @@ bool watcher__filter_is_ignore_file(const struct filter_root *fr, const char *na
  */
 int watcher__filter_reload(struct filter_root *fr, const char *rel, size_t len);
 
+/*
+ * Reads everything again: the ignore files that are known, those above the root, git's own
+ * excludes. For when a file that watcher__filter_outside names changed, and after events were
+ * lost. Result as above.
+ */
+int watcher__filter_reload_all(struct filter_root *fr);
+
+/*
+ * Calls `each` with the path of every file outside of what the root's watch sees, existing or
+ * not, that rules are read from: ignore files above the root, info/exclude, git's global
+ * excludes; until it returns nonzero, which is then the result. UV_ENOMEM.
+ */
+int watcher__filter_outside(const struct filter_root *fr,
+			    int (*each)(const char *path, void *arg), void *arg);
+
 /* The directory moved within the root, or vanished (moved out, deleted): its rules and those
  * of directories below it follow or go. UV_ENOMEM: the rules are gone; reload them. */
 int watcher__filter_rename(struct filter_root *fr, const char *from, size_t from_len,

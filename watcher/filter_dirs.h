@@ -49,8 +49,17 @@ void watcher__dirs_free(struct filter_dirs *d);
 /* Reads what lies above the root. UV_ENOMEM. */
 int watcher__dirs_read_outer(struct filter_dirs *d);
 
+/* Reads what the directory `rel` has, which may be nothing, into a new *dir. UV_ENOMEM. */
+int watcher__dir_read(struct filter_dirs *d, struct dir_rules **dir, const char *rel, size_t len);
+void watcher__dir_free(struct dir_rules *dir);
+
 /* As watcher__filter_reload. */
 int watcher__dirs_reload(struct filter_dirs *d, const char *rel, size_t len);
+
+/* As watcher__filter_reload_all and watcher__filter_outside. */
+int watcher__dirs_reload_all(struct filter_dirs *d);
+int watcher__dirs_outside(const struct filter_dirs *d, int (*each)(const char *path, void *arg),
+			  void *arg);
 
 /* Takes out the rules of `rel` and below; how many there were. */
 size_t watcher__dirs_forget(struct filter_dirs *d, const char *rel, size_t len);

@@ -228,6 +228,21 @@ int watcher__filter_reload(struct filter_root *fr, const char *rel, size_t len)
 	return r;
 }
 
+int watcher__filter_reload_all(struct filter_root *fr)
+{
+	int r = fr ? watcher__dirs_reload_all(&fr->dirs) : 0;
+
+	if (r > 0)
+		watcher__filter_forget_decisions(fr);
+	return r;
+}
+
+int watcher__filter_outside(const struct filter_root *fr,
+			    int (*each)(const char *path, void *arg), void *arg)
+{
+	return fr ? watcher__dirs_outside(&fr->dirs, each, arg) : 0;
+}
+
 int watcher__filter_rename(struct filter_root *fr, const char *from, size_t from_len,
 			   const char *to, size_t to_len)
 {

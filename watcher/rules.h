@@ -79,7 +79,6 @@ struct subject {
 struct matcher {
 	pcre2_match_data *data;
 	pcre2_match_context *regex_limits;
-	pcre2_jit_stack *stack;
 	/* A regex ran into its limits: called with it, every time. May be NULL. */
 	void (*gave_up)(const struct rule *rule, void *arg);
 	void *arg;

@@ -39,7 +39,6 @@ int watcher__matcher_init(struct matcher *m)
 
 	m->data = general ? pcre2_match_data_create(1, general) : NULL;
 	m->regex_limits = general ? pcre2_match_context_create(general) : NULL;
-	m->stack = NULL;
 	pcre2_general_context_free(general);
 	if (!m->data || !m->regex_limits) {
 		watcher__matcher_free(m);
@@ -55,10 +54,8 @@ void watcher__matcher_free(struct matcher *m)
 {
 	pcre2_match_data_free(m->data);
 	pcre2_match_context_free(m->regex_limits);
-	pcre2_jit_stack_free(m->stack);
 	m->data = NULL;
 	m->regex_limits = NULL;
-	m->stack = NULL;
 }
 
 /* ---- compiling ---- */
@@ -395,17 +392,25 @@ static uint32_t place_of_mark(pcre2_match_data *data)
 	return place;
 }
 
+static int search(const pcre2_code *code, struct matcher *m, const struct subject *s)
+{
+	int r = pcre2_match(code, (PCRE2_SPTR)s->path, s->path_len, 0, 0, m->data, m->regex_limits);
+
+	/* The interpreter takes its stack from the heap. */
+	if (r == PCRE2_ERROR_JIT_STACKLIMIT)
+		r = pcre2_match(code, (PCRE2_SPTR)s->path, s->path_len, 0, PCRE2_NO_JIT, m->data,
+				m->regex_limits);
+	return r;
+}
+
 static uint32_t match_regex(const struct rule_set *set, const struct rule_chunk *chunk,
 			    struct matcher *m, const struct subject *s)
 {
 	const struct rule *rule = &set->rules[chunk->first];
-	int r = pcre2_match(chunk->path, (PCRE2_SPTR)s->path, s->path_len, 0, 0, m->data,
-			    m->regex_limits);
+	int r = search(chunk->path, m, s);
 
 	if (r <= PCRE2_ERROR_UTF8_ERR1 && r >= PCRE2_ERROR_UTF8_ERR21)
-		r = !chunk->name ? PCRE2_ERROR_NOMATCH :
-				   pcre2_match(chunk->name, (PCRE2_SPTR)s->path, s->path_len, 0, 0,
-					       m->data, m->regex_limits);
+		r = chunk->name ? search(chunk->name, m, s) : PCRE2_ERROR_NOMATCH;
 	if (r >= 0)
 		return chunk->end;
 	if (r == PCRE2_ERROR_NOMATCH)

@@ -28,15 +28,20 @@ static int fds(void)
 	return 0;
 }
 
-/* The lines SigBlk and SigIgn of /proc/self/status. */
+/*
+ * The lines SigBlk and SigIgn of /proc/self/status, without signals 32 and 33: they are the
+ * C library's own, GNU make hands them on ignored, and nothing but raw system calls (so not
+ * libuv) can put them right.
+ */
 static int signals(void)
 {
+	const unsigned long long own = 3ull << 31;
 	FILE *f = fopen("/proc/self/status", "r");
 	char line[256];
 
 	while (f && fgets(line, sizeof line, f))
 		if (!strncmp(line, "SigBlk", 6) || !strncmp(line, "SigIgn", 6))
-			fputs(line, stdout);
+			printf("%.6s:\t%016llx\n", line, strtoull(line + 7, NULL, 16) & ~own);
 	return 0;
 }
 

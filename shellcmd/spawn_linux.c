@@ -19,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -37,7 +36,7 @@
 #endif
 
 enum {
-	CHILD_STACK = 64 * 1024,
+	CHILD_STACK = 16 * 1024,
 	KERNEL_SIGSET_BYTES = 8, /* _NSIG / 8, not sizeof(sigset_t) */
 	LAST_SIGNAL = 64,
 	FEW_FDS = 8
@@ -284,18 +283,12 @@ static int settle_pidfd(int pid, int *pidfd)
 
 static int start_child(struct attempt *a, int *pid_out, int *pidfd)
 {
-	char *stack = mmap(NULL, CHILD_STACK, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-	int pid, r = 0;
+	/* Ours is suspended until the child has let go of this. */
+	_Alignas(64) char stack[CHILD_STACK];
+	int pid = clone_child(a, stack, pidfd), r = 0;
 
-	if (stack == MAP_FAILED)
-		return -errno;
-	pid = clone_child(a, stack, pidfd);
 	if (pid < 0)
-		r = -errno;
-	munmap(stack, CHILD_STACK);
-	if (r < 0)
-		return r;
+		return -errno;
 	if (a->error) {
 		r = -a->error;
 		reap_failed(pid);

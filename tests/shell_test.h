@@ -94,6 +94,13 @@ __attribute__((unused)) static bool is_alive(int pid)
 	return after && after[2] != 'Z' && after[2] != 'X';
 }
 
+/* Sanitizers keep freed memory on purpose. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define RSS_COUNTS 0
+#else
+#define RSS_COUNTS 1
+#endif
+
 /* Until it is gone, at most two seconds. */
 __attribute__((unused)) static bool is_gone_soon(int pid)
 {

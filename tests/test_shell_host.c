@@ -340,7 +340,7 @@ static void test_host_52_ten_thousand_runs_leave_nothing(void **state)
 		sh_free(r);
 	}
 	assert_int_equal(count_fds(), fds);
-	assert_true(rss_pages() - before < 64);
+	assert_true(!RSS_COUNTS || rss_pages() - before < 64);
 	assert_no_children();
 }
 

@@ -48,7 +48,7 @@ static void test_stream_18_a_gibibyte_on_both_is_bounded(void **state)
 	assert_int_equal(r->err_len, 1 << 20);
 	assert_int_equal(r->out_total, 1 << 30);
 	assert_int_equal(r->err_total, 1 << 30);
-	assert_true(rss_kib() - before < 32 * 1024);
+	assert_true(!RSS_COUNTS || rss_kib() - before < 32 * 1024);
 	sh_free(r);
 }
 
@@ -461,7 +461,7 @@ static void test_stream_next_forgets_what_was_read(void **state)
 		assert_true(++n == strtol(line.data, NULL, 10));
 	assert_int_equal(n, 3000000);
 	sh_proc_free(p);
-	assert_true(rss_kib() - before < 16 * 1024);
+	assert_true(!RSS_COUNTS || rss_kib() - before < 16 * 1024);
 }
 
 static void test_stream_next_can_be_left_early(void **state)

@@ -128,8 +128,8 @@ void sh__proc_release(sh_proc *p)
 	}
 	if (r < 0) {
 		sh__loop_init(&p->own_loop, NULL);
-		sh__stage_failed(&p->stages[0], SH_SPAWN, r, "no event loop: %s",
-				 uv_strerror(r));
+		sh__stage_failed(&p->stages[0], r == UV_ENOMEM ? SH_NOMEM : SH_SPAWN, r,
+				 "no event loop: %s", uv_strerror(r));
 	}
 	sh__proc_start(p, &p->own_loop);
 }

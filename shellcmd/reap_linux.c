@@ -142,7 +142,7 @@ static bool proc_lives_in_group(const char *pid, int pgrp)
 
 	snprintf(path, sizeof path, "/proc/%.20s/stat", pid);
 	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0)
-		return false;
+		return errno != ENOENT && errno != ESRCH && errno != EACCES;
 	n = read(fd, text, sizeof text - 1);
 	close(fd);
 	if (n <= 0)
@@ -158,8 +158,9 @@ bool sh__reap_group_lives(int pgrp)
 	struct dirent *e;
 	bool found = false;
 
+	/* Not able to look (EMFILE) is not "gone"; the ladder goes on. Without /proc: gone. */
 	if (!d)
-		return false;
+		return errno != ENOENT;
 	while (!found && (e = readdir(d)))
 		found = isdigit((unsigned char)e->d_name[0]) &&
 			proc_lives_in_group(e->d_name, pgrp);

@@ -118,11 +118,16 @@ static void advance(struct sh__source *s, const char *p, size_t n)
 }
 
 /* A terminal has no end; ^D ends a read, and in the middle of a line it only sends that. */
-static void end(struct sh__source *s)
+static bool has_end_to_write(struct sh__source *s)
 {
-	if (s->is_pty)
-		(void)sh__write(s->watch.fd, "\4\4", s->mid_line ? 2 : 1);
-	sh__source_close(s);
+	static const char ends[] = "\4\4";
+
+	if (!s->is_pty || s->end_written)
+		return false;
+	s->end_written = true;
+	s->text_len = s->mid_line ? 2 : 1;
+	s->text = ends;
+	return true;
 }
 
 static void watch(struct sh__source *s)
@@ -131,6 +136,15 @@ static void watch(struct sh__source *s)
 
 	if (r < 0)
 		sh__proc_fail(s->proc, SH_IO, r, "its input cannot be watched");
+}
+
+/* That it reads no more (EIO: a terminal that it has closed) is its own affair. */
+static void give_up(struct sh__source *s, int error)
+{
+	s->broken = true;
+	sh__source_close(s);
+	if (error != EPIPE && !(s->is_pty && error == EIO))
+		sh__proc_fail(s->proc, SH_IO, -error, "its input could not be written");
 }
 
 void sh__source_push(struct sh__source *s)
@@ -143,7 +157,9 @@ void sh__source_push(struct sh__source *s)
 		if (next_bytes(s, &p, &n) < 0)
 			return;
 		if (!n && s->ended) {
-			end(s);
+			if (has_end_to_write(s))
+				continue;
+			sh__source_close(s);
 			return;
 		}
 		if (!n) {
@@ -157,9 +173,7 @@ void sh__source_push(struct sh__source *s)
 			watch(s);
 			return;
 		} else if (errno != EINTR) {
-			/* EPIPE, and EIO on a terminal: it reads no more; its own affair. */
-			s->broken = true;
-			sh__source_close(s);
+			give_up(s, errno);
 		}
 	}
 }

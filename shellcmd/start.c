@@ -264,7 +264,8 @@ static bool start_stage(sh_proc *p, size_t i, int *in)
 		return false;
 	sh__trace_stage(p, i, SH_TRACE_START);
 	if (st->spec.call.guard && (r = sh__guard_start(p, st)) < 0) {
-		sh__proc_fail(p, SH_SPAWN, r, "its guardian could not be started");
+		sh__proc_fail(p, r == UV_ENOMEM ? SH_NOMEM : SH_SPAWN, r,
+			      "its guardian could not be started");
 		return false;
 	}
 	return true;

@@ -66,7 +66,7 @@ struct sh__source {
 	sh_pull_cb pull;
 	void *arg;
 	bool feeds, ended; /* ended: nothing comes after what waits */
-	bool is_pty, mid_line;
+	bool is_pty, mid_line, end_written;
 	bool broken; /* the command closed its end */
 };
 

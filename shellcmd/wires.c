@@ -27,7 +27,8 @@ void sh__wires_close(struct sh__wires *w)
 
 static int no_pipe(struct sh__stage *st, int r)
 {
-	sh__stage_failed(st, SH_SPAWN, r, "no pipe for it: %s", uv_strerror(r));
+	sh__stage_failed(st, r == UV_ENOMEM ? SH_NOMEM : SH_SPAWN, r, "no pipe for it: %s",
+			 uv_strerror(r));
 	return r;
 }
 

@@ -78,6 +78,20 @@ static void test_ignored_directories_are_not_entered(void **state)
 	assert_true(file(x, "a/main.o"));
 }
 
+static void test_a_leading_dot_slash_anchors(void **state)
+{
+	struct fixture *x = *state;
+
+	add(x, WATCHER_RULE_IGNORE, "./build");
+	add(x, WATCHER_RULE_IGNORE, "./src/*.o");
+	add(x, WATCHER_RULE_IGNORE, "!./src/[k]eep.o");
+	apply(x);
+	assert_false(enters(x, "build"));
+	assert_true(enters(x, "a/build"));
+	assert_false(file(x, "src/a.o"));
+	assert_true(file(x, "src/keep.o") && file(x, "a/src/a.o"));
+}
+
 static void test_include_wins_and_keeps_its_way_open(void **state)
 {
 	struct fixture *x = *state;
@@ -401,6 +415,7 @@ int main(void)
 		FILTER_TEST(only_negated_patterns_let_the_rest_pass),
 		FILTER_TEST(extensions_are_of_files_only),
 		FILTER_TEST(ignored_directories_are_not_entered),
+		FILTER_TEST(a_leading_dot_slash_anchors),
 		FILTER_TEST(include_wins_and_keeps_its_way_open),
 		FILTER_TEST(anchored_patterns_prune_the_crawl),
 		FILTER_TEST(regexes_search_the_relative_path),

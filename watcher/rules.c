@@ -108,6 +108,9 @@ static int read_glob(struct reading *in)
 		in->rule.flags ^= RULE_NEGATED;
 		in->text++, in->len--, skipped++;
 	}
+	/* "./build" on a command line is anchored; in a file, as in git's, it matches nothing. */
+	if (in->rule.line == 0 && in->len > 1 && in->text[0] == '.' && in->text[1] == '/')
+		in->text++, in->len--, skipped++;
 	if (in->len && in->text[in->len - 1] == '/') {
 		in->rule.flags |= RULE_DIRS;
 		in->len--;

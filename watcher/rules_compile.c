@@ -113,6 +113,7 @@ static const char *glob_of(const struct rule *rule, size_t *len)
 		return glob;
 	}
 	glob += glob[0] == '!';
+	glob += rule->line == 0 && glob[0] == '.' && glob[1] == '/';
 	*len = strlen(glob) - (rule->flags & RULE_DIRS ? 1 : 0);
 	return glob;
 }

@@ -120,6 +120,9 @@ static void glob_and_path(const char *text, size_t len)
 	if (!path || memchr(text, '\0', len) || memmem(path, len - (size_t)(path - text), "//", 2) ||
 	    path + 1 == text + len || path[1] == '/' || text[len - 1] == '/')
 		return;
+	/* "./" is read as "/" in options. */
+	if (memcmp(text, "./", 2) == 0 || (len > 3 && memcmp(text, "!./", 3) == 0))
+		return;
 	if (watcher__rules_new(&set, "fuzz", NULL) < 0 || watcher__matcher_init(&m) < 0)
 		return;
 	if (watcher__rules_add(set, RULE_SYNTAX_GLOB, text, (size_t)(path - text), 0, 0, NULL) == 0) {

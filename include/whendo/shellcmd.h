@@ -262,7 +262,7 @@ struct sh_call {
 
 	/* The program and its arguments, ended by NULL. A program without '/' is searched in
 	 * the PATH the child gets (the standard one if it gets none); one with '/' is relative
-	 * to the host's directory, not to `cwd`. */
+	 * to the host's directory, not to `cwd`; a leading ~ or ~user is a home. */
 	const char *argv[SH_ARGV_MAX];
 	const struct sh_too_many_arguments_use_args *argv_end; /* stays NULL */
 	const char *cwd;         /* the child's directory; NULL: the host's */

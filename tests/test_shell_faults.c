@@ -1,11 +1,12 @@
+/* clang-format off */
 /*
  * Behaviour 51: every allocation and every system call of each scenario fails once. What
  * comes back is a clean error or the right result, and nothing is left behind: no
  * descriptor, no child, no block of memory.
  *
- * link:
- * -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free,--wrap=pipe2,--wrap=clone,--wrap=syscall,--wrap=open,--wrap=fcntl,--wrap=read,--wrap=write,--wrap=poll,--wrap=posix_openpt
+ * link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free,--wrap=pipe2,--wrap=clone,--wrap=syscall,--wrap=open,--wrap=fcntl,--wrap=read,--wrap=write,--wrap=poll,--wrap=posix_openpt
  */
+/* clang-format on */
 #include "shell_test.h"
 
 #include <poll.h>

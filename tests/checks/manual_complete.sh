@@ -10,7 +10,7 @@ code() { sed 's,//.*,,' "$1" | awk '{ gsub(/\/\*[^*]*\*+([^\/*][^*]*\*+)*\//, ""
 members() { # members HEADER-CODE STRUCT: names of its members
   awk -v s="$2" '$0 ~ "^(typedef )?struct " s " \\{" { inside = 1; next } /^}/ { inside = 0 } inside' "$1" |
     grep -oE '[a-z_]+[a-z_0-9]*(\[[A-Z_a-z0-9]*\])?[,;]' | sed 's/[^a-z_0-9].*//' |
-    grep -vE '^(reserved_?|stays_null_.)$'
+    grep -vE '^reserved_?$'
 }
 
 report() { # report DESCRIPTION: $tmp/names, one a line, are all in $tmp/manual as words

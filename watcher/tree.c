@@ -15,6 +15,7 @@
 #define HASH_FROM 12
 #define HAS_NODE  (1 << 5)
 #define TYPE_MASK 0x0f
+#define MARKS     (ENTRY_SEEN | ENTRY_DOOMED | ENTRY_NEW)
 
 static uint64_t rec_value(const struct dir *d, uint32_t rec)
 {
@@ -279,7 +280,7 @@ struct entry tree_entry(const struct tree *t, uint32_t dir, uint32_t rec)
 	uint8_t type = rec_type(d, rec);
 	uint64_t v = rec_value(d, rec);
 	struct entry e = { d->block + rec + PACKED_HEAD, v, NO_DIR, rec, rec_len(d, rec),
-			   type & TYPE_MASK, type & (ENTRY_DOOMED | ENTRY_NEW) };
+			   type & TYPE_MASK, type & MARKS };
 
 	if (type & HAS_NODE) {
 		e.node = (uint32_t)v;
@@ -335,7 +336,7 @@ void tree_set_marks(struct tree *t, uint32_t dir, uint32_t rec, uint8_t marks)
 	struct dir *d = tree_dir(t, dir);
 
 	d->block[rec + 8] =
-	    (char)((rec_type(d, rec) & ~(ENTRY_DOOMED | ENTRY_NEW)) | marks);
+	    (char)((rec_type(d, rec) & ~MARKS) | marks);
 }
 
 uint32_t tree_next(const struct tree *t, uint32_t dir, uint32_t rec)

@@ -31,12 +31,13 @@ enum {
 	DIR_NO_ACCESS = 1 << 3, /* may not be read: tried again when its mode changes */
 	DIR_LOOKED = 1 << 4,   /* read in the current pass */
 	DIR_FOREIGN = 1 << 5,  /* another file system than its parent's */
-	DIR_ALIAS = 1 << 6     /* the same directory is indexed elsewhere (bind mount) */
+	DIR_ROOTED = 1 << 6,   /* roots are, or were, attached */
+	DIR_LINK = 1 << 7      /* reached through a symbolic link that is followed */
 };
 
 struct dir {
 	uint64_t ino;
-	int64_t mtime_ns;      /* when last read, 0: not to be trusted */
+	int64_t ctime_ns;      /* when last read, 0: not to be trusted */
 	char *block;           /* entries, see tree.c */
 	uint32_t *slots;       /* hash: offset + 1 of an entry, 0 free, UINT32_MAX erased */
 	struct root *roots;    /* roots that are attached here */
@@ -62,6 +63,7 @@ struct entry {
 
 /* Marks of an entry during a pass over directories (see look.h). */
 enum {
+	ENTRY_SEEN = 1 << 4,   /* in the listing that is being compared */
 	ENTRY_DOOMED = 1 << 6, /* no longer there, its event is still to be made */
 	ENTRY_NEW = 1 << 7     /* there, its event is still to be made */
 };

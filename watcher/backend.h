@@ -1,0 +1,124 @@
+/*
+ * The seam between the engine and what tells it of changes.
+ *
+ * A backend turns the kernel's words into `struct change`, in the kernel's order, and nothing
+ * else: it never looks at the index, never makes an event, never sleeps. The engine pulls:
+ * fill() empties the kernel's queue into the backend's memory, next() hands out one change at
+ * a time. A directory is known to both by the number that watch() gave it.
+ */
+#ifndef WATCHER_BACKEND_H
+#define WATCHER_BACKEND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "whendo/watcher.h"
+
+struct backend;
+
+enum change_op {
+	CHANGE_NONE = 0,
+	/* Exact: what happened to `name` in the directory `id`. */
+	CHANGE_CREATED,
+	CHANGE_REMOVED,
+	CHANGE_MOVED_FROM, /* the other half has the same cookie */
+	CHANGE_MOVED_TO,
+	CHANGE_RENAMED,    /* both halves in one: to `name2` in `id2`, -1: not watched */
+	CHANGE_WRITTEN,
+	CHANGE_ATTRIB,
+	CHANGE_OPENED,
+	CHANGE_CLOSED,
+	CHANGE_CLOSED_NO_WRITE,
+	/* Exact, about the directory `id` itself; no name. */
+	CHANGE_SELF_REMOVED,
+	CHANGE_SELF_MOVED,
+	CHANGE_SELF_ATTRIB,
+	CHANGE_UNMOUNTED,
+	CHANGE_UNWATCHED, /* the kernel ended the watch; `id` is free */
+	/* Hints. */
+	CHANGE_LOOK, /* compare the directory `id` (or only `name` in it) with the index */
+	CHANGE_GAP   /* changes were lost: below `id`, or anywhere if it is -1 */
+};
+
+struct change {
+	enum change_op op;
+	bool is_dir;      /* of what `name` names, where the backend knows it */
+	uint8_t name_len, name2_len;
+	int32_t id, id2;
+	uint32_t cookie;
+	int32_t pid;
+	int64_t time_ns;   /* wall clock when it was read */
+	const char *name, *name2; /* valid until next() is called again; not NUL-ended */
+};
+
+/* What a backend can do; the engine asks nothing it does not declare. */
+enum {
+	BACKEND_EXACT = 1 << 0,      /* says what happened, not only where to look */
+	BACKEND_PAIRS = 1 << 1,      /* both halves of a move can be told to belong together */
+	BACKEND_GAPS = 1 << 2,       /* reports what it lost */
+	BACKEND_PID = 1 << 3,        /* names who did it */
+	BACKEND_OPENS = 1 << 4,      /* opened, closed, closed_no_write */
+	BACKEND_ANY_THREAD = 1 << 5, /* watch() may be called on a crawl thread */
+	BACKEND_SCANS = 1 << 6       /* finds changes only by itself looking: sync() is a round */
+};
+
+/* How much of a directory is wanted. A wider watch on the same directory widens, never narrows. */
+enum watch_level {
+	WATCH_SELF,  /* it being removed or moved */
+	WATCH_NAMES, /* and names coming and going in it */
+	WATCH_ALL,   /* and everything the kinds ask for */
+	WATCH_TOP    /* WATCH_ALL and WATCH_SELF: a root */
+};
+
+struct backend_config {
+	uv_loop_t *loop;
+	int poll_interval_ms;
+	const watcher_vfs *vfs;
+	/* Called on the loop when there is, or may be, something to fill() from. */
+	void (*wake)(void *arg);
+	/* The path of a directory, for backends that work by path: valid until called again. */
+	const char *(*path_of)(void *arg, int32_t id);
+	void *arg;
+};
+
+struct backend_ops {
+	const char *name;
+	int number; /* WATCHER_BACKEND_... */
+	unsigned caps;
+	/* UV_ENOTSUP where the system has no such thing; else as watcher_open(). */
+	int (*open)(struct backend **b, const struct backend_config *config, watcher_error *err);
+	/*
+	 * Watches the directory that `fd` is open on; `path` leads to it too. Gives the number
+	 * that changes will carry: the same one again for the same directory.
+	 * UV_ENOSPC: a limit; UV_ENOENT: gone; UV_EACCES.
+	 */
+	int (*watch)(struct backend *b, int fd, const char *path, enum watch_level level,
+		     int32_t *id);
+	void (*unwatch)(struct backend *b, int32_t id);
+	/* What is wanted from now on; watches that exist are widened when watched again. With
+	 * `merge`, a write that follows another write to the same name is left out. */
+	void (*want)(struct backend *b, unsigned kinds, bool merge);
+	/* Moves what the kernel holds into memory; 1 if there is something to next(), 0, or a
+	 * negative errno after which the backend is dead. With `discard` what is read is
+	 * thrown away and reported as one CHANGE_GAP. */
+	int (*fill)(struct backend *b, bool discard);
+	/* 1 with *c filled, 0 when memory is empty. */
+	int (*next)(struct backend *b, struct change *c);
+	/* Looks at everything now instead of at the next interval (BACKEND_SCANS). */
+	void (*round)(struct backend *b);
+	/* Ends it without blocking the loop; `closed` is called on the loop when all is gone. */
+	void (*close)(struct backend *b, void (*closed)(void *arg), void *arg);
+};
+
+/* The backends of this system by preference, NULL-ended. */
+extern const struct backend_ops *const watcher__backends[];
+extern const struct backend_ops watcher__inotify, watcher__fanotify, watcher__fsevent,
+    watcher__poll;
+
+/* Fills in err (which may be NULL) and gives back `code`. */
+int watcher__fail(watcher_error *err, int code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

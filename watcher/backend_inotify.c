@@ -1,0 +1,422 @@
+/*
+ * The inotify backend: one descriptor in a uv_poll_t, read in large pieces.
+ *
+ * The kernel's queue is emptied into memory first; changes are handed out of that memory.
+ * When wake-ups come thick (above some 4000 a second) reading pauses for a millisecond at a
+ * time: the kernel otherwise wakes this thread for every single event, which costs the reader
+ * five times the processor time and slows the writer down. The first event after a pause is
+ * never delayed. inotify(7); Linux 2.6.36 for IN_EXCL_UNLINK.
+ */
+#include "watcher/backend.h"
+
+#ifdef __linux__
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <time.h>
+#include <unistd.h>
+
+#define READ_SIZE   (64 * 1024)
+#define FILL_MAX    (4 * 1024 * 1024) /* one fill() ends here even under a flat-out writer */
+#define STORM_WAKES 8                 /* so many wake-ups ... */
+#define STORM_NS    2000000           /* ... within this time are a storm */
+#define HOLD_MS     1
+#define MERGE_SLOTS 256
+
+/* The last event seen for a name; a write after a write within one drain is left out. */
+struct merge_slot {
+	uint32_t hash, drain;
+	int32_t wd;
+	uint32_t mask;
+	size_t at;
+};
+
+struct backend {
+	struct backend_config config;
+	int fd;
+	uv_poll_t poll;
+	uv_timer_t hold;
+	bool holding, merge;
+	uint32_t mask, drain;
+	char *memory;
+	size_t len, cap, pos;
+	uint64_t storm_start;
+	unsigned storm_wakes;
+	int64_t time_ns;
+	struct merge_slot merged[MERGE_SLOTS];
+	uv_work_t closing;
+	int open_handles;
+	void (*closed)(void *arg);
+	void *closed_arg;
+};
+
+static int64_t wall_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events);
+
+static void on_hold(uv_timer_t *timer)
+{
+	struct backend *b = timer->data;
+
+	b->config.wake(b->config.arg);
+}
+
+/* Leaves the pause: the next event wakes at once. */
+static void release(struct backend *b)
+{
+	b->holding = false;
+	uv_timer_stop(&b->hold);
+	uv_poll_start(&b->poll, UV_READABLE, on_readable);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	struct backend *b = poll->data;
+	uint64_t now = uv_hrtime();
+
+	(void)status;
+	(void)events;
+	if (now - b->storm_start > STORM_NS) {
+		b->storm_start = now;
+		b->storm_wakes = 0;
+	}
+	if (++b->storm_wakes > STORM_WAKES) {
+		b->holding = true;
+		uv_poll_stop(&b->poll);
+		uv_timer_start(&b->hold, on_hold, HOLD_MS, HOLD_MS);
+	}
+	b->config.wake(b->config.arg);
+}
+
+static int inotify_open(struct backend **out, const struct backend_config *config,
+			watcher_error *err)
+{
+	struct backend *b = calloc(1, sizeof *b);
+
+	if (!b)
+		return watcher__fail(err, UV_ENOMEM, "out of memory");
+	b->config = *config;
+	b->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (b->fd < 0) {
+		int r = -errno;
+
+		free(b);
+		if (r == UV_EMFILE)
+			return watcher__fail(err, r,
+					     "cannot watch: out of inotify instances "
+					     "(fs.inotify.max_user_instances) or of descriptors");
+		return watcher__fail(err, r, "cannot watch: inotify: %s", uv_strerror(r));
+	}
+	uv_timer_init(config->loop, &b->hold);
+	b->hold.data = b;
+	/* uv_poll_init fails for a descriptor epoll refuses only; inotify's is none of those. */
+	uv_poll_init(config->loop, &b->poll, b->fd);
+	b->poll.data = b;
+	uv_poll_start(&b->poll, UV_READABLE, on_readable);
+	*out = b;
+	return 0;
+}
+
+static uint32_t level_mask(const struct backend *b, enum watch_level level)
+{
+	uint32_t self = IN_DELETE_SELF | IN_MOVE_SELF;
+	uint32_t names = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO;
+
+	switch (level) {
+	case WATCH_SELF:
+		return self;
+	case WATCH_NAMES:
+		return self | names;
+	case WATCH_ALL:
+		return names | b->mask;
+	case WATCH_TOP:
+		return self | names | b->mask;
+	}
+	return 0;
+}
+
+/* Watching through /proc/self/fd is the one form that reaches the very directory that was
+ * opened, whatever its path has become, and however long that is. */
+static int inotify_watch(struct backend *b, int fd, const char *path, enum watch_level level,
+			 int32_t *id)
+{
+	char self[32];
+	uint32_t mask = level_mask(b, level) | IN_ONLYDIR | IN_MASK_ADD;
+	int wd;
+
+	if (path && strcmp(path, ".") == 0) /* a crawl thread that stands in the directory */
+		wd = inotify_add_watch(b->fd, ".", mask);
+	else {
+		snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+		wd = inotify_add_watch(b->fd, self, mask);
+		if (wd < 0 && errno == ENOENT && path) /* no /proc */
+			wd = inotify_add_watch(b->fd, path, mask);
+	}
+	if (wd < 0)
+		return -errno;
+	*id = wd;
+	return 0;
+}
+
+static void inotify_unwatch(struct backend *b, int32_t id)
+{
+	inotify_rm_watch(b->fd, id);
+}
+
+static void inotify_want(struct backend *b, unsigned kinds, bool merge)
+{
+	uint32_t mask = IN_ATTRIB;
+
+	if (kinds & WATCHER_MODIFIED)
+		mask |= IN_MODIFY;
+	if (kinds & WATCHER_OPENED)
+		mask |= IN_OPEN;
+	if (kinds & WATCHER_CLOSED)
+		mask |= IN_CLOSE_WRITE;
+	if (kinds & WATCHER_CLOSED_NO_WRITE)
+		mask |= IN_CLOSE_NOWRITE;
+	if (merge)
+		mask |= IN_EXCL_UNLINK;
+	b->mask = mask;
+	b->merge = merge;
+}
+
+static int make_room(struct backend *b)
+{
+	size_t cap = b->cap ? b->cap : READ_SIZE * 2;
+	char *p;
+
+	if (b->pos && b->pos == b->len)
+		b->pos = b->len = 0;
+	if (b->cap - b->len >= READ_SIZE)
+		return 0;
+	if (b->pos > b->len / 2) {
+		memmove(b->memory, b->memory + b->pos, b->len - b->pos);
+		b->len -= b->pos;
+		b->pos = 0;
+		b->drain++; /* offsets of the merge slots are stale */
+		if (b->cap - b->len >= READ_SIZE)
+			return 0;
+	}
+	while (cap - b->len < READ_SIZE)
+		cap *= 2;
+	if (!(p = realloc(b->memory, cap)))
+		return UV_ENOMEM;
+	b->memory = p;
+	b->cap = cap;
+	return 0;
+}
+
+static void append_gap(struct backend *b)
+{
+	struct inotify_event gap = { .wd = -1, .mask = IN_Q_OVERFLOW };
+
+	if (b->cap - b->len < sizeof gap) {
+		b->pos = b->len = 0;
+		if (b->cap < sizeof gap)
+			return;
+	}
+	memcpy(b->memory + b->len, &gap, sizeof gap);
+	b->len += sizeof gap;
+}
+
+/* Room for one more read; out of memory, what is held is given up for it. */
+static int make_room_or_drop(struct backend *b, bool *lost)
+{
+	int r = make_room(b);
+
+	if (r == 0)
+		return 0;
+	*lost = true;
+	b->pos = b->len = 0;
+	return b->cap >= READ_SIZE ? 0 : r;
+}
+
+static int inotify_fill(struct backend *b, bool discard)
+{
+	bool lost = false, empty = b->pos == b->len;
+	size_t got = 0;
+	ssize_t n = 0;
+	int r;
+
+	b->time_ns = wall_ns();
+	b->drain++;
+	while (got < FILL_MAX) {
+		if ((r = make_room_or_drop(b, &lost)) < 0)
+			return r;
+		n = read(b->fd, b->memory + b->len, b->cap - b->len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		got += (size_t)n;
+		if (discard)
+			lost = true;
+		else
+			b->len += (size_t)n;
+		/* A read that left room for another event has emptied the queue. */
+		if ((size_t)n + 300 < READ_SIZE)
+			break;
+	}
+	if (n < 0 && errno != EAGAIN)
+		return -errno;
+	if (lost)
+		append_gap(b);
+	if (!got && empty && b->holding)
+		release(b);
+	return b->len > b->pos;
+}
+
+/* True if `e` only repeats the write that was the last thing to happen to its name. */
+static bool repeats_write(struct backend *b, const struct inotify_event *e, size_t at,
+			  size_t len)
+{
+	uint32_t h = (uint32_t)e->wd * 2654435761u;
+	struct merge_slot *s;
+	const struct inotify_event *last;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ (unsigned char)e->name[i]) * 16777619u;
+	s = &b->merged[(h ^ h >> 16) % MERGE_SLOTS];
+	if (s->drain == b->drain && s->hash == h && s->wd == e->wd && s->mask == IN_MODIFY &&
+	    e->mask == IN_MODIFY) {
+		last = (const struct inotify_event *)(const void *)(b->memory + s->at);
+		if (last->len == e->len && memcmp(last->name, e->name, e->len) == 0)
+			return true;
+	}
+	*s = (struct merge_slot){ h, b->drain, e->wd, e->mask, at };
+	return false;
+}
+
+static enum change_op op_of(uint32_t mask, bool named)
+{
+	if (mask & IN_Q_OVERFLOW)
+		return CHANGE_GAP;
+	if (mask & IN_IGNORED)
+		return CHANGE_UNWATCHED;
+	if (mask & IN_UNMOUNT)
+		return CHANGE_UNMOUNTED;
+	if (mask & IN_DELETE_SELF)
+		return CHANGE_SELF_REMOVED;
+	if (mask & IN_MOVE_SELF)
+		return CHANGE_SELF_MOVED;
+	if (!named)
+		return mask & IN_ATTRIB ? CHANGE_SELF_ATTRIB : CHANGE_NONE;
+	if (mask & IN_CREATE)
+		return CHANGE_CREATED;
+	if (mask & IN_DELETE)
+		return CHANGE_REMOVED;
+	if (mask & IN_MOVED_FROM)
+		return CHANGE_MOVED_FROM;
+	if (mask & IN_MOVED_TO)
+		return CHANGE_MOVED_TO;
+	if (mask & IN_MODIFY)
+		return CHANGE_WRITTEN;
+	if (mask & IN_ATTRIB)
+		return CHANGE_ATTRIB;
+	/* Reading a directory opens and closes it: our own crawl does, too. */
+	if (mask & IN_ISDIR)
+		return CHANGE_NONE;
+	if (mask & IN_CLOSE_WRITE)
+		return CHANGE_CLOSED;
+	if (mask & IN_CLOSE_NOWRITE)
+		return CHANGE_CLOSED_NO_WRITE;
+	return mask & IN_OPEN ? CHANGE_OPENED : CHANGE_NONE;
+}
+
+static int inotify_next(struct backend *b, struct change *c)
+{
+	const struct inotify_event *e;
+	size_t at, len;
+
+	while (b->pos < b->len) {
+		at = b->pos;
+		e = (const struct inotify_event *)(const void *)(b->memory + at);
+		b->pos += sizeof *e + e->len;
+		len = e->len ? strnlen(e->name, e->len) : 0;
+		if (b->merge && len && repeats_write(b, e, at, len))
+			continue;
+		c->op = op_of(e->mask, len > 0);
+		if (c->op == CHANGE_NONE)
+			continue;
+		c->is_dir = e->mask & IN_ISDIR;
+		c->id = e->wd;
+		c->id2 = -1;
+		c->cookie = e->cookie;
+		c->pid = 0;
+		c->time_ns = b->time_ns;
+		c->name = e->name;
+		c->name_len = (uint8_t)len;
+		return 1;
+	}
+	return 0;
+}
+
+static void close_fd(uv_work_t *work)
+{
+	struct backend *b = work->data;
+
+	close(b->fd);
+}
+
+static void finish(struct backend *b)
+{
+	void (*closed)(void *) = b->closed;
+	void *arg = b->closed_arg;
+
+	if (--b->open_handles)
+		return;
+	free(b->memory);
+	free(b);
+	closed(arg);
+}
+
+static void on_fd_closed(uv_work_t *work, int status)
+{
+	(void)status;
+	finish(work->data);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+	finish(handle->data);
+}
+
+/* close(2) of an inotify descriptor waits for a grace period of the kernel, 10 to 100 ms. */
+static void inotify_close(struct backend *b, void (*closed)(void *), void *arg)
+{
+	b->closed = closed;
+	b->closed_arg = arg;
+	b->open_handles = 3;
+	b->closing.data = b;
+	uv_poll_stop(&b->poll);
+	uv_close((uv_handle_t *)&b->hold, on_handle_closed);
+	uv_close((uv_handle_t *)&b->poll, on_handle_closed);
+	if (uv_queue_work(b->config.loop, &b->closing, close_fd, on_fd_closed) < 0) {
+		close(b->fd);
+		b->open_handles--;
+	}
+}
+
+const struct backend_ops watcher__inotify = {
+	.name = "inotify",
+	.number = WATCHER_BACKEND_INOTIFY,
+	.caps = BACKEND_EXACT | BACKEND_PAIRS | BACKEND_GAPS | BACKEND_OPENS | BACKEND_ANY_THREAD,
+	.open = inotify_open,
+	.watch = inotify_watch,
+	.unwatch = inotify_unwatch,
+	.want = inotify_want,
+	.fill = inotify_fill,
+	.next = inotify_next,
+	.close = inotify_close,
+};
+
+#endif

@@ -1,0 +1,255 @@
+/* Undelivered events: storage, merging, and the public walk through them. */
+#include "watcher/batch.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#define KEEP_BYTES (256 * 1024) /* memory a delivered batch may keep for the next one */
+
+void batch_free(struct watcher_batch *b)
+{
+	if (!b)
+		return;
+	free(b->text);
+	free(b->events);
+	free(b->slots);
+	free(b);
+}
+
+void batch_clear(struct watcher_batch *b)
+{
+	if (b->text_cap > KEEP_BYTES) {
+		free(b->text);
+		free(b->events);
+		b->text = NULL;
+		b->events = NULL;
+		b->text_cap = b->cap = 0;
+	}
+	free(b->slots);
+	b->slots = NULL;
+	b->text_len = b->n = b->nslots = b->cursor = 0;
+}
+
+size_t batch_bytes(const struct watcher_batch *b)
+{
+	return b->text_len + b->n * sizeof *b->events + b->nslots * sizeof *b->slots;
+}
+
+static int room(struct watcher_batch *b, size_t text)
+{
+	size_t cap = b->text_cap ? b->text_cap : 1024, n = b->cap ? b->cap * 2 : 16;
+	struct stored_event *events;
+	char *p;
+
+	while (cap < b->text_len + text)
+		cap *= 2;
+	if (cap > UINT32_MAX)
+		return UV_ENOMEM;
+	if (cap != b->text_cap) {
+		if (!(p = realloc(b->text, cap)))
+			return UV_ENOMEM;
+		b->text = p;
+		b->text_cap = cap;
+	}
+	if (b->n == b->cap) {
+		if (!(events = realloc(b->events, n * sizeof *events)))
+			return UV_ENOMEM;
+		b->events = events;
+		b->cap = n;
+	}
+	return 0;
+}
+
+/* "a/b" of root "a" and rest "b"; "b" of root "."; "a" where there is no rest. */
+static uint32_t put_path(struct watcher_batch *b, const struct path_parts *p, uint32_t *len)
+{
+	char *at = b->text + b->text_len, *start = at;
+	bool bare = p->root_len == 1 && p->root[0] == '.' && p->rest_len;
+
+	if (!bare) {
+		memcpy(at, p->root, p->root_len);
+		at += p->root_len;
+		if (p->rest_len && !(p->root_len && p->root[p->root_len - 1] == '/'))
+			*at++ = '/';
+	}
+	if (p->rest_len)
+		memcpy(at, p->rest, p->rest_len);
+	at += p->rest_len;
+	*at++ = '\0';
+	*len = (uint32_t)(at - start - 1);
+	b->text_len += (size_t)(at - start);
+	return (uint32_t)(start - b->text);
+}
+
+static uint64_t path_hash(const char *s, size_t len)
+{
+	uint64_t h = len * UINT64_C(0x9E3779B97F4A7C15), v;
+
+	for (; len >= 8; s += 8, len -= 8) {
+		memcpy(&v, s, 8);
+		h = (h ^ v) * UINT64_C(0xff51afd7ed558ccd);
+		h ^= h >> 32;
+	}
+	v = 0;
+	memcpy(&v, s, len);
+	h = (h ^ v) * UINT64_C(0xff51afd7ed558ccd);
+	return h ^ h >> 29;
+}
+
+static int grow_slots(struct watcher_batch *b)
+{
+	size_t n = b->nslots ? b->nslots * 2 : 64;
+	uint32_t *slots = calloc(n, sizeof *slots);
+	size_t i, at;
+
+	if (!slots)
+		return UV_ENOMEM;
+	for (i = 0; i < b->nslots; i++) {
+		const struct stored_event *e;
+
+		if (!b->slots[i])
+			continue;
+		e = &b->events[b->slots[i] - 1];
+		at = path_hash(b->text + e->path, e->path_len) & (n - 1);
+		while (slots[at])
+			at = (at + 1) & (n - 1);
+		slots[at] = b->slots[i];
+	}
+	free(b->slots);
+	b->slots = slots;
+	b->nslots = n;
+	return 0;
+}
+
+/* The slot of a path: the one that holds it, or the free one where it would be put. */
+static uint32_t *slot_of(struct watcher_batch *b, const char *path, size_t len)
+{
+	size_t at = path_hash(path, len) & (b->nslots - 1);
+
+	for (; b->slots[at]; at = (at + 1) & (b->nslots - 1)) {
+		const struct stored_event *e = &b->events[b->slots[at] - 1];
+
+		if (e->path_len == len && memcmp(b->text + e->path, path, len) == 0)
+			break;
+	}
+	return &b->slots[at];
+}
+
+/* Remembers event `i` as the last one about its path; true if it repeats the one before. */
+static bool repeats(struct watcher_batch *b, size_t i)
+{
+	struct stored_event *e = &b->events[i];
+	uint32_t *slot = slot_of(b, b->text + e->path, e->path_len);
+	const struct stored_event *last = *slot ? &b->events[*slot - 1] : NULL;
+
+	if (last && last->kind == e->kind && !e->dest && !last->dest)
+		return true;
+	*slot = (uint32_t)i + 1;
+	if (e->dest && *(slot = slot_of(b, b->text + e->dest, e->dest_len)))
+		*slot = (uint32_t)i + 1; /* what comes after the move is about another file */
+	return false;
+}
+
+int batch_add(struct watcher_batch *b, const struct stored_event *event,
+	      const struct path_parts *path, const struct path_parts *dest)
+{
+	size_t text = path->root_len + path->rest_len + 3, before = b->text_len;
+	struct stored_event *e;
+
+	if (dest)
+		text += dest->root_len + dest->rest_len + 3;
+	if (room(b, text) < 0 ||
+	    (b->merge && (b->n + 1) * 4 > b->nslots * 3 && grow_slots(b) < 0))
+		return UV_ENOMEM;
+	e = &b->events[b->n];
+	*e = *event;
+	e->path = put_path(b, path, &e->path_len);
+	e->dest = dest ? put_path(b, dest, &e->dest_len) : 0;
+	if (b->merge && repeats(b, b->n)) {
+		b->text_len = before;
+		return 0;
+	}
+	b->n++;
+	return 1;
+}
+
+int watcher_batch_next(watcher_batch *b, watcher_event *event)
+{
+	const struct stored_event *e;
+
+	if (b->cursor >= b->n)
+		return 0;
+	e = &b->events[b->cursor++];
+	*event = (watcher_event){
+		.kind = e->kind,
+		.type = e->type,
+		.path = b->text + e->path,
+		.dest = e->dest ? b->text + e->dest : NULL,
+		.root = e->root,
+		.path_len = e->path_len,
+		.dest_len = e->dest ? e->dest_len : 0,
+		.time_ns = e->time_ns,
+		.inode = e->inode,
+		.batch = b->number,
+		.cookie = e->cookie,
+		.pid = e->pid,
+		.synthetic = e->synthetic,
+		.recovered = e->recovered,
+	};
+	return 1;
+}
+
+void watcher_batch_rewind(watcher_batch *b)
+{
+	b->cursor = 0;
+}
+
+size_t watcher_batch_count(const watcher_batch *b)
+{
+	return b->n;
+}
+
+uint64_t watcher_batch_number(const watcher_batch *b)
+{
+	return b->number;
+}
+
+static const struct {
+	int kind;
+	const char *name;
+} kinds[] = {
+	{ WATCHER_CREATED, "created" },
+	{ WATCHER_MODIFIED, "modified" },
+	{ WATCHER_DELETED, "deleted" },
+	{ WATCHER_MOVED, "moved" },
+	{ WATCHER_ATTRIB, "attrib" },
+	{ WATCHER_OPENED, "opened" },
+	{ WATCHER_CLOSED, "closed" },
+	{ WATCHER_CLOSED_NO_WRITE, "closed_no_write" },
+	{ WATCHER_OVERFLOW, "overflow" },
+	{ WATCHER_READY, "ready" },
+};
+
+const char *watcher_kind_name(int kind)
+{
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (kinds[i].kind == kind)
+			return kinds[i].name;
+	return "unknown";
+}
+
+int watcher_kind_of(const char *name)
+{
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (strcmp(kinds[i].name, name) == 0)
+			return kinds[i].kind;
+	return 0;
+}
+
+const char *watcher_type_name(int type)
+{
+	static const char *const names[] = { "unknown", "file", "dir", "symlink", "other" };
+
+	return type >= 0 && type < 5 ? names[type] : names[0];
+}

@@ -1,0 +1,315 @@
+/*
+ * News becomes events of the watches it concerns: which roots see it, under which path, does
+ * the filter pass it, what else Watchdog would say of it. Everything that is specific to one
+ * watch happens here; the stages before know only directories and names.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "watcher/engine.h"
+#include "watcher/filter.h"
+
+int watcher__fail(watcher_error *err, int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (err) {
+		err->code = code;
+		err->offset = 0;
+		va_start(ap, fmt);
+		vsnprintf(err->message, sizeof err->message, fmt, ap);
+		va_end(ap);
+	}
+	return code;
+}
+
+void watcher__problem(struct watcher *w, const char *path, int code, const char *fmt, ...)
+{
+	watcher_error err = { .code = code };
+	va_list ap;
+
+	if (!w->options.on_problem || w->closing)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(err.message, sizeof err.message, fmt, ap);
+	va_end(ap);
+	w->options.on_problem(w, path, &err, w->options.arg);
+}
+
+/* One side of an event as a watch sees it. */
+struct side {
+	const struct root *root; /* NULL: that side is outside the watch */
+	const char *rel;
+	size_t len;
+};
+
+static struct path_parts parts_of(const struct side *s)
+{
+	if (!s->root)
+		return (struct path_parts){ "", "", 0, 0 };
+	return (struct path_parts){ s->root->given, s->rel, strlen(s->root->given), s->len };
+}
+
+static bool side_passes(const struct side *s, int type, int kind)
+{
+	return s->root && (!s->root->filter ||
+			   watcher__filter_pass(s->root->filter, s->rel, s->len, type,
+						(unsigned)kind));
+}
+
+static void store(struct watcher_watch *watch, const struct news *n, int kind, int type,
+		  const struct side *src, const struct side *dest)
+{
+	struct watcher *w = watch->w;
+	struct path_parts path = parts_of(src), to;
+	struct stored_event e = {
+		.root = (src->root ? src : dest)->root->given,
+		.inode = type == n->type ? n->ino : 0,
+		.time_ns = n->time_ns,
+		.cookie = kind == WATCHER_MOVED ? n->cookie : 0,
+		.pid = n->pid,
+		.kind = (uint16_t)kind,
+		.type = (uint8_t)type,
+		.synthetic = n->synthetic,
+		.recovered = n->recovered,
+	};
+	int r;
+
+	if (dest)
+		to = parts_of(dest);
+	r = batch_add(watch->batch, &e, &path, dest ? &to : NULL);
+	if (r < 0)
+		w->gap = true; /* the index has it; the pass that follows does not: say so */
+	if (r == 1) {
+		w->stats.backlog_bytes += path.root_len + path.rest_len + sizeof e;
+		debounce_event(&w->debounce, uv_hrtime(), n->complete);
+	}
+}
+
+/* Watchdog's MODIFIED on the directory that holds what the event is about. */
+static void store_parent(struct watcher_watch *watch, const struct news *n,
+			 const struct side *of)
+{
+	struct news parent = { .kind = WATCHER_MODIFIED,
+			       .type = WATCHER_TYPE_DIR,
+			       .time_ns = n->time_ns,
+			       .synthetic = n->synthetic,
+			       .recovered = n->recovered };
+	struct side up = *of;
+	struct root holder;
+	char given[4096];
+	const char *slash;
+
+	if (!of->root || (!of->len && !of->root->single) ||
+	    (watch->flags & WATCHER_IGNORE_DIRECTORIES))
+		return;
+	if (of->root->single) { /* the directory around a single file */
+		slash = strrchr(of->root->given, '/');
+		snprintf(given, sizeof given, "%.*s",
+			 slash ? (int)(slash - of->root->given) : 1,
+			 slash ? of->root->given : ".");
+		holder = *of->root;
+		holder.given = given;
+		parent.kind = WATCHER_MODIFIED;
+		up = (struct side){ &holder, "", 0 };
+		struct path_parts path = parts_of(&up);
+		struct stored_event e = { .root = of->root->given,
+					  .time_ns = n->time_ns,
+					  .kind = WATCHER_MODIFIED,
+					  .type = WATCHER_TYPE_DIR };
+
+		if (batch_add(watch->batch, &e, &path, NULL) < 0)
+			watch->w->gap = true;
+		return;
+	}
+	while (up.len && up.rel[up.len - 1] != '/')
+		up.len--;
+	if (up.len)
+		up.len--;
+	if (side_passes(&up, WATCHER_TYPE_DIR, WATCHER_MODIFIED))
+		store(watch, &parent, WATCHER_MODIFIED, WATCHER_TYPE_DIR, &up, NULL);
+}
+
+/* Looks at a created thing once it is known that somebody wants to hear of it. */
+static void look_up_type(struct watcher *w, struct news *n)
+{
+	const char *path;
+	struct stat st;
+
+	if (n->ino || n->type == WATCHER_TYPE_DIR || n->synthetic ||
+	    n->kind != WATCHER_CREATED || (w->options.flags & WATCHER_NO_STAT))
+		return;
+	path = watcher__path(w, n->dir, n->name, n->len);
+	if (path && lstat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+		n->ino = st.st_ino;
+		n->type = watcher__type_of_mode(st.st_mode);
+	}
+}
+
+static int wanted_kind(const struct watcher_watch *watch, const struct news *n, int kind)
+{
+	if (n->touched)
+		return watch->kinds & WATCHER_ATTRIB || watch->flags & WATCHER_WATCHDOG_EVENTS ?
+			   0 :
+			   WATCHER_MODIFIED;
+	if (watch->flags & WATCHER_WATCHDOG_EVENTS)
+		return kind == WATCHER_ATTRIB ? WATCHER_MODIFIED : kind;
+	if (n->dead)
+		return 0;
+	return kind == WATCHER_CREATED && n->overwrites ? WATCHER_MODIFIED : kind;
+}
+
+static void tell(struct watcher_watch *watch, struct news *n, int kind,
+		 const struct side *src, const struct side *dest)
+{
+	bool is_dir = n->type == WATCHER_TYPE_DIR;
+	unsigned parents = watch->flags & (WATCHER_WATCHDOG_EVENTS | WATCHER_DIR_MODIFIED);
+
+	kind = wanted_kind(watch, n, kind);
+	if (!kind || !watch->batch)
+		return;
+	if (!side_passes(src, n->type, kind) && !(dest && side_passes(dest, n->type, kind)))
+		goto parents;
+	if (is_dir && watch->flags & WATCHER_IGNORE_DIRECTORIES)
+		goto parents;
+	if (watch->kinds & (unsigned)kind) {
+		look_up_type(watch->w, n);
+		store(watch, n, kind, n->type, src, dest);
+	} else if (n->complete && watch->w->debounce.open) {
+		watch->w->debounce.complete = true;
+	}
+parents:
+	if (!parents || n->sub_move || !(watch->kinds & WATCHER_MODIFIED))
+		return;
+	if (kind & (WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED | WATCHER_CLOSED)) {
+		store_parent(watch, n, src);
+		if (dest)
+			store_parent(watch, n, dest);
+	}
+}
+
+/* Do both watches lead to the same handlers? Then a move between them is one event. */
+static bool same_sink(const struct watcher_watch *a, const struct watcher_watch *b)
+{
+	const struct handler *x, *y;
+
+	if (list_empty(&a->handlers) || list_empty(&b->handlers))
+		return false;
+	x = LIST_ENTRY(a->handlers.next, struct handler, link);
+	y = LIST_ENTRY(b->handlers.next, struct handler, link);
+	return x->on.on_batch == y->on.on_batch && x->on.on_any == y->on.on_any &&
+	       x->on.on_moved == y->on.on_moved && x->on.on_created == y->on.on_created &&
+	       x->on.arg == y->on.arg && a->flags == b->flags;
+}
+
+static bool told_before(const struct hit *hits, int i)
+{
+	for (int k = 0; k < i; k++)
+		if (hits[k].root->watch == hits[i].root->watch)
+			return true;
+	return false;
+}
+
+/* The hit of that watch, or else of one with the same handlers, or -1. */
+static int partner(const struct hit *hits, int n, const struct watcher_watch *watch)
+{
+	for (int k = 0; k < n; k++)
+		if (hits[k].root->watch == watch)
+			return k;
+	for (int k = 0; k < n; k++)
+		if (same_sink(hits[k].root->watch, watch))
+			return k;
+	return -1;
+}
+
+static struct side side_of(const struct backpath *p, const struct hit *hit)
+{
+	return (struct side){ hit->root, backpath_tail(p, hit->rel_len), hit->rel_len };
+}
+
+static void emit_move(struct watcher *w, struct news *n, const struct hit *src, int nsrc)
+{
+	const struct side nowhere = { NULL, "", 0 };
+	struct hit dst[HITS_MAX];
+	struct side from, to;
+	int k, ndst = watcher__hits(w, &w->dest_path, n->dest_dir, n->dest, n->dest_len, dst);
+
+	for (int i = 0; i < nsrc; i++) {
+		struct watcher_watch *watch = src[i].root->watch;
+
+		if (told_before(src, i))
+			continue;
+		from = side_of(&w->path, &src[i]);
+		k = partner(dst, ndst, watch);
+		if (k >= 0) {
+			to = side_of(&w->dest_path, &dst[k]);
+			if (n->exchange && !(watch->flags & WATCHER_WATCHDOG_EVENTS))
+				tell(watch, n, WATCHER_CREATED, &to, NULL);
+			else
+				tell(watch, n, WATCHER_MOVED, &from, &to);
+		} else if (watch->flags & WATCHER_FULL_MOVES) {
+			tell(watch, n, WATCHER_MOVED, &from, &nowhere);
+		} else {
+			tell(watch, n, WATCHER_DELETED, &from, NULL);
+		}
+	}
+	for (int i = 0; i < ndst; i++) {
+		struct watcher_watch *watch = dst[i].root->watch;
+
+		if (told_before(dst, i) || partner(src, nsrc, watch) >= 0)
+			continue;
+		to = side_of(&w->dest_path, &dst[i]);
+		if (watch->flags & WATCHER_FULL_MOVES)
+			tell(watch, n, WATCHER_MOVED, &nowhere, &to);
+		else
+			tell(watch, n, WATCHER_CREATED, &to, NULL);
+	}
+}
+
+void watcher__emit(struct watcher *w, struct news *n)
+{
+	const struct side nowhere = { NULL, "", 0 };
+	struct hit hits[HITS_MAX];
+	struct side at;
+	int nhits = watcher__hits(w, &w->path, n->dir, n->name, n->len, hits);
+
+	if (nhits < 0) {
+		w->gap = true;
+		return;
+	}
+	if (n->kind == WATCHER_MOVED && n->dest) {
+		emit_move(w, n, hits, nhits);
+		return;
+	}
+	for (int i = 0; i < nhits; i++) {
+		struct watcher_watch *watch = hits[i].root->watch;
+		bool full = watch->flags & WATCHER_FULL_MOVES && n->half_move;
+
+		if ((n->only && hits[i].root != n->only) || (!n->only && told_before(hits, i)) ||
+		    (n->root_only && hits[i].rel_len))
+			continue;
+		at = side_of(&w->path, &hits[i]);
+		if (full && n->kind == WATCHER_DELETED)
+			tell(watch, n, WATCHER_MOVED, &at, &nowhere);
+		else if (full && n->kind == WATCHER_CREATED)
+			tell(watch, n, WATCHER_MOVED, &nowhere, &at);
+		else
+			tell(watch, n, n->kind, &at, NULL);
+	}
+}
+
+void watcher__emit_control(struct watcher *w, int kind)
+{
+	LIST_EACH(it, next, &w->watches) {
+		struct watcher_watch *watch = LIST_ENTRY(it, struct watcher_watch, link);
+		struct news n = { .kind = kind, .time_ns = w->now_ns, .complete = true };
+		struct side at;
+
+		if (watch->removed || !(watch->kinds & (unsigned)kind) || list_empty(&watch->roots))
+			continue;
+		at = (struct side){ LIST_ENTRY(watch->roots.next, struct root, link), "", 0 };
+		store(watch, &n, kind, WATCHER_TYPE_DIR, &at, NULL);
+	}
+}

@@ -1,0 +1,314 @@
+/*
+ * The engine's own structures, and the calls between its stages.
+ *
+ *   backend -> apply (exact changes) ─┐
+ *           -> look  (hints, gaps)   ─┴─> tree, emit -> batch -> deliver
+ *
+ * A stage includes what comes before it. Everything happens on the loop's thread; only crawl
+ * hands the reading of directories to threads, which end before the crawl does.
+ */
+#ifndef WATCHER_ENGINE_H
+#define WATCHER_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <uv.h>
+
+#include "base/bytes.h"
+#include "base/list.h"
+#include "watcher/backend.h"
+#include "watcher/batch.h"
+#include "watcher/debounce.h"
+#include "watcher/ids.h"
+#include "watcher/tree.h"
+#include "whendo/watcher.h"
+
+struct filter_root;
+
+/* A backend in use, and which of its numbers is which node. */
+struct source {
+	const struct backend_ops *ops;
+	struct backend *backend;
+	struct ids nodes;
+	struct ids anchors; /* number -> place in watcher.anchors */
+};
+
+/* One path a watch was given. */
+struct root {
+	struct root *next_at_node; /* others attached to the same node */
+	struct link link;          /* in watch.roots */
+	struct watcher_watch *watch;
+	struct filter_root *filter; /* NULL: everything passes */
+	char *given;               /* for display, without slashes at its end */
+	char *path;                /* absolute, of the time it was added; symlinks kept */
+	char *real;                /* absolute, symlinks resolved: of the node's directory */
+	char *single;              /* a file: its name in the node's directory */
+	uint32_t node;             /* NO_DIR while there is nothing */
+	bool recheck;              /* something on the way to it has changed */
+	bool waiting;              /* told the user that it is not there */
+};
+
+struct handler {
+	struct link link;
+	int id;
+	bool removed;
+	watch_options on; /* only its callbacks and arg */
+};
+
+struct watcher_watch {
+	struct link link; /* in watcher.watches */
+	struct link roots, handlers;
+	struct watcher *w;
+	struct watcher_batch *batch, *spare; /* undelivered; being delivered */
+	const watcher_filter *filter;
+	unsigned kinds, flags;
+	int depth, follow;
+	int next_handler;
+	bool removed;
+};
+
+/* Directories on the way to a root: being moved or removed, or a name coming or going there,
+ * makes the root be looked up again. One anchor a directory and source. */
+struct anchor {
+	int32_t id;
+	uint8_t source;
+	uint32_t nwants, cap;
+	struct anchor_want {
+		struct root *root;
+		char *name; /* NULL: the directory itself */
+	} *wants;
+};
+
+/* The first half of a move, waiting for the second. */
+struct half_move {
+	uint32_t cookie, dir, gen, node; /* node: NO_DIR for what is not an indexed directory */
+	uint32_t drain;
+	uint64_t deadline_ns;
+	int type;
+	uint64_t ino;
+	int32_t pid;
+	int64_t time_ns;
+	bool is_dir;
+	uint8_t len;
+	char name[255];
+};
+
+/* A piece of news for the watches: what emit() makes events of. */
+struct news {
+	int kind, type;
+	uint32_t dir; /* where, and which name there; no name: the directory itself */
+	const char *name;
+	size_t len;
+	uint32_t dest_dir; /* MOVED */
+	const char *dest;
+	size_t dest_len;
+	uint64_t ino;
+	int64_t time_ns;
+	uint32_t cookie;
+	int32_t pid;
+	bool synthetic, recovered;
+	bool exchange;  /* MOVED, the second of an exchange: CREATED, but for Watchdog */
+	bool complete;  /* the change is whole: worth acting on at once */
+	bool root_only; /* only for roots that are this very thing */
+	const struct root *only; /* only for this root; NULL: all */
+	bool touched;   /* only for watches that want MODIFIED, not ATTRIB */
+	bool overwrites; /* CREATED over a file that was known: MODIFIED, but for Watchdog */
+	bool dead;      /* about a name that is gone already: Watchdog tells of it */
+	bool half_move; /* CREATED or DELETED by a move from or to the outside */
+	bool sub_move;  /* follows from the move of a directory above */
+};
+
+/* Lists of the pass that is going on; see look.c. */
+struct look;
+struct listing;
+
+/*
+ * A path written from its end: walking from a node to the top puts each name before what is
+ * there, so that the path relative to any root on the way is a suffix of the buffer.
+ */
+struct backpath {
+	char *buf;
+	size_t cap, len; /* the path is the last len bytes before buf + cap - 1, NUL-ended */
+};
+static inline const char *backpath_tail(const struct backpath *p, size_t len)
+{
+	return p->buf + p->cap - 1 - len;
+}
+
+struct watcher {
+	uv_loop_t *loop, own_loop;
+	bool own, running, closing, closed_in_callback;
+	watcher_options options;
+	struct source sources[2]; /* the chosen one, and polling for what it cannot watch */
+	int nsources;
+	struct tree tree;
+	struct look *look;
+	struct link watches;
+	struct anchor *anchors;
+	uint32_t nanchors, anchors_cap;
+	struct half_move *halves;
+	uint32_t nhalves, halves_cap;
+	struct {
+		uint32_t dir, gen;
+	} *limbo;
+	uint32_t nlimbo, limbo_cap;
+	bool recheck_roots, gap, ready_due, exact_counts, pumping, backlogged;
+	bool watch_limit_told;
+	uint32_t filters;    /* watches that have one */
+	unsigned kinds;      /* union over the watches */
+	uint32_t drain;      /* counts fills */
+	uint32_t last_scan;  /* drain in which a directory was last read */
+	int64_t calm_ns;     /* wall clock before the last time the queue was empty */
+	int64_t now_ns;      /* wall clock of the change being applied */
+	struct {
+		uint32_t dir, hash, drain;
+	} exchanged[2];      /* names that were swapped last */
+	struct {
+		uint32_t dir, hash;
+	} touched;
+	struct debounce debounce;
+	uint64_t batch_number;
+	unsigned dispatching;
+	bool paused, stop;
+	uv_timer_t timer;
+	uv_idle_t more;
+	int open_handles;
+	struct {
+		watcher_sync_cb cb;
+		int round;
+	} *syncs;
+	uint32_t nsyncs, syncs_cap;
+	watcher_stats_t stats;
+	struct backpath path, dest_path, work_path;
+};
+
+/* ---- place.c: where a node is, and which roots it lies under ---- */
+
+/* A root at or above a place, and the length of the place's path relative to it. */
+struct hit {
+	struct root *root;
+	size_t rel_len;
+};
+#define HITS_MAX 64
+/* Roots over `name` in `dir` (no name: over the directory itself) whose depth reaches there,
+ * the nearest first; the path up to the top is left in `p`. Count of hits, or UV_ENOMEM. */
+int watcher__hits(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
+		  size_t len, struct hit *hits);
+
+/* The absolute path of a node, or of a name in it (len 0: the node). Valid until the next
+ * call; NULL when out of memory. */
+const char *watcher__path(struct watcher *w, uint32_t dir, const char *name, size_t len);
+
+/* Should `name` in `dir` (a directory) be crawled and watched, for any root? */
+bool watcher__wanted(struct watcher *w, uint32_t dir, const char *name, size_t len);
+/* Is any root attached at or above the node, near enough for its depth, its filter open? */
+bool watcher__covered(struct watcher *w, uint32_t dir);
+/* Are directories behind symbolic links in this directory wanted? */
+bool watcher__follows(struct watcher *w, uint32_t dir);
+/* Is this name in a narrow directory one that a root asks for? */
+bool watcher__narrow_wants(struct watcher *w, uint32_t dir, const char *name, size_t len);
+
+/* `name` in `dir` may hold rules of some filter: reads them. True if what passes changed. */
+bool watcher__rules_read(struct watcher *w, uint32_t dir, const char *name, size_t len);
+
+/* ---- emit.c ---- */
+/* May fill in news->type and ->ino of what was created. */
+void watcher__emit(struct watcher *w, struct news *news);
+void watcher__emit_control(struct watcher *w, int kind);
+void watcher__problem(struct watcher *w, const char *path, int code, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* ---- node.c: nodes, their watches, and taking both away ---- */
+
+/* Watches the directory that fd is open on for this node. 0; UV_EEXIST: it is another node's
+ * directory, *owner; else as backend_ops.watch. */
+int watcher__node_watch(struct watcher *w, uint32_t dir, int fd, const char *path,
+			uint32_t *owner);
+/* Ties a node to a number a crawl thread got for it. */
+int watcher__node_claim(struct watcher *w, uint32_t dir, int source, int32_t id,
+			uint32_t *owner);
+void watcher__node_unwatch(struct watcher *w, uint32_t dir);
+void watcher__node_limbo(struct watcher *w, uint32_t dir);
+/* Unwatches and frees a node and everything below; its entry in the parent stays, detached. */
+void watcher__node_drop(struct watcher *w, uint32_t dir);
+/* Lets go of what no root wants any more, at and below a node; nothing is told. */
+void watcher__release(struct watcher *w, uint32_t dir);
+/* Lets go of what is unwanted below a node, and reads what is wanted now (rules changed). */
+void watcher__reconsider(struct watcher *w, uint32_t dir);
+enum watch_level watcher__node_level(struct watcher *w, uint32_t dir);
+int watcher__node_source(struct watcher *w, const char *path);
+
+/* ---- look.c: the one path for hints, gaps and new directories ---- */
+int watcher__look_init(struct watcher *w);
+void watcher__look_fini(struct watcher *w);
+void watcher__look_at(struct watcher *w, uint32_t dir);
+/* Everything that is indexed, with content changes since `since_ns`. */
+void watcher__look_everywhere(struct watcher *w, int64_t since_ns);
+bool watcher__look_pending(const struct watcher *w);
+/* Works until done (true) or until uv_hrtime() passes `until`. */
+bool watcher__look_go(struct watcher *w, uint64_t until);
+/* The next directory of the queue, if there is one. */
+void watcher__look_one_queued(struct watcher *w);
+/* A fresh node below `dir` for an entry that is a directory; NO_DIR if it is not wanted. */
+uint32_t watcher__look_new_dir(struct watcher *w, uint32_t dir, uint32_t rec);
+
+/* A symbolic link to a directory, where links are followed. */
+void watcher__look_behind(struct watcher *w, uint32_t dir, uint32_t rec);
+
+/* What a crawl thread has read and watched; `l` is taken over until the next call. */
+void watcher__look_result(struct watcher *w, uint32_t dir, int watched, int32_t id,
+			  struct listing *l);
+
+/* ---- crawl.c: the first reading of a tree, silent, on threads ---- */
+int watcher__crawl(struct watcher *w, uint32_t top);
+
+/* ---- apply.c: exact changes ---- */
+void watcher__apply(struct watcher *w, int source, const struct change *c);
+/* Ends halves of moves that have waited long enough; UINT64_MAX: all. */
+void watcher__halves_expire(struct watcher *w, uint64_t now_ns);
+/* Something new has this name: what moved away from it, and is waited for, has left. */
+void watcher__name_taken(struct watcher *w, uint32_t dir, const char *name, size_t len);
+void watcher__limbo_retry(struct watcher *w);
+
+/* ---- root.c ---- */
+int watcher__root_new(struct root **out, struct watcher_watch *watch, const char *given,
+		      watcher_error *err);
+void watcher__root_free(struct watcher *w, struct root *root);
+/* Finds what the root's path leads to now; `first`: errors are the caller's, nothing is
+ * announced. */
+int watcher__root_settle(struct watcher *w, struct root *root, bool first,
+			 watcher_error *err);
+void watcher__root_detach(struct watcher *w, struct root *root);
+void watcher__anchor_hit(struct watcher *w, int source, const struct change *c);
+void watcher__recheck_roots(struct watcher *w);
+
+/* ---- pump.c: order of the work, delivery, timers ---- */
+int watcher__pump_init(struct watcher *w);
+void watcher__pump(struct watcher *w);
+/* The pump runs at the next turn of the loop. */
+void watcher__pump_soon(struct watcher *w);
+
+/* ---- watch.c ---- */
+void watcher__watch_free(struct watcher_watch *watch);
+
+/* ---- scan.c: reading one directory ---- */
+struct listing {
+	int error;       /* negative errno: nothing else is filled in */
+	uint64_t ino;
+	uint32_t dev;
+	int64_t ctime_ns; /* 0 if too young to be trusted */
+	char *packed;    /* see tree.h; owned by the listing */
+	size_t len, cap;
+	uint32_t count;
+};
+/* Opens a directory for reading: follow == false refuses a symbolic link. fd or -errno. */
+int watcher__scan_open(const char *path, bool follow);
+/* Fills `l` from an open directory; reuses its memory. */
+void watcher__scan_read(int fd, struct listing *l);
+/* inode, device and change time only. */
+void watcher__scan_stat(int fd, struct listing *l);
+int watcher__type_of_mode(unsigned mode);
+uint32_t watcher__dev32(dev_t dev);
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * A pass over directories: reading them, comparing with the index, and making events of the
+ * differences. It is the one path for hints, gaps, new directories, and first crawls (silent).
+ *
+ * look.c reads and compares. What is new gets an entry marked NEW, what is gone has its entry
+ * marked DOOMED; nothing is announced before the whole pass has been read. settle.c then finds
+ * moves among the two (by kernel watch, by inode), announces everything in an order in which
+ * each event makes sense after those before it, and takes the marks away.
+ */
+#ifndef WATCHER_LOOK_H
+#define WATCHER_LOOK_H
+
+#include "watcher/engine.h"
+
+#define NO_ITEM UINT32_MAX
+
+/* An entry that is new, or a known directory that turned up at a new place. */
+struct arrival {
+	uint32_t dir, gen, rec;
+	uint64_t ino;
+	uint8_t type;
+	bool done, busy;
+	uint32_t departure; /* the other end of the move, NO_ITEM: created */
+	uint32_t node;      /* a node that kept its watch on the way, else NO_DIR */
+	/* Where that node was, if its old entry is gone already (half of a move): its name. */
+	uint32_t from_dir, from_gen;
+	uint8_t from_len;
+	char *from;
+	uint32_t twin; /* the departure that held this very name, or NO_ITEM */
+	bool replaces; /* ... and was of the same type, not a directory */
+};
+
+struct departure {
+	uint32_t dir, gen, rec;
+	uint64_t ino;
+	uint8_t type;
+	bool done, had_node;
+	uint32_t arrival; /* NO_ITEM: deleted */
+	uint32_t inside, ninside; /* of a directory: the departures of its entries */
+};
+
+struct looked {
+	uint32_t dir, gen;
+};
+
+struct look {
+	struct looked *queue;
+	size_t nqueue, queue_cap, head;
+	struct arrival *arrivals;
+	size_t narrivals, arrivals_cap, norigins; /* arrivals with a `from` */
+	struct departure *departures;
+	size_t ndepartures, departures_cap;
+	struct looked *changed; /* dir and rec: written to while nobody listened */
+	size_t nchanged, changed_cap;
+	struct looked *seen;    /* nodes that have the LOOKED flag */
+	size_t nseen, seen_cap;
+	int64_t since_ns;
+	bool active, silent, everywhere, failed;
+	struct listing listing;
+	struct bytes path;
+	uint64_t directories, files;
+};
+
+/* Grows an array to hold one more; false (and the pass marked as failed) without memory. */
+bool watcher__look_room(struct look *l, void **items, size_t n, size_t *cap, size_t size);
+
+/* Announces what the pass has found. */
+void watcher__settle(struct watcher *w);
+
+/* The events for the end of everything below `name` in `dir`, whose node is (or was) `node`:
+ * what is deepest first. Entries of moved or new directories are left out. */
+void watcher__emit_gone_below(struct watcher *w, const struct news *like, uint32_t dir,
+			      const char *name, size_t len, uint32_t node);
+/* The same for everything in a node that a root is attached to; like->only says which. */
+void watcher__emit_gone_in(struct watcher *w, const struct news *like, uint32_t node);
+/* The moves that follow from the move `like` of the directory `node`. */
+void watcher__emit_moved_below(struct watcher *w, const struct news *like, uint32_t node);
+
+#endif

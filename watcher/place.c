@@ -1,0 +1,190 @@
+/* Where a node is: its path, and the roots it lies under. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "watcher/engine.h"
+#include "watcher/filter.h"
+
+static int prepend(struct backpath *p, const char *s, size_t len)
+{
+	size_t cap = p->cap ? p->cap : 1024;
+	char *buf;
+
+	if (p->len + len + 1 > p->cap) {
+		while (cap < p->len + len + 1)
+			cap *= 2;
+		if (!(buf = malloc(cap)))
+			return UV_ENOMEM;
+		buf[cap - 1] = '\0';
+		if (p->len)
+			memcpy(buf + cap - 1 - p->len, backpath_tail(p, p->len), p->len);
+		free(p->buf);
+		p->buf = buf;
+		p->cap = cap;
+	}
+	p->len += len;
+	if (len)
+		memcpy(p->buf + p->cap - 1 - p->len, s, len);
+	return 0;
+}
+
+/* Puts the node's own name, and a slash behind it if anything follows. */
+static int prepend_node(struct watcher *w, struct backpath *p, const struct dir *d)
+{
+	struct entry e = tree_entry(&w->tree, d->parent, d->rec);
+
+	if (p->len && prepend(p, "/", 1) < 0)
+		return UV_ENOMEM;
+	return prepend(p, e.name, e.len);
+}
+
+static bool within_depth(const struct root *root, const char *rel, size_t len)
+{
+	int depth = root->watch->depth;
+
+	if (!depth || !len)
+		return true;
+	for (const char *at = rel; depth && (at = memchr(at, '/', len - (size_t)(at - rel))); at++)
+		depth--;
+	return depth > 0;
+}
+
+static bool root_sees(const struct root *root, const char *rel, size_t len)
+{
+	if (root->watch->removed)
+		return false;
+	if (root->single)
+		return strlen(root->single) == len && memcmp(root->single, rel, len) == 0;
+	return within_depth(root, rel, len);
+}
+
+int watcher__hits(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
+		  size_t len, struct hit *hits)
+{
+	const struct dir *d;
+	int n = 0;
+
+	p->len = 0;
+	if (prepend(p, name, len) < 0)
+		return UV_ENOMEM;
+	for (uint32_t at = dir;; at = d->parent) {
+		d = tree_dir(&w->tree, at);
+		for (struct root *r = d->roots; r && n < HITS_MAX; r = r->next_at_node) {
+			/* A single file's events are about the root itself. */
+			if (!root_sees(r, backpath_tail(p, p->len), p->len))
+				continue;
+			hits[n].root = r;
+			hits[n++].rel_len = r->single ? 0 : p->len;
+		}
+		if (d->parent == NO_DIR)
+			return n;
+		if (prepend_node(w, p, d) < 0)
+			return UV_ENOMEM;
+	}
+}
+
+const char *watcher__path(struct watcher *w, uint32_t dir, const char *name, size_t len)
+{
+	struct backpath *p = &w->work_path;
+	const struct dir *d = tree_dir(&w->tree, dir);
+	const char *top;
+
+	p->len = 0;
+	if (prepend(p, name, len) < 0)
+		return NULL;
+	for (; d->parent != NO_DIR; d = tree_dir(&w->tree, d->parent))
+		if (prepend_node(w, p, d) < 0)
+			return NULL;
+	if (!d->roots) /* half of a move: nowhere at present */
+		return NULL;
+	top = d->roots->real;
+	if (p->len && top[1] && prepend(p, "/", 1) < 0)
+		return NULL;
+	if (prepend(p, top, strlen(top)) < 0)
+		return NULL;
+	return backpath_tail(p, p->len);
+}
+
+bool watcher__wanted(struct watcher *w, uint32_t dir, const char *name, size_t len)
+{
+	struct hit hits[HITS_MAX];
+	int n = watcher__hits(w, &w->work_path, dir, name, len, hits);
+	const struct root *r;
+
+	for (int i = 0; i < n; i++) {
+		r = hits[i].root;
+		if (r->single)
+			continue;
+		/* At its full depth a directory has an event, but none inside it has. */
+		if (r->watch->depth) {
+			const char *rel = backpath_tail(&w->work_path, hits[i].rel_len);
+			int slashes = 1;
+
+			for (size_t k = 0; k < hits[i].rel_len; k++)
+				slashes += rel[k] == '/';
+			if (slashes >= r->watch->depth)
+				continue;
+		}
+		if (!r->filter ||
+		    watcher__filter_descend(r->filter,
+					    backpath_tail(&w->work_path, hits[i].rel_len),
+					    hits[i].rel_len))
+			return true;
+	}
+	return n == UV_ENOMEM;
+}
+
+bool watcher__covered(struct watcher *w, uint32_t dir)
+{
+	const struct dir *d = tree_dir(&w->tree, dir);
+	struct entry e;
+
+	for (const struct root *r = d->roots; r; r = r->next_at_node)
+		if (!r->watch->removed)
+			return true;
+	if (d->parent == NO_DIR)
+		return false;
+	e = tree_entry(&w->tree, d->parent, d->rec);
+	return watcher__wanted(w, d->parent, e.name, e.len);
+}
+
+bool watcher__follows(struct watcher *w, uint32_t dir)
+{
+	for (const struct dir *d;; dir = d->parent) {
+		d = tree_dir(&w->tree, dir);
+		for (const struct root *r = d->roots; r; r = r->next_at_node)
+			if (r->watch->follow)
+				return true;
+		if (d->parent == NO_DIR)
+			return false;
+	}
+}
+
+bool watcher__narrow_wants(struct watcher *w, uint32_t dir, const char *name, size_t len)
+{
+	for (const struct root *r = tree_dir(&w->tree, dir)->roots; r; r = r->next_at_node)
+		if (r->single && strlen(r->single) == len && memcmp(r->single, name, len) == 0)
+			return true;
+	return false;
+}
+
+bool watcher__rules_read(struct watcher *w, uint32_t dir, const char *name, size_t len)
+{
+	struct hit hits[HITS_MAX];
+	bool changed = false;
+	int n;
+
+	if (!w->filters)
+		return false;
+	n = watcher__hits(w, &w->work_path, dir, NULL, 0, hits);
+	for (int i = 0; i < n; i++) {
+		struct root *r = hits[i].root;
+
+		if (r->filter && !r->single &&
+		    watcher__filter_is_ignore_file(r->filter, name, len))
+			changed |= watcher__filter_reload(
+				       r->filter, backpath_tail(&w->work_path, hits[i].rel_len),
+				       hits[i].rel_len) != 0;
+	}
+	return changed;
+}

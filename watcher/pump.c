@@ -1,0 +1,404 @@
+/*
+ * The order of the work: drain, apply, look, settle, deliver.
+ *
+ * The pump is turned by backends that have something, by its timer, and by itself when a turn
+ * has used up its time. One turn empties the kernel's queues into memory, applies what is
+ * there one change at a time, and lets a pass over directories run to its end before the next
+ * change. When nothing is left the pipeline is at rest: halves of moves have expired, lost
+ * watches are looked for, gaps recovered from. Delivery happens between changes only.
+ */
+#include <stdlib.h>
+#include <time.h>
+
+#include "watcher/look.h"
+
+#define TURN_NS        5000000 /* a turn gives the loop back after this */
+#define LOOK_NS        2000000 /* ... and a long pass after this */
+#define REFILL_CHANGES 4096    /* the kernel's queue is emptied again after so many */
+
+static int64_t wall_ns(void)
+{
+	struct timespec ts;
+
+#ifdef CLOCK_REALTIME_COARSE
+	clock_gettime(CLOCK_REALTIME_COARSE, &ts); /* the clock of change times */
+#else
+	clock_gettime(CLOCK_REALTIME, &ts);
+#endif
+	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+static void on_more(uv_idle_t *idle)
+{
+	uv_idle_stop(idle);
+	watcher__pump(idle->data);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	watcher__pump(timer->data);
+}
+
+int watcher__pump_init(struct watcher *w)
+{
+	uv_timer_init(w->loop, &w->timer);
+	uv_idle_init(w->loop, &w->more);
+	w->timer.data = w->more.data = w;
+	uv_unref((uv_handle_t *)&w->timer);
+	w->calm_ns = w->now_ns = wall_ns();
+	w->debounce.quiet_ns = (uint64_t)w->options.debounce_ms * 1000000;
+	w->debounce.cap_ns = (uint64_t)w->options.debounce_max_ms * 1000000;
+	w->debounce.leading_ns = (uint64_t)w->options.leading_ms * 1000000;
+	return 0;
+}
+
+void watcher__pump_soon(struct watcher *w)
+{
+	if (!w->closing)
+		uv_idle_start(&w->more, on_more);
+}
+
+/* ---- delivery ---- */
+
+static void call_kind(struct watcher_watch *watch, const struct handler *h,
+		      const watcher_event *e)
+{
+	void (*cb)(watcher_watch *, const watcher_event *, void *) = NULL;
+
+	switch (e->kind) {
+	case WATCHER_CREATED:
+		cb = h->on.on_created;
+		break;
+	case WATCHER_MODIFIED:
+		cb = h->on.on_modified;
+		break;
+	case WATCHER_DELETED:
+		cb = h->on.on_deleted;
+		break;
+	case WATCHER_MOVED:
+		cb = h->on.on_moved;
+		break;
+	case WATCHER_ATTRIB:
+		cb = h->on.on_attrib;
+		break;
+	case WATCHER_OPENED:
+		cb = h->on.on_opened;
+		break;
+	case WATCHER_CLOSED:
+		cb = h->on.on_closed;
+		break;
+	case WATCHER_CLOSED_NO_WRITE:
+		cb = h->on.on_closed_no_write;
+		break;
+	}
+	if (h->on.on_any)
+		h->on.on_any(watch, e, h->on.arg);
+	if (cb && !h->removed && !watch->removed)
+		cb(watch, e, h->on.arg);
+}
+
+static bool wants_single_events(const struct handler *h)
+{
+	return h->on.on_any || h->on.on_created || h->on.on_modified || h->on.on_deleted ||
+	       h->on.on_moved || h->on.on_attrib || h->on.on_opened || h->on.on_closed ||
+	       h->on.on_closed_no_write;
+}
+
+static void call_handler(struct watcher_watch *watch, struct handler *h,
+			 struct watcher_batch *batch)
+{
+	watcher_event e;
+
+	batch->cursor = 0;
+	if (h->on.on_batch)
+		h->on.on_batch(watch, batch, h->on.arg);
+	if (!wants_single_events(h))
+		return;
+	batch->cursor = 0;
+	while (!h->removed && !watch->removed && watcher_batch_next(batch, &e))
+		call_kind(watch, h, &e);
+}
+
+static void deliver_watch(struct watcher_watch *watch)
+{
+	struct watcher *w = watch->w;
+	struct watcher_batch *batch = watch->batch;
+
+	watch->batch = watch->spare;
+	watch->spare = NULL;
+	batch->number = w->batch_number;
+	w->stats.events_out += batch->n;
+	LIST_EACH(it, next, &watch->handlers) {
+		struct handler *h = LIST_ENTRY(it, struct handler, link);
+
+		if (!h->removed && !watch->removed)
+			call_handler(watch, h, batch);
+	}
+	batch_clear(batch);
+	watch->spare = batch;
+}
+
+/* Watches and handlers that were removed within a callback go when no callback runs. */
+static void sweep_removed(struct watcher *w)
+{
+	LIST_EACH(it, next, &w->watches) {
+		struct watcher_watch *watch = LIST_ENTRY(it, struct watcher_watch, link);
+
+		LIST_EACH(hi, hnext, &watch->handlers) {
+			struct handler *h = LIST_ENTRY(hi, struct handler, link);
+
+			if (h->removed) {
+				list_remove(&h->link);
+				free(h);
+			}
+		}
+		if (watch->removed)
+			watcher__watch_free(watch);
+	}
+}
+
+static void deliver(struct watcher *w)
+{
+	bool any = false;
+
+	debounce_delivered(&w->debounce);
+	w->stats.backlog_bytes = 0;
+	LIST_EACH(it, next, &w->watches) {
+		any |= LIST_ENTRY(it, struct watcher_watch, link)->batch->n > 0;
+	}
+	if (!any)
+		return;
+	w->batch_number++;
+	w->stats.batches++;
+	w->dispatching++;
+	LIST_EACH(it, next, &w->watches) {
+		struct watcher_watch *watch = LIST_ENTRY(it, struct watcher_watch, link);
+
+		if (!watch->removed && watch->batch->n && !w->closing)
+			deliver_watch(watch);
+	}
+	w->dispatching--;
+	if (!w->dispatching)
+		sweep_removed(w);
+}
+
+/* ---- one turn ---- */
+
+static void source_died(struct watcher *w, int source, int code)
+{
+	watcher__problem(w, NULL, code, "%s: %s", w->sources[source].ops->name,
+			 uv_strerror(code));
+}
+
+/* Empties the kernel's queues; true if there is anything to apply. */
+static bool fill(struct watcher *w)
+{
+	bool any = false;
+
+	w->drain++;
+	for (int i = 0; i < w->nsources; i++) {
+		struct source *s = &w->sources[i];
+		int r = s->ops->fill(s->backend, w->backlogged);
+
+		if (r < 0)
+			source_died(w, i, r);
+		any |= r > 0;
+	}
+	return any;
+}
+
+/* Applies what is in memory. True when all of it is; false when the turn is over. */
+static bool apply_all(struct watcher *w, uint64_t until)
+{
+	uint64_t count = 0;
+	struct change c;
+
+	for (int i = 0; i < w->nsources; i++) {
+		struct source *s = &w->sources[i];
+
+		while (s->ops->next(s->backend, &c) == 1) {
+			w->stats.events_in++;
+			watcher__apply(w, i, &c);
+			if (watcher__look_pending(w) && !watcher__look_go(w, until))
+				return false;
+			if (++count % REFILL_CHANGES == 0) {
+				if (uv_hrtime() > until)
+					return false;
+				return true; /* drain before going on */
+			}
+		}
+	}
+	return true;
+}
+
+/* What is left to do when no change is: true if that made new work. */
+static bool settle_rest(struct watcher *w, int64_t before_ns)
+{
+	bool sync = w->nsyncs > 0;
+
+	watcher__halves_expire(w, sync ? UINT64_MAX : uv_hrtime());
+	if (w->recheck_roots)
+		watcher__recheck_roots(w);
+	if (w->nlimbo)
+		watcher__limbo_retry(w);
+	if (watcher__look_pending(w))
+		return true;
+	if (w->gap) {
+		w->gap = false;
+		w->stats.overflows++;
+		watcher__emit_control(w, WATCHER_OVERFLOW);
+		watcher__look_everywhere(w, w->calm_ns);
+		return watcher__look_pending(w);
+	}
+	w->calm_ns = before_ns;
+	return false;
+}
+
+static bool over_limit(const struct watcher *w)
+{
+	return w->stats.backlog_bytes > w->options.max_backlog_bytes;
+}
+
+static void finish_syncs(struct watcher *w)
+{
+	uint32_t kept = 0, n = w->nsyncs;
+
+	for (uint32_t i = 0; i < n && !w->closing; i++) {
+		if (--w->syncs[i].round > 0) {
+			w->syncs[kept++] = w->syncs[i];
+			watcher__pump_soon(w);
+			continue;
+		}
+		watcher_sync_cb cb = w->syncs[i].cb;
+
+		w->dispatching++;
+		cb(w, 0, w->options.arg);
+		w->dispatching--;
+	}
+	/* Those that callbacks have added stay. */
+	for (uint32_t i = n; i < w->nsyncs; i++)
+		w->syncs[kept++] = w->syncs[i];
+	w->nsyncs = kept;
+	if (!w->dispatching)
+		sweep_removed(w);
+}
+
+static void announce_ready(struct watcher *w)
+{
+	w->ready_due = false;
+	watcher__emit_control(w, WATCHER_READY);
+	if (w->options.on_ready)
+		w->options.on_ready(w, w->options.arg);
+}
+
+/* True when the pipeline is at rest, false when it wants another turn. */
+static bool turn(struct watcher *w)
+{
+	uint64_t now = uv_hrtime(), until = now + TURN_NS;
+	int64_t before_ns;
+	bool any;
+
+	if (watcher__look_pending(w) && !watcher__look_go(w, now + LOOK_NS))
+		return false;
+	for (;;) {
+		before_ns = wall_ns();
+		any = fill(w);
+		if (w->backlogged) {
+			if (w->paused || over_limit(w))
+				return true;
+			w->backlogged = false;
+		}
+		if (any) {
+			if (!apply_all(w, until))
+				return false;
+			if (over_limit(w)) {
+				w->backlogged = w->paused;
+				return false;
+			}
+			if (uv_hrtime() > until)
+				return false;
+			continue;
+		}
+		if (!settle_rest(w, before_ns))
+			return true;
+		if (!watcher__look_go(w, uv_hrtime() + LOOK_NS))
+			return false;
+	}
+}
+
+static void set_timer(struct watcher *w)
+{
+	uint64_t due = w->paused ? UINT64_MAX : debounce_due(&w->debounce), now = uv_hrtime(), ms;
+
+	for (uint32_t i = 0; i < w->nhalves; i++)
+		if (w->halves[i].deadline_ns < due)
+			due = w->halves[i].deadline_ns;
+	if (due == UINT64_MAX) {
+		uv_timer_stop(&w->timer);
+		return;
+	}
+	ms = due > now ? (due - now + 999999) / 1000000 : 0;
+	uv_update_time(w->loop);
+	uv_timer_start(&w->timer, on_timer, ms, 0);
+}
+
+void watcher__pump(struct watcher *w)
+{
+	bool rest;
+
+	if (w->closing || w->pumping || w->dispatching)
+		return;
+	w->pumping = true;
+	rest = turn(w);
+	if (rest && w->ready_due)
+		announce_ready(w);
+	w->pumping = false;
+	if (!w->closing && !w->paused && !watcher__look_pending(w) &&
+	    (debounce_due(&w->debounce) <= uv_hrtime() || over_limit(w) || (rest && w->nsyncs)))
+		deliver(w);
+	if (rest && w->nsyncs && !w->closing)
+		finish_syncs(w);
+	if (w->closing)
+		return;
+	if (!rest && !(w->paused && w->backlogged))
+		watcher__pump_soon(w);
+	set_timer(w);
+}
+
+void watcher_pause(watcher *w)
+{
+	w->paused = true;
+}
+
+void watcher_resume(watcher *w)
+{
+	w->paused = false;
+	watcher__pump_soon(w);
+}
+
+int watcher_sync(watcher *w, watcher_sync_cb cb)
+{
+	uint32_t cap = w->syncs_cap ? w->syncs_cap * 2 : 4;
+	void *p;
+	bool exact = true;
+
+	if (!cb)
+		return UV_EINVAL;
+	if (w->nsyncs == w->syncs_cap) {
+		if (!(p = realloc(w->syncs, cap * sizeof *w->syncs)))
+			return UV_ENOMEM;
+		w->syncs = p;
+		w->syncs_cap = cap;
+	}
+	for (int i = 0; i < w->nsources; i++) {
+		const struct source *s = &w->sources[i];
+
+		if (s->ops->caps & BACKEND_SCANS)
+			s->ops->round(s->backend);
+		exact &= (s->ops->caps & BACKEND_EXACT) != 0;
+	}
+	w->syncs[w->nsyncs].cb = cb;
+	w->syncs[w->nsyncs++].round = exact ? 1 : 3;
+	watcher__pump_soon(w);
+	return 0;
+}

@@ -1,0 +1,168 @@
+/*
+ * Reading one directory into a packed listing: getdents64 into one buffer, no stat per entry.
+ * What is read is what was opened, by descriptor, so the listing and a watch put on the same
+ * descriptor are about the same directory. getdents(2); DT_UNKNOWN is looked up.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#endif
+
+#include "watcher/engine.h"
+
+/* A directory's change time proves nothing while it is younger than the clock's grain (a tick, 4 ms
+ * at HZ=250, up to 10 ms): another change may share it. */
+#define YOUNG_NS 20000000
+
+int watcher__type_of_mode(unsigned mode)
+{
+	if (S_ISREG(mode))
+		return WATCHER_TYPE_FILE;
+	if (S_ISDIR(mode))
+		return WATCHER_TYPE_DIR;
+	return S_ISLNK(mode) ? WATCHER_TYPE_SYMLINK : WATCHER_TYPE_OTHER;
+}
+
+uint32_t watcher__dev32(dev_t dev)
+{
+	return (uint32_t)(dev ^ dev >> 32);
+}
+
+static int type_of_entry(int fd, const char *name, unsigned char d_type)
+{
+	struct stat st;
+
+	switch (d_type) {
+	case DT_REG:
+		return WATCHER_TYPE_FILE;
+	case DT_DIR:
+		return WATCHER_TYPE_DIR;
+	case DT_LNK:
+		return WATCHER_TYPE_SYMLINK;
+	case DT_UNKNOWN:
+		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			return watcher__type_of_mode(st.st_mode);
+		return WATCHER_TYPE_FILE;
+	default:
+		return WATCHER_TYPE_OTHER;
+	}
+}
+
+int watcher__scan_open(const char *path, bool follow)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK |
+				(follow ? 0 : O_NOFOLLOW));
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int listing_add(struct listing *l, int fd, const char *name, unsigned char d_type,
+		       uint64_t ino)
+{
+	size_t len = strlen(name), cap = l->cap ? l->cap * 2 : 4096;
+	char *p;
+
+	if (name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.')))
+		return 0;
+	if (len > 255)
+		return 0;
+	if (l->cap - l->len < PACKED_MAX) {
+		if (!(p = realloc(l->packed, cap)))
+			return UV_ENOMEM;
+		l->packed = p;
+		l->cap = cap;
+	}
+	l->len += packed_put(l->packed + l->len, name, len, type_of_entry(fd, name, d_type), ino);
+	l->count++;
+	return 0;
+}
+
+void watcher__scan_stat(int fd, struct listing *l)
+{
+	struct timespec now;
+	struct stat st;
+	int64_t now_ns;
+
+	l->error = 0;
+	l->len = 0;
+	l->count = 0;
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (fstat(fd, &st) < 0) {
+		l->error = -errno;
+		return;
+	}
+	now_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+	l->ino = st.st_ino;
+	l->dev = watcher__dev32(st.st_dev);
+#ifdef __APPLE__
+	l->ctime_ns = st.st_ctimespec.tv_sec * INT64_C(1000000000) + st.st_ctimespec.tv_nsec;
+#else
+	l->ctime_ns = st.st_ctim.tv_sec * INT64_C(1000000000) + st.st_ctim.tv_nsec;
+#endif
+	if (l->ctime_ns > now_ns - YOUNG_NS)
+		l->ctime_ns = 0;
+}
+
+#ifdef __linux__
+struct linux_dirent {
+	uint64_t d_ino;
+	int64_t d_off;
+	uint16_t d_reclen;
+	uint8_t d_type;
+	char d_name[];
+};
+
+void watcher__scan_read(int fd, struct listing *l)
+{
+	char buf[32768] __attribute__((aligned(8)));
+	long n, at;
+	int r;
+
+	watcher__scan_stat(fd, l);
+	if (l->error)
+		return;
+	while ((n = syscall(SYS_getdents64, fd, buf, sizeof buf)) > 0)
+		for (at = 0; at < n;) {
+			const struct linux_dirent *e = (const void *)(buf + at);
+
+			if ((r = listing_add(l, fd, e->d_name, e->d_type, e->d_ino)) < 0) {
+				l->error = r;
+				return;
+			}
+			at += e->d_reclen;
+		}
+	if (n < 0)
+		l->error = -errno;
+}
+#else
+void watcher__scan_read(int fd, struct listing *l)
+{
+	int copy, r = 0;
+	struct dirent *e;
+	DIR *dir;
+
+	watcher__scan_stat(fd, l);
+	if (l->error)
+		return;
+	copy = dup(fd);
+	if (copy < 0 || !(dir = fdopendir(copy))) {
+		l->error = -errno;
+		if (copy >= 0)
+			close(copy);
+		return;
+	}
+	rewinddir(dir);
+	while (r == 0 && (e = readdir(dir)))
+		r = listing_add(l, fd, e->d_name, e->d_type, e->d_ino);
+	closedir(dir);
+	l->error = r;
+}
+#endif

@@ -1,0 +1,270 @@
+/* Opening, turning and closing a watcher. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "watcher/look.h"
+#include "watcher/options.h"
+
+#define DEFAULT_BACKLOG (64u * 1024 * 1024)
+
+const struct backend_ops *const watcher__backends[] = {
+#ifdef __linux__
+	&watcher__inotify,
+#endif
+	NULL,
+};
+
+static const struct backend_ops *find_backend(int number)
+{
+	for (int i = 0; watcher__backends[i]; i++)
+		if (number == WATCHER_BACKEND_AUTO || watcher__backends[i]->number == number)
+			return watcher__backends[i];
+	return NULL;
+}
+
+static const char *path_of(void *arg, int32_t id)
+{
+	struct watcher *w = arg;
+
+	for (int i = 0; i < w->nsources; i++) {
+		uint32_t dir = ids_get(&w->sources[i].nodes, id);
+
+		if (dir != IDS_NONE && !(w->sources[i].ops->caps & BACKEND_EXACT))
+			return watcher__path(w, dir, NULL, 0);
+	}
+	return NULL;
+}
+
+static void wake(void *arg)
+{
+	watcher__pump(arg);
+}
+
+static int open_source(struct watcher *w, const struct backend_ops *ops, watcher_error *err)
+{
+	struct backend_config config = { .loop = w->loop,
+					 .poll_interval_ms = w->options.poll_interval_ms,
+					 .vfs = w->options.vfs,
+					 .wake = wake,
+					 .path_of = path_of,
+					 .arg = w };
+	struct source *s = &w->sources[w->nsources];
+	int r = ops->open(&s->backend, &config, err);
+
+	if (r < 0)
+		return r;
+	s->ops = ops;
+	w->nsources++;
+	return 0;
+}
+
+static int check_options(struct watcher *w, const watcher_options *options, watcher_error *err)
+{
+	static const watcher_options none = { .size = sizeof none };
+	watcher_options *o = &w->options;
+	int r;
+
+	if (!options)
+		options = &none;
+	r = options_copy(o, sizeof *o, options, options->size);
+	if (r < 0)
+		return watcher__fail(err, r, "watcher options: %s",
+				     r == UV_E2BIG ? "made for a newer version of the library" :
+						     "size is not set");
+	if (o->debounce_ms < 0 || o->debounce_max_ms < 0 || o->leading_ms < 0 ||
+	    o->poll_interval_ms < 0)
+		return watcher__fail(err, UV_EINVAL, "watcher options: a negative time");
+	if (o->flags & ~(unsigned)WATCHER_NO_STAT)
+		return watcher__fail(err, UV_EINVAL, "watcher options: unknown flags 0x%x", o->flags);
+	if (!find_backend(o->backend))
+		return watcher__fail(err,
+				     o->backend < 0 || o->backend > WATCHER_BACKEND_POLL ?
+					 UV_EINVAL :
+					 UV_ENOTSUP,
+				     "watcher options: backend %d does not exist here", o->backend);
+	if (o->vfs && o->backend != WATCHER_BACKEND_POLL)
+		return watcher__fail(err, UV_EINVAL,
+				     "watcher options: vfs needs WATCHER_BACKEND_POLL");
+	if (!o->debounce_max_ms)
+		o->debounce_max_ms = o->debounce_ms * 10;
+	if (!o->poll_interval_ms)
+		o->poll_interval_ms = 1000;
+	if (!o->max_backlog_bytes)
+		o->max_backlog_bytes = DEFAULT_BACKLOG;
+	return 0;
+}
+
+int watcher_open(watcher **out, const watcher_options *options, watcher_error *err)
+{
+	struct watcher *w = calloc(1, sizeof *w);
+	int r;
+
+	if (!w)
+		return watcher__fail(err, UV_ENOMEM, "out of memory");
+	tree_init(&w->tree);
+	list_init(&w->watches);
+	w->touched.dir = w->exchanged[0].dir = w->exchanged[1].dir = NO_DIR;
+	r = check_options(w, options, err);
+	if (r < 0)
+		goto fail;
+	if (watcher__look_init(w) < 0) {
+		r = watcher__fail(err, UV_ENOMEM, "out of memory");
+		goto fail;
+	}
+	w->loop = w->options.loop;
+	if (!w->loop) {
+		r = uv_loop_init(&w->own_loop);
+		if (r < 0) {
+			watcher__fail(err, r, "cannot open a loop: %s", uv_strerror(r));
+			goto fail;
+		}
+		w->own = true;
+		w->loop = &w->own_loop;
+	}
+	r = open_source(w, find_backend(w->options.backend), err);
+	if (r < 0)
+		goto fail_loop;
+	watcher__pump_init(w);
+	*out = w;
+	return 0;
+fail_loop:
+	if (w->own)
+		uv_loop_close(&w->own_loop);
+fail:
+	watcher__look_fini(w);
+	free(w);
+	return r;
+}
+
+struct uv_loop_s *watcher_loop(watcher *w)
+{
+	return w->loop;
+}
+
+static void free_all(struct watcher *w)
+{
+	watcher__look_fini(w);
+	for (int i = 0; i < w->nsources; i++) {
+		ids_free(&w->sources[i].nodes);
+		ids_free(&w->sources[i].anchors);
+	}
+	tree_fini(&w->tree);
+	for (uint32_t i = 0; i < w->nanchors; i++) {
+		for (uint32_t k = 0; k < w->anchors[i].nwants; k++)
+			free(w->anchors[i].wants[k].name);
+		free(w->anchors[i].wants);
+	}
+	free(w->anchors);
+	free(w->halves);
+	free(w->limbo);
+	free(w->syncs);
+	free(w->path.buf);
+	free(w->dest_path.buf);
+	free(w->work_path.buf);
+	if (w->options.on_closed)
+		w->options.on_closed(w->options.arg);
+	free(w);
+}
+
+/* The last handle is closed. With a private loop, whoever turns it frees the watcher. */
+static void part_closed(struct watcher *w)
+{
+	if (--w->open_handles == 0 && !w->own)
+		free_all(w);
+}
+
+static void on_source_closed(void *arg)
+{
+	part_closed(arg);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+	part_closed(handle->data);
+}
+
+static void finish_private(struct watcher *w)
+{
+	while (w->open_handles)
+		uv_run(w->loop, UV_RUN_ONCE);
+	uv_loop_close(&w->own_loop);
+	free_all(w);
+}
+
+void watcher_close(watcher *w)
+{
+	if (!w || w->closing)
+		return;
+	w->closing = true;
+	for (uint32_t i = 0; i < w->nsyncs; i++)
+		if (w->syncs[i].cb)
+			w->syncs[i].cb(w, UV_ECANCELED, w->options.arg);
+	LIST_EACH(it, next, &w->watches) {
+		struct watcher_watch *watch = LIST_ENTRY(it, struct watcher_watch, link);
+
+		watch->removed = true;
+		if (!w->dispatching)
+			watcher__watch_free(watch);
+	}
+	w->open_handles = 2 + w->nsources;
+	uv_close((uv_handle_t *)&w->timer, on_handle_closed);
+	uv_close((uv_handle_t *)&w->more, on_handle_closed);
+	for (int i = 0; i < w->nsources; i++)
+		w->sources[i].ops->close(w->sources[i].backend, on_source_closed, w);
+	if (!w->own)
+		return;
+	if (w->running)
+		uv_stop(w->loop);
+	else
+		finish_private(w);
+}
+
+int watcher_run(watcher *w)
+{
+	if (w->running || w->dispatching)
+		return UV_EBUSY;
+	w->running = true;
+	w->stop = false;
+	bool own = w->own;
+	uv_loop_t *loop = w->loop;
+
+	while (!w->stop && uv_run(loop, UV_RUN_ONCE)) {
+		if (!own && w->closing)
+			return 0;
+		if (w->closing)
+			break;
+	}
+	w->running = false;
+	if (own && w->closing)
+		finish_private(w);
+	return 0;
+}
+
+void watcher_stop(watcher *w)
+{
+	w->stop = true;
+	uv_stop(w->loop);
+}
+
+void watcher_stats(const watcher *w, watcher_stats_t *stats, size_t stats_size)
+{
+	watcher_stats_t s = w->stats;
+
+	s.directories = w->tree.dirs;
+	s.files = w->tree.entries;
+	for (uint32_t i = 0; i < w->tree.nnodes; i++) {
+		const struct dir *d = tree_dir(&w->tree, i);
+
+		if (!(d->flags & DIR_USED))
+			continue;
+		if (d->parent != NO_DIR)
+			s.files--;
+		if (d->backend == 1)
+			s.polled_directories++;
+	}
+	s.index_bytes = w->tree.bytes;
+	for (int i = 0; i < w->nsources; i++)
+		s.index_bytes += w->sources[i].nodes.nslots * sizeof(struct ids_slot);
+	s.backend = w->sources[0].ops->name;
+	memcpy(stats, &s, stats_size < sizeof s ? stats_size : sizeof s);
+}

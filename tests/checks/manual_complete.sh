@@ -13,9 +13,13 @@ members() { # members HEADER-CODE STRUCT: names of its members
     grep -vE '^reserved_?$'
 }
 
-report() { # report DESCRIPTION: $tmp/names, one a line, are all in $tmp/manual as words
+# report DESCRIPTION [BEFORE]: $tmp/names, one a line, are all in $tmp/manual as words, each
+# with BEFORE before it, an extended regular expression.
+report() {
   n=$((n + 1))
-  missing=$(while read -r name; do grep -qw -e "$name" "$tmp/manual" || echo "# $name"; done <"$tmp/names")
+  missing=$(while read -r name; do
+    grep -qE -e "${2:-(^|[^a-z_])}$name([^a-z_]|\$)" "$tmp/manual" || echo "# $name"
+  done <"$tmp/names")
   count=$(wc -l <"$tmp/names")
   if [ -z "$missing" ] && [ "$count" -gt 0 ]; then echo "ok $n - $1 ($count names)"; else
     echo "not ok $n - $1 ($count names)"
@@ -28,10 +32,10 @@ cp man/shellcmd.3 "$tmp/manual"
 echo 1..5
 grep -oE '\b(sh_[a-z_]*[a-z])\(' "$tmp/code" | tr -d '(' | grep -vE '_$|sh_auto_free' | sort -u >"$tmp/names"
 report 'functions of shellcmd.h'
-for s in sh_call sh_result; do
-  members "$tmp/code" $s | sort -u >"$tmp/names"
-  report "members of $s"
-done
+members "$tmp/code" sh_call | grep -vE '^(size|argv|argv_end|stays_null_.)$' | sort -u >"$tmp/names"
+report 'options' '^\.It Fa (.* )?\.'
+members "$tmp/code" sh_result | sort -u >"$tmp/names"
+report 'members of sh_result' '^\.It Fa (.* )?'
 sed '/^#ifdef __cplusplus/,/^#endif/d' "$tmp/code" | grep -oE '\bSH_[A-Z_]*[A-Z]\b' |
   grep -vE '_$|^SH_(API|PRINTF|STAGES)|_T$' | sort -u >"$tmp/names"
 report 'constants and macros of shellcmd.h'

@@ -7,6 +7,10 @@
 
 #include "whendo/shellcmd.h"
 
+/* What means nothing to a shell, except at the start of a line. */
+static const char safe_bytes[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				 "0123456789_@%+=:,./-";
+
 static int is_shown(uint32_t c)
 {
 	return c >= 0xa0 && c != 0xfeff && !(c >= 0x200b && c <= 0x200f) &&
@@ -62,10 +66,7 @@ static int is_keyword(const char *word)
 
 static int is_bare(const char *word, enum sh__place place)
 {
-	static const char safe[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-				   "0123456789_@%+=:,./-";
-
-	if (!*word || word[strspn(word, safe)] || *word == '=')
+	if (!*word || word[strspn(word, safe_bytes)] || *word == '=')
 		return 0;
 	return place != SH__FIRST_WORD || (!strpbrk(word, "=%") && !is_keyword(word));
 }
@@ -115,10 +116,10 @@ int sh__quote_word(struct bytes *out, const char *word, enum sh__place place)
 	return r;
 }
 
-int sh__quote_words(struct bytes *out, const char *const *argv)
+/* Each after the first place with a space before it. After a failure `out` is cut to `len`. */
+static int add_words(struct bytes *out, size_t len, const char *const *argv,
+		     enum sh__place place)
 {
-	enum sh__place place = SH__FIRST_WORD;
-	size_t len = out->len;
 	int r = bytes_adds(out, "");
 
 	for (; r == 0 && *argv; argv++) {
@@ -132,6 +133,38 @@ int sh__quote_words(struct bytes *out, const char *const *argv)
 	}
 	if (r < 0)
 		bytes_cut(out, len);
+	return r;
+}
+
+int sh__quote_words(struct bytes *out, const char *const *argv)
+{
+	return add_words(out, out->len, argv, SH__FIRST_WORD);
+}
+
+/* The length of "~/" or "~user/" at the start of a program's name. */
+static size_t home_prefix(const char *word)
+{
+	size_t n;
+
+	if (!word || *word != '~')
+		return 0;
+	n = strcspn(word, "/");
+	return word[n] && strspn(word + 1, safe_bytes) >= n ? n + 1 : 0;
+}
+
+int sh__quote_command(struct bytes *out, const char *const *argv)
+{
+	size_t home = home_prefix(argv[0]), len = out->len;
+	int r;
+
+	if (!home)
+		return sh__quote_words(out, argv);
+	r = bytes_add(out, argv[0], home);
+	if (r == 0 && argv[0][home])
+		r = sh__quote_word(out, argv[0] + home, SH__LATER_WORD);
+	if (r == 0)
+		return add_words(out, len, argv + 1, SH__LATER_WORD);
+	bytes_cut(out, len);
 	return r;
 }
 

@@ -21,6 +21,9 @@ int sh__quote_word(struct bytes *out, const char *word, enum sh__place place);
 /* Adds the words of a NULL-ended vector, a space between them, without SH_SKIP. */
 int sh__quote_words(struct bytes *out, const char *const *argv);
 
+/* The same for a command: the ~ of its program, which was expanded, stays one for a shell. */
+int sh__quote_command(struct bytes *out, const char *const *argv);
+
 /*
  * The length of the character at p when it can be shown as it is: printable ASCII, or
  * well-formed UTF-8 that is no control character of any kind. 0: show its first byte escaped.

@@ -127,7 +127,7 @@ static int add_command(struct bytes *b, const sh_proc *p)
 		if (i)
 			r = bytes_adds(b, " | ");
 		if (r == 0)
-			r = sh__quote_words(b, (const char *const *)p->stages[i].spec.argv);
+			r = sh__quote_command(b, (const char *const *)p->stages[i].spec.argv);
 	}
 	return r ? r : bytes_adds(b, "");
 }

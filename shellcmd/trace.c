@@ -41,7 +41,7 @@ void sh__trace_stage(const sh_proc *p, size_t stage, int kind)
 
 	if (!cb)
 		return;
-	if (sh__quote_words(&text, (const char *const *)st->spec.argv) == 0)
+	if (sh__quote_command(&text, (const char *const *)st->spec.argv) == 0)
 		cb(&(const sh_trace){ .kind = kind,
 				      .pid = st->child.pid,
 				      .stage = stage,

@@ -291,6 +291,34 @@ static void test_quoting_joins_and_drops_skipped_words(void **state)
 	assert_null(sh_quote(NULL));
 }
 
+static void test_the_home_of_a_program_stays_one(void **state)
+{
+	static const struct {
+		const char *program, *line;
+	} rows[] = {
+		{ "~/bin/x", "~/bin/x a" }, { "~eva/my prog", "~eva/'my prog' a" },
+		{ "~/", "~/ a" },	    { "~", "'~' a" },
+		{ "~$x/y", "'~$x/y' a" },   { "a b", "'a b' a" },
+	};
+	struct bytes b = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		bytes_clear(&b);
+		assert_int_equal(sh__quote_command(&b, SH_LIST(rows[i].program, "a")), 0);
+		assert_string_equal(b.data, rows[i].line);
+	}
+	for (int k = 1; k < 4; k++) {
+		bytes_free(&b);
+		assert_int_equal(bytes_adds(&b, "kept"), 0);
+		b.max = 4 + (size_t)k;
+		assert_int_equal(sh__quote_command(&b, SH_LIST("~/b c", "a")), UV_E2BIG);
+		assert_string_equal(b.data, "kept");
+		b.max = 0;
+	}
+	bytes_free(&b);
+}
+
 static uint32_t random_next(uint32_t *seed)
 {
 	*seed ^= *seed << 13;
@@ -472,6 +500,7 @@ int main(void)
 		cmocka_unit_test(test_bad_formats_are_named_with_their_place),
 		cmocka_unit_test(test_quoting_is_as_little_as_possible),
 		cmocka_unit_test(test_quoting_joins_and_drops_skipped_words),
+		cmocka_unit_test(test_the_home_of_a_program_stays_one),
 		cmocka_unit_test(test_quoted_words_survive_sh),
 		cmocka_unit_test(test_quoted_words_survive_bash),
 		cmocka_unit_test(test_split_undoes_quote),

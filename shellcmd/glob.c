@@ -1,11 +1,12 @@
 /*
  * Paths from a pattern, over glob(3).
  */
+#include "whendo/shellcmd.h"
+
 #include <errno.h>
 #include <glob.h>
 
-#include "whendo/shellcmd.h"
-#include "words.h"
+#include "shellcmd/words.h"
 
 static int compare(const void *a, const void *b)
 {

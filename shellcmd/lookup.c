@@ -1,7 +1,7 @@
 /*
  * Looks programs up in PATH and guesses what a mistyped name meant. Starts nothing.
  */
-#include "lookup.h"
+#include "shellcmd/lookup.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /*
  * Quotes words for a shell and for the eye.
  */
-#include "quote.h"
+#include "shellcmd/quote.h"
 
 #include <stdint.h>
 

@@ -2,7 +2,7 @@
  * Splitting: text and formats into arguments. It knows a shell's quoting rules and printf's
  * conversions, and neither files, processes nor options.
  */
-#include "words.h"
+#include "shellcmd/words.h"
 
 #include <inttypes.h>
 #include <stdint.h>

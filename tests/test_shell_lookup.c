@@ -19,7 +19,7 @@
 
 #include "base/bytes.h"
 #include "whendo/shellcmd.h"
-#include "../shellcmd/lookup.h"
+#include "shellcmd/lookup.h"
 
 void *__real_malloc(size_t n);
 void *__real_realloc(void *p, size_t n);

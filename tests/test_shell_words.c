@@ -13,8 +13,8 @@
 
 #include "base/bytes.h"
 #include "whendo/shellcmd.h"
-#include "../shellcmd/quote.h"
-#include "../shellcmd/words.h"
+#include "shellcmd/quote.h"
+#include "shellcmd/words.h"
 
 void *__real_malloc(size_t n);
 void *__real_realloc(void *p, size_t n);

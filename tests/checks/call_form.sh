@@ -12,14 +12,16 @@ cat >"$tmp/good.c" <<'C'
 #include <stdio.h>
 #include <sys/resource.h>
 #define git(...) sh("git", __VA_ARGS__)
-int calls(const char *repo, const char *message, const char *const *list, sh_cmd *recipe, int verbose);
+int calls(const char *repo, const char *message, const char *const *list, sh_cmd *recipe,
+	  int verbose);
 static int on_line(sh_proc *p, const char *line, size_t len, void *arg)
 {
 	(void)p; (void)line; (void)len; (void)arg;
 	return SH_STOP_CALLING;
 }
 static long lines;
-int calls(const char *repo, const char *message, const char *const *list, sh_cmd *recipe, int verbose)
+int calls(const char *repo, const char *message, const char *const *list, sh_cmd *recipe,
+	  int verbose)
 {
 	sh_result *r = sh("git", "rev-parse", "HEAD", .cwd = repo);
 	sh_proc *p;
@@ -33,8 +35,9 @@ int calls(const char *repo, const char *message, const char *const *list, sh_cmd
 	sh_free(git("log", verbose ? "-v" : SH_SKIP, .args = list, .ok = SH_OK(0, 3)));
 	sh_free(sh("make", SH_FOREGROUND, .env = SH_LIST("A=1", "B=2"), .umask = SH_UMASK(077)));
 	sh_free(sh("cat", .in = SH_TEXT("x"), .out = SH_TEE(SH_FILE("y")), .err = SH_MERGE));
-	sh_free(sh("cat", .in = SH_BYTES("x", 1), .out = SH_LINES(on_line, &lines), .err = SH_NULL));
-	sh_free(sh("x", .fds = SH_FDS({ 3, 4 }, { 5, 6 }), .rlimits = SH_RLIMITS({ RLIMIT_CORE, 0, 0 }), .ok = SH_ANY));
+	sh_free(sh("cat", .in = SH_BYTES("x", 1), .out = SH_LINES(on_line, &lines)));
+	sh_free(sh("x", .fds = SH_FDS({ 3, 4 }, { 5, 6 }), .ok = SH_ANY, .err = SH_NULL,
+		   .rlimits = SH_RLIMITS({ RLIMIT_CORE, 0, 0 })));
 	sh_free(sh_pipe(SH("sort", "f"), SH("uniq", "-c"), SH("head", "-3", .ok = SH_ANY)));
 	sh_free(sh_run(SH_OPTS(.args = list, .cwd = repo)));
 	sh_free(sh_f("grep -n %s %d", message, verbose));
@@ -70,9 +73,21 @@ clean() { # clean COMPILER STANDARD FILE
 # wrong WORDS CALL DESCRIPTION: neither compiler takes the call under -Werror, and each says
 # something that matches WORDS.
 wrong() {
-  printf '#include <whendo/shellcmd.h>\nvoid f(int number);\nvoid f(int number)\n{\n(void)number;\nsh_free(%s);\n}\n' "$2" >"$tmp/wrong.c"
+  cat >"$tmp/wrong.c" <<C
+#include <whendo/shellcmd.h>
+void f(int number);
+void f(int number)
+{
+	(void)number;
+	sh_free($2);
+}
+C
   for cc in gcc clang; do
-    command -v $cc >/dev/null || { n=$((n + 1)); echo "ok $n - $3, $cc # SKIP $cc is not installed"; continue; }
+    if ! command -v $cc >/dev/null; then
+      n=$((n + 1))
+      echo "ok $n - $3, $cc # SKIP $cc is not installed"
+      continue
+    fi
     if $cc -std=c11 $warn -Werror "$tmp/wrong.c" >"$tmp/out" 2>&1; then
       tap 1 "$3, $cc"
     else
@@ -99,18 +114,22 @@ wrong 'conversion|makes integer' 'sh("true", .timeout_ms = "5")' 'an option of t
 # An argument behind an option would be the value of the next option: every option is followed
 # by one that a string does not fit, so that compilers tell without being asked to (no -Wall).
 awk '/^struct sh_call \{/ { inside = 1; next } /^};/ { inside = 0 } inside' include/whendo/shellcmd.h |
-  awk '{ gsub(/\/\*[^*]*\*+([^\/*][^*]*\*+)*\//, "") } 1' RS='\001' | grep -oE '[a-z_]+[,;]' | tr -d ',;' |
+  awk '{ gsub(/\/\*[^*]*\*+([^\/*][^*]*\*+)*\//, "") } 1' RS='\001' |
+  grep -oE '[a-z_]+[,;]' | tr -d ',;' |
   grep -vE '^(size|argv_end|stays_null_.)$' >"$tmp/options"
 {
   echo '#include <whendo/shellcmd.h>'
   while read -r o; do
-    echo "sh_result *f_$o(const sh_call *c); sh_result *f_$o(const sh_call *c) { return sh(\"a\", .$o = c->$o, \"b\"); }"
+    echo "sh_result *f_$o(const sh_call *c) { return sh(\"a\", .$o = c->$o, \"b\"); }"
   done <"$tmp/options"
 } >"$tmp/behind.c"
 for cc in gcc clang; do
   n=$((n + 1))
   what="an argument behind any of $(wc -l <"$tmp/options") options is told, $cc"
-  command -v $cc >/dev/null || { echo "ok $n - $what # SKIP $cc is not installed"; continue; }
+  if ! command -v $cc >/dev/null; then
+    echo "ok $n - $what # SKIP $cc is not installed"
+    continue
+  fi
   $cc -std=c11 -fsyntax-only -ferror-limit=0 -Iinclude "$tmp/behind.c" 2>"$tmp/out" ||
     $cc -std=c11 -fsyntax-only -Iinclude "$tmp/behind.c" 2>"$tmp/out"
   missed=$(OPTIONS=$tmp/options awk -F: -v f="$tmp/behind.c" '$1 == f && /(warning|error):/ { seen[$2] = 1 }

@@ -22,7 +22,7 @@ is() {
   fi
 }
 
-echo 1..10
+echo 1..11
 
 printf 'int two(void);\nint main(void) { return two(); }\n' >main.c
 printf 'int two(void) { return 2; }\n' >two.c
@@ -50,11 +50,13 @@ is 'in the order of the files' 0 $?
 is 'and succeeds when all is well' 0 $? '2 of 2, 0 bad'
 
 mkfifo lines
-"$bin/supervised_server" sh -c 'echo up; trap "" TERM; sleep 97 & wait; sleep 97' >lines 2>&1 &
+"$bin/supervised_server" sh -c "echo up; trap '' TERM; sleep 97.$$ & wait; sleep 97.$$" >lines 2>&1 &
 server=$!
 { read -r line; kill -TERM $server; cat >out; echo "$line" >>out; } <lines
 wait $server
 is 'the server runs, and stops although it ignores SIGTERM' 0 $? '^server: up$' '^stopped$'
+! pgrep -f "sleep 97\.$$" >out
+is 'and nothing it has started is left' 0 $?
 "$bin/supervised_server" sh -c 'echo up; exit 3' >out 2>&1
 status=$?
 [ "$(grep -c '^server: up$' out)" -eq 5 ]

@@ -2,6 +2,7 @@
 #
 #   make            library (static and shared) and program
 #   make check      every test            make check SANITIZE=address,undefined
+#   make ENGINE=uv  processes over uv_spawn, as on systems that are not Linux
 #   make bench      measurements beside the peers that are installed
 #   make fuzz       every fuzz target for FUZZ_SECONDS=30 each (clang)
 #   make install    PREFIX=/usr/local DESTDIR=
@@ -31,7 +32,8 @@ SAN  := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-o
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) $(PKGS_CLI) 2>/dev/null)
 LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread
 LIBS_CLI := $(shell pkg-config --libs $(PKGS_CLI) 2>/dev/null)
-ALL_CPPFLAGS := -Iinclude -I. -D_GNU_SOURCE -DWHENDO_BUILDING $(PKG_CFLAGS) $(CPPFLAGS)
+ALL_CPPFLAGS := -Iinclude -I. -D_GNU_SOURCE -DWHENDO_BUILDING $(if $(filter uv,$(ENGINE)),-DWHENDO_ENGINE_UV) \
+                $(PKG_CFLAGS) $(CPPFLAGS)
 ALL_CFLAGS   := -std=gnu11 $(WARN) -fvisibility=hidden -fPIC $(CFLAGS) $(SAN)
 ALL_LDFLAGS  := $(LDFLAGS) $(SAN)
 

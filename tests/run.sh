@@ -6,6 +6,8 @@
 set -u
 : "${BUILD:=build}"
 export BUILD CMOCKA_MESSAGE_OUTPUT=TAP
+# Tests fork hosts of their own after threads have run.
+export TSAN_OPTIONS="${TSAN_OPTIONS:-die_after_fork=0}"
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}"
 log=$BUILD/log
 rm -rf "$log"

@@ -456,6 +456,118 @@ WHENDO_API int watcher_watch_add_handler(int *id, watcher_watch *watch,
 					 const watch_options *handlers);
 WHENDO_API int watcher_watch_remove_handler(watcher_watch *watch, int id);
 
+/* ---------------------------------------------------------------- snapshots ---- */
+
+/*
+ * The state of trees at one moment: what Watchdog calls DirectorySnapshot. A snapshot is
+ * taken, saved to a file, loaded again, asked, and compared with another, which gives the
+ * events that lead from one to the other. It is immutable and needs no watcher or loop:
+ * threads may share it.
+ */
+
+/* What is known of one path. Fields are appended in later versions. */
+typedef struct watcher_snapshot_entry {
+	const char *path; /* as in events */
+	size_t path_len;
+	const char *root; /* the root it lies under, as it was given */
+	int type;         /* WATCHER_TYPE_... */
+	uint32_t mode, uid, gid;
+	uint64_t dev, inode, size, nlink;
+	int64_t mtime_ns, ctime_ns; /* since 1970 */
+	int64_t birth_ns;           /* 0: the file system does not tell */
+} watcher_snapshot_entry;
+
+/*
+ * Reads the trees at `roots` (ends with NULL; files or directories). Of the options, which
+ * may be NULL, only depth, follow_symlinks, the filters and WATCHER_IGNORE_CASE are read:
+ * the snapshot holds what a watch with them would tell of. A root that is not there is
+ * recorded as such; so is a directory below a root that may not be read, and it is left out of
+ * comparisons. What vanishes while it is being read is left out. Blocks until done, and calls
+ * nothing back.
+ * UV_EINVAL: no root, an empty one, bad options; UV_E2BIG: options of a newer header;
+ * UV_EACCES, ...: a root cannot be read; UV_ENAMETOOLONG: a tree more than 4096 deep, or deeper
+ * than paths go; UV_EMFILE; UV_EIO; UV_ENOMEM.
+ */
+WHENDO_API int watcher_snapshot_take(watcher_snapshot **s, const char *const *roots,
+				     const watch_options *options, watcher_error *err);
+
+/*
+ * Writes a snapshot to a file: to a temporary one in the same directory, which is synced and
+ * renamed, so that `file` is the old one or the new one whatever happens. Errors are those of
+ * open(2), write(2), fsync(2) and rename(2), after which the old file is as it was; UV_ENOMEM.
+ */
+WHENDO_API int watcher_snapshot_save(const watcher_snapshot *s, const char *file,
+				     watcher_error *err);
+
+/*
+ * Reads what watcher_snapshot_save() has written. The message names the file and what is wrong
+ * with it.
+ * UV_EINVAL: not a snapshot, truncated, or corrupt (err->offset says where); UV_ENOTSUP:
+ * written by a newer version; UV_EFBIG: more than 4 GiB; UV_ENOENT, UV_EACCES, ...; UV_ENOMEM.
+ */
+WHENDO_API int watcher_snapshot_load(watcher_snapshot **s, const char *file, watcher_error *err);
+
+/* Ends a snapshot. NULL is fine. */
+WHENDO_API void watcher_snapshot_free(watcher_snapshot *s);
+
+enum {
+	/* Device numbers are not compared: they may change with a new mount. */
+	WATCHER_DIFF_IGNORE_DEVICE = 1 << 0,
+	/* A file that was replaced by another of the same type under the same name is told as
+	 * DELETED and CREATED, as Watchdog does, not as MODIFIED. */
+	WATCHER_DIFF_REPLACED = 1 << 1,
+	/* MODIFIED for directories whose change time differs. */
+	WATCHER_DIFF_DIR_MODIFIED = 1 << 2
+};
+
+/*
+ * Tells what leads from `old` to `new_` (either may be NULL: a snapshot of nothing): CREATED,
+ * DELETED, MOVED, MODIFIED (size, modification time, or change time with nothing else to
+ * explain it) and ATTRIB (mode, owner, link count). What moved is known by device, inode and
+ * birth time, or, where there are none of these, by unchanged size and modification time.
+ *
+ * Each event makes sense after those before it: directories come before what is in them and
+ * end after it, names are freed before they are taken, and paths are those of that moment.
+ * Names that were swapped are told as one MOVED between a DELETED and a CREATED. What is in a
+ * directory that moved is told as MOVED too, marked `synthetic`, right behind it. Roots are the
+ * same if they were given alike. time_ns is when `new_` was taken.
+ *
+ * The event is borrowed until `cb` returns. Returns 0, what `cb` returned if that was not 0
+ * (and stops then), UV_EINVAL for unknown flags, UV_ENOMEM (before the first event).
+ */
+typedef int (*watcher_diff_cb)(const watcher_event *event, void *arg);
+WHENDO_API int watcher_snapshot_diff(const watcher_snapshot *old, const watcher_snapshot *new_,
+				     unsigned flags, watcher_diff_cb cb, void *arg);
+
+/* How many entries of a type there are, WATCHER_TYPE_UNKNOWN: of all types. */
+WHENDO_API size_t watcher_snapshot_count(const watcher_snapshot *s, int type);
+
+/* When it was taken, nanoseconds since 1970. */
+WHENDO_API int64_t watcher_snapshot_time(const watcher_snapshot *s);
+
+/* The i-th root as it was given, NULL past the last. Borrowed. */
+WHENDO_API const char *watcher_snapshot_root(const watcher_snapshot *s, size_t i);
+
+/* What is known of a path, given as events give it; entry->path is `path`. UV_ENOENT. */
+WHENDO_API int watcher_snapshot_find(const watcher_snapshot *s, const char *path,
+				     watcher_snapshot_entry *entry);
+
+/*
+ * Calls `cb` with every entry at and below `path` (NULL: everything), directories before what
+ * is in them, names in order of their bytes. The entry is borrowed until `cb` returns.
+ * Returns 0, what `cb` returned if that was not 0 (and stops then), UV_ENOENT, UV_ENOMEM.
+ */
+typedef int (*watcher_snapshot_cb)(const watcher_snapshot_entry *entry, void *arg);
+WHENDO_API int watcher_snapshot_each(const watcher_snapshot *s, const char *path,
+				     watcher_snapshot_cb cb, void *arg);
+
+/*
+ * The (first) path of an inode. *size is that of `buf`, and becomes the length of the path.
+ * UV_ENOENT: there is none; UV_ENOBUFS: *size is what is needed, the NUL included.
+ */
+WHENDO_API int watcher_snapshot_path_of(const watcher_snapshot *s, uint64_t dev, uint64_t inode,
+					char *buf, size_t *size);
+
 #ifdef __cplusplus
 }
 #endif

@@ -261,7 +261,7 @@ static const struct task {
 
 enum { TASKS = sizeof tasks / sizeof tasks[0] };
 
-static const char *const blocks[] = { "8190", "65530" }; /* whole lines */
+static const char *const blocks[] = { "8192", "65536" };
 
 int main(void)
 {
@@ -281,10 +281,11 @@ int main(void)
 				cpu[i][b][round] = cpu_ms() - before;
 			}
 	printf(
-	    "%d rounds, interleaved. The writer writes blocks of 8 or 64 KB; the ratio is to "
+	    "%d rounds, interleaved. The writer writes blocks of 8 or 64 KiB; the ratio is to "
 	    "the first row of its kind.\n\n"
-	    "| task | unit | 8 KB blocks (ratio) | 64 KB blocks (ratio) | CPU of this process, "
-	    "ms (8 KB, 64 KB) |\n|---|---|---|---|---|\n",
+	    "| task | unit | 8 KiB blocks (ratio) | 64 KiB blocks (ratio) | CPU of this "
+	    "process, "
+	    "ms (8 KiB, 64 KiB) |\n|---|---|---|---|---|\n",
 	    rounds);
 	for (int i = 0; i < TASKS; i++) {
 		printf("| %s | %s |", tasks[i].name, tasks[i].unit);

@@ -39,19 +39,14 @@ static bool err_is_open(const sh_proc *p)
 }
 
 /* The line given out last is not looked at any more: a stream forgets it. */
-static void forget_read(sh_proc *p)
+static void forget_read(struct sh__sink *s, struct sh__loop *loop)
 {
-	struct sh__sink *s = &p->out;
+	struct sh__kept *k = s->kept;
 
-	if (s->is_stream && s->kept->next >= DROP_FROM)
-		sh__kept_drop(s->kept, s->kept->next);
-	sh__sink_resume(s, p->loop);
-	for (size_t i = 0; i < p->n; i++) {
-		s = &p->stages[i].err;
-		if (s->is_stream && s->kept->next >= DROP_FROM)
-			sh__kept_drop(s->kept, s->kept->next);
-		sh__sink_resume(s, p->loop);
-	}
+	/* Only if more is given up than is moved, so that moving costs little per byte. */
+	if (s->is_stream && k->next >= DROP_FROM && k->next >= k->b.len - k->next)
+		sh__kept_drop(k, k->next);
+	sh__sink_resume(s, loop);
 }
 
 /* Takes turns, so that neither stream can starve the other. */
@@ -84,8 +79,11 @@ static int next_line(sh_proc *p, sh_line *line, bool may_wait)
 		can |= has_lines(&p->stages[i].err);
 	if (!can && p->phase == SH__RUNNING)
 		return UV_EINVAL;
-	if (p->loop && p->phase == SH__RUNNING)
-		forget_read(p);
+	if (p->loop && p->phase == SH__RUNNING) {
+		forget_read(&p->out, p->loop);
+		for (size_t i = 0; i < p->n; i++)
+			forget_read(&p->stages[i].err, p->loop);
+	}
 	for (;;) {
 		if (take_any(p, line))
 			return 1;

@@ -256,7 +256,7 @@ void sh__sink_read(struct sh__sink *s)
 		if ((n = read_some(s)) <= 0)
 			break;
 		/* Less than was asked for: probably empty; the next turn will tell. */
-		if ((size_t)n < asked)
+		if ((size_t)n < asked || too_far_ahead(s))
 			break;
 	}
 	if (s->watch.fd >= 0 && (n == 0 || (n < 0 && n != UV_EAGAIN))) {

@@ -18,6 +18,7 @@
 #define HALF_WAIT_NS UINT64_C(10000000)
 
 static void half_gone(struct watcher *w, struct half_move *h);
+static void half_ends(struct watcher *w, struct half_move *h);
 
 static struct news news_of(const struct watcher *w, const struct change *c, int kind,
 			   uint32_t dir)
@@ -51,7 +52,7 @@ static void halves_below_gone(struct watcher *w, uint32_t node)
 			continue;
 		}
 		w->halves[i] = w->halves[--w->nhalves];
-		half_gone(w, &h);
+		half_ends(w, &h);
 		i = 0;
 	}
 }
@@ -142,7 +143,8 @@ static void add_entry(struct watcher *w, struct news *n)
 	uint32_t rec;
 
 	watcher__name_taken(w, n->dir, n->name, n->len);
-	rec = tree_insert(&w->tree, n->dir, n->name, n->len, n->type, n->ino);
+	/* Its inode stays unknown: what a look at the name would find now may be a later file. */
+	rec = tree_insert(&w->tree, n->dir, n->name, n->len, n->type, 0);
 	if (rec == NO_REC) {
 		w->gap = true;
 		return;
@@ -152,8 +154,6 @@ static void add_entry(struct watcher *w, struct news *n)
 		watcher__look_new_dir(w, n->dir, rec);
 		return;
 	}
-	if (n->ino)
-		tree_set_ino(&w->tree, n->dir, rec, n->ino);
 	tree_set_type(&w->tree, n->dir, rec, n->type);
 	if (n->type == WATCHER_TYPE_SYMLINK && watcher__follows(w, n->dir))
 		watcher__look_behind(w, n->dir, rec);
@@ -196,6 +196,23 @@ static void removed(struct watcher *w, const struct change *c, uint32_t dir)
 
 /* ---- moves ---- */
 
+/* The index was newer than the first half of the move: what moved away is there. */
+static bool put_back(struct watcher *w, const struct half_move *h)
+{
+	uint64_t ino = ino_at(w, h->dir, h->name, h->len);
+	uint32_t rec;
+
+	if (!ino || (h->ino && ino != h->ino) || (h->is_dir && !h->ino) ||
+	    tree_find(&w->tree, h->dir, h->name, h->len) != NO_REC)
+		return false;
+	rec = tree_insert(&w->tree, h->dir, h->name, h->len, h->type, h->ino);
+	if (rec == NO_REC)
+		return false;
+	if (h->node != NO_DIR)
+		tree_attach(&w->tree, h->dir, rec, h->node);
+	return true;
+}
+
 static void half_gone(struct watcher *w, struct half_move *h)
 {
 	struct news n = { .kind = WATCHER_DELETED,
@@ -220,6 +237,13 @@ static void half_gone(struct watcher *w, struct half_move *h)
 		watcher__emit(w, &n);
 }
 
+/* No second half has come. */
+static void half_ends(struct watcher *w, struct half_move *h)
+{
+	if (!unsettled(w) || !tree_alive(&w->tree, h->dir, h->gen) || !put_back(w, h))
+		half_gone(w, h);
+}
+
 void watcher__halves_expire(struct watcher *w, uint64_t now_ns)
 {
 	uint32_t kept = 0;
@@ -230,7 +254,7 @@ void watcher__halves_expire(struct watcher *w, uint64_t now_ns)
 		if (now_ns != UINT64_MAX && h.deadline_ns > now_ns && h.drain + 1 >= w->drain)
 			w->halves[kept++] = h;
 		else
-			half_gone(w, &h);
+			half_ends(w, &h);
 	}
 	w->nhalves = kept;
 }
@@ -254,14 +278,39 @@ static bool left_already(struct watcher *w, uint32_t dir)
 	return false;
 }
 
+/* Something took the name of what was there: the kernel may go on to say that the name moved
+ * away, in the second half of an exchange, and it will have to be seen whether it did. */
+static void remember_exchange(struct watcher *w, uint32_t dir, const char *name, size_t len,
+			      uint32_t from_dir, const char *from, size_t from_len)
+{
+	w->exchanged[0].dir = dir;
+	w->exchanged[0].hash = name_hash(name, len);
+	w->exchanged[1].dir = from_dir;
+	w->exchanged[1].hash = name_hash(from, from_len);
+	w->exchanged[0].drain = w->exchanged[1].drain = w->drain;
+}
+
 /* One of the two names that were exchanged last? */
-static bool exchanged_lately(const struct watcher *w, uint32_t dir, const struct change *c)
+static bool exchanged_lately(const struct watcher *w, uint32_t dir, const char *name,
+			     size_t len)
 {
 	for (int i = 0; i < 2; i++)
 		if (w->exchanged[i].dir == dir && w->exchanged[i].drain + 1 >= w->drain &&
-		    w->exchanged[i].hash == name_hash(c->name, c->name_len))
+		    w->exchanged[i].hash == name_hash(name, len))
 			return true;
 	return false;
+}
+
+/* Is what the index has at this name there now, so that the index is newer than the move? */
+static bool here_already(struct watcher *w, uint32_t dir, const struct change *c,
+			 const struct entry *e)
+{
+	bool exchanged = exchanged_lately(w, dir, c->name, c->name_len);
+
+	if (!e->ino)
+		return exchanged && ino_at(w, dir, c->name, c->name_len);
+	return (c->is_dir || exchanged || unsettled(w)) &&
+	       ino_at(w, dir, c->name, c->name_len) == e->ino;
 }
 
 static void moved_from(struct watcher *w, const struct change *c, uint32_t dir)
@@ -275,10 +324,10 @@ static void moved_from(struct watcher *w, const struct change *c, uint32_t dir)
 	e = tree_entry(&w->tree, dir, rec);
 	if (kernel_dir(w, &e) != c->is_dir)
 		return;
-	/* What the index has here is here: it is newer than this move. */
-	if ((c->is_dir || unsettled(w) || exchanged_lately(w, dir, c)) && e.ino &&
-	    ino_at(w, dir, c->name, c->name_len) == e.ino)
+	if (here_already(w, dir, c, &e))
 		return;
+	if (e.node != NO_DIR)
+		halves_below_gone(w, e.node);
 	e = tree_entry(&w->tree, dir, rec);
 	if (w->nhalves == w->halves_cap) {
 		cap = w->halves_cap ? w->halves_cap * 2 : 4;
@@ -309,6 +358,32 @@ static void moved_from(struct watcher *w, const struct change *c, uint32_t dir)
 	tree_erase(&w->tree, dir, rec);
 }
 
+/* Something took the place of a file that was known: told as MODIFIED if it is of the same
+ * type; false if it is another. */
+static bool file_over_file(struct watcher *w, struct news *n, const struct entry *e)
+{
+	const char *path = watcher__path(w, n->dir, n->name, n->len);
+	struct stat st;
+
+	n->type = e->type;
+	if (path && lstat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+		n->type = watcher__type_of_mode(st.st_mode);
+		n->ino = st.st_ino;
+		if ((e->ino == n->ino && unsettled(w)) ||
+		    ((e->ino == n->ino || !e->ino) &&
+		     exchanged_lately(w, n->dir, n->name, n->len)))
+			return true;
+	}
+	if (n->type != e->type)
+		return false;
+	/* With its other name outside, an exchange looks like this and a move away. */
+	remember_exchange(w, n->dir, n->name, n->len, NO_DIR, NULL, 0);
+	n->overwrites = true;
+	tree_set_ino(&w->tree, n->dir, e->rec, 0);
+	watcher__emit(w, n);
+	return true;
+}
+
 /* The other half never came from a watched place, or is not to be believed. */
 static void appeared(struct watcher *w, const struct change *c, uint32_t dir)
 {
@@ -326,16 +401,9 @@ static void appeared(struct watcher *w, const struct change *c, uint32_t dir)
 				watcher__look_new_dir(w, dir, rec);
 			return;
 		}
-		if (kernel_dir(w, &e) == c->is_dir) { /* a file over a file */
-			if ((unsettled(w) || exchanged_lately(w, dir, c)) && e.ino &&
-			    ino_at(w, dir, c->name, c->name_len) == e.ino)
-				return;
-			n.overwrites = true;
-			n.type = WATCHER_TYPE_FILE;
-			tree_set_ino(&w->tree, dir, rec, 0);
-			watcher__emit(w, &n);
+		if (kernel_dir(w, &e) == c->is_dir && file_over_file(w, &n, &e))
 			return;
-		}
+		e = tree_entry(&w->tree, dir, rec);
 		gone.kind = WATCHER_DELETED;
 		remove_entry(w, dir, &e, &gone);
 	}
@@ -354,7 +422,6 @@ static void look_up_late(struct watcher *w, struct news *n, uint32_t rec)
 	n->type = watcher__type_of_mode(st.st_mode);
 	n->ino = st.st_ino;
 	tree_set_type(&w->tree, n->dest_dir, rec, n->type);
-	tree_set_ino(&w->tree, n->dest_dir, rec, n->ino);
 }
 
 /* What a rename has put at the place of `dest`: the entry that was there, taken out. */
@@ -369,13 +436,21 @@ struct victim {
 static struct victim take_victim(struct watcher *w, uint32_t dir, uint32_t rec,
 				 const struct half_move *h)
 {
+	uint64_t there;
 	struct entry e = tree_entry(&w->tree, dir, rec);
 	struct victim v = { .node = e.node,
 			    .ino = e.ino,
 			    .type = e.node != NO_DIR && !kernel_dir(w, &e) ? WATCHER_TYPE_SYMLINK :
 									     e.type };
 
-	v.exchanged = v.ino && ino_at(w, h->dir, h->name, h->len) == v.ino;
+	there = tree_alive(&w->tree, h->dir, h->gen) ? ino_at(w, h->dir, h->name, h->len) : 0;
+	v.exchanged = v.ino && there == v.ino;
+	if (there && !v.exchanged) { /* perhaps: the names will show */
+		watcher__look_at(w, dir);
+		if (h->dir != dir && tree_alive(&w->tree, h->dir, h->gen))
+			watcher__look_at(w, h->dir);
+	}
+	remember_exchange(w, dir, e.name, e.len, h->dir, h->name, h->len);
 	if (e.node != NO_DIR)
 		tree_detach(&w->tree, dir, rec);
 	tree_erase(&w->tree, dir, rec);
@@ -411,11 +486,6 @@ static void land_exchanged(struct watcher *w, const struct news *first, const st
 	watcher__emit(w, &n);
 	if (v->node != NO_DIR)
 		watcher__emit_moved_below(w, &n, v->node);
-	w->exchanged[0].dir = n.dir;
-	w->exchanged[0].hash = name_hash(n.name, n.len);
-	w->exchanged[1].dir = n.dest_dir;
-	w->exchanged[1].hash = name_hash(n.dest, n.dest_len);
-	w->exchanged[0].drain = w->exchanged[1].drain = w->drain;
 }
 
 static void land(struct watcher *w, const struct change *c, uint32_t dir, struct half_move *h)
@@ -495,10 +565,10 @@ static void moved_to(struct watcher *w, const struct change *c, uint32_t dir)
 		appeared(w, c, dir);
 	} else if (h.is_dir != c->is_dir ||
 		   (h.node != NO_DIR && tree_is_below(&w->tree, dir, h.node))) {
-		half_gone(w, &h); /* the index is newer than the move */
+		half_ends(w, &h); /* the index is newer than the move */
 		appeared(w, c, dir);
 	} else if (dest_is_newer(w, c, dir, &h)) {
-		half_gone(w, &h);
+		half_ends(w, &h);
 	} else {
 		land(w, c, dir, &h);
 	}

@@ -143,11 +143,15 @@ static bool repeats(struct watcher_batch *b, size_t i)
 	uint32_t *slot = slot_of(b, b->text + e->path, e->path_len);
 	const struct stored_event *last = *slot ? &b->events[*slot - 1] : NULL;
 
-	if (last && last->kind == e->kind && !e->dest && !last->dest)
+	if (last && last->kind == e->kind && !e->dest && !last->dest && !last->over)
 		return true;
+	if (e->tree) {
+		memset(b->slots, 0, b->nslots * sizeof *b->slots);
+		return false;
+	}
 	*slot = (uint32_t)i + 1;
 	if (e->dest && *(slot = slot_of(b, b->text + e->dest, e->dest_len)))
-		*slot = (uint32_t)i + 1; /* what comes after the move is about another file */
+		b->events[*slot - 1].over = 1;
 	return false;
 }
 

@@ -23,6 +23,8 @@ struct stored_event {
 	int32_t pid;
 	uint16_t kind;
 	uint8_t type, synthetic, recovered;
+	uint8_t tree; /* a directory took a name, and what was below that name is gone */
+	uint8_t over; /* something took its path since: the next event is no repetition of it */
 };
 
 struct watcher_batch {

@@ -74,6 +74,7 @@ static void store(struct watcher_watch *watch, const struct news *n, int kind, i
 		.type = (uint8_t)type,
 		.synthetic = n->synthetic,
 		.recovered = n->recovered,
+		.tree = type == WATCHER_TYPE_DIR && n->kind == WATCHER_MOVED && !n->sub_move,
 	};
 	int r;
 

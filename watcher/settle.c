@@ -400,6 +400,32 @@ static bool origin_taken(struct watcher *w, const struct arrival *a)
 	       !(tree_entry(&w->tree, a->from_dir, rec).marks & ENTRY_NEW);
 }
 
+static bool above_is_new(struct watcher *w, const struct arrival *a)
+{
+	const struct dir *d = tree_dir(&w->tree, a->dir);
+
+	return d->parent != NO_DIR && tree_entry(&w->tree, d->parent, d->rec).marks & ENTRY_NEW;
+}
+
+/* A directory that moved below what has taken its old name: the move cannot be told as one.
+ * Its end is told now, and its arrival as something created in its turn. */
+static void break_ring(struct watcher *w, struct arrival *a)
+{
+	struct news n = news_for(w, WATCHER_DELETED, a->type, a->ino);
+
+	n.dir = a->from_dir;
+	n.name = a->from;
+	n.len = a->from_len;
+	if (tree_alive(&w->tree, a->from_dir, a->from_gen)) {
+		if (a->node != NO_DIR)
+			watcher__emit_gone_below(w, &n, n.dir, n.name, n.len, a->node);
+		watcher__emit(w, &n);
+	}
+	free(a->from);
+	a->from = NULL;
+	w->look->norigins--;
+}
+
 static void announce_arrival(struct watcher *w, uint32_t i, int depth)
 {
 	struct look *l = w->look;
@@ -414,6 +440,11 @@ static void announce_arrival(struct watcher *w, uint32_t i, int depth)
 	a->busy = true;
 	if (depth < 64)
 		announce_above(w, a->dir, depth + 1);
+	if (depth && a->from && above_is_new(w, a)) {
+		break_ring(w, a);
+		a->busy = false;
+		return;
+	}
 	announce_origins(w, a, depth + 1);
 	twin = a->twin;
 	if (twin != NO_ITEM && l->departures[twin].arrival != NO_ITEM && depth < 64)

@@ -18,9 +18,9 @@ static void guardian_exited(struct sh__child *c)
 
 static int start(sh_proc *p, struct sh__stage *st, int in)
 {
-	char pgid[24], sh[] = "/bin/sh", opt[] = "-c", name[] = "guard";
-	char script[] = "read -r line || kill -s KILL -- \"-$1\"";
-	char *argv[] = { sh, opt, script, name, pgid, NULL }, *env[] = { NULL };
+	char whom[24], sh[] = "/bin/sh", opt[] = "-c", name[] = "guard";
+	char script[] = "read -r line || kill -s KILL -- \"$1\"";
+	char *argv[] = { sh, opt, script, name, whom, NULL }, *env[] = { NULL };
 	enum sh__where where;
 	int null = sh__open_null(), r;
 	sh_fd_map fds[3] = { { 0, in }, { 1, null }, { 2, null } };
@@ -35,7 +35,7 @@ static int start(sh_proc *p, struct sh__stage *st, int in)
 
 	if (null < 0)
 		return null;
-	snprintf(pgid, sizeof pgid, "%d", st->child.pid);
+	snprintf(whom, sizeof whom, "%d", st->child.group ? -st->child.pid : st->child.pid);
 	st->guardian.on_exit = guardian_exited;
 	st->guardian.arg = p;
 	r = sh__engine()->spawn(&st->guardian, p->loop, &s, &where);

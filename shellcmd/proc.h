@@ -46,7 +46,8 @@ struct sh_proc {
 	struct sh__kept kept_out, kept_err;
 	int pty_fd; /* our end, for its size; -1 */
 	int tty_fd; /* the controlling terminal we handed over; -1 */
-	struct termios tty_modes;
+	struct termios tty_modes, command_modes;
+	bool tty_suspended;      /* ^Z: the terminal is ours, the command is stopped */
 	enum sh__phase phase;
 	enum sh__stop stop;
 	int status; /* a failure of the whole (timeout, ...), or 0 */
@@ -55,7 +56,7 @@ struct sh_proc {
 	unsigned flags;
 	struct sh__timer timer;
 	uint64_t started_ns, ended_ns, last_output_ns;
-	uint64_t timeout_at, idle_at, force_at, look_at, drain_at; /* 0: off */
+	uint64_t timeout_at, idle_at, force_at, look_at, drain_at, tty_at; /* 0: off */
 	uint64_t look_every, give_up_at;
 	sh_result *result;
 	bool silent;	    /* it was idle_ms that passed */
@@ -121,6 +122,7 @@ bool sh__guard_gone(const struct sh__stage *st);
 int sh__pty_open(const sh_call *c, int *ours, int *theirs);
 int sh__tty_take(sh_proc *p);
 void sh__tty_give_back(sh_proc *p);
+void sh__tty_look(sh_proc *p);
 
 /* env.c: the environment of a child, for free(); its strings are borrowed from the host's
  * environment and the spec. NULL: out of memory. */

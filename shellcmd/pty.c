@@ -99,19 +99,55 @@ int sh__tty_take(sh_proc *p)
 	return 0;
 }
 
-/* We are a background process of that terminal now; SIGTTOU would stop us. */
-void sh__tty_give_back(sh_proc *p)
+/* As a background process of that terminal we would be stopped for touching it: SIGTTOU. */
+static void set_foreground(int fd, pid_t group, const struct termios *modes)
 {
 	sigset_t ttou, old;
 
-	if (p->tty_fd < 0)
-		return;
 	sigemptyset(&ttou);
 	sigaddset(&ttou, SIGTTOU);
 	pthread_sigmask(SIG_BLOCK, &ttou, &old);
-	tcsetpgrp(p->tty_fd, getpgrp());
-	tcsetattr(p->tty_fd, TCSADRAIN, &p->tty_modes);
+	tcsetpgrp(fd, group);
+	tcsetattr(fd, TCSADRAIN, modes);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+void sh__tty_give_back(sh_proc *p)
+{
+	if (p->tty_fd < 0)
+		return;
+	if (!p->tty_suspended)
+		set_foreground(p->tty_fd, getpgrp(), &p->tty_modes);
 	close(p->tty_fd);
 	p->tty_fd = -1;
+}
+
+/*
+ * ^Z stopped the command. What a shell would do with its job: take the terminal back and
+ * stop as well, so that whoever started the host gets the terminal. Where that has no
+ * effect (no job control above us), the command goes on at once.
+ */
+static void suspend(sh_proc *p)
+{
+	if (tcgetattr(p->tty_fd, &p->command_modes) < 0)
+		p->command_modes = p->tty_modes;
+	set_foreground(p->tty_fd, getpgrp(), &p->tty_modes);
+	p->tty_suspended = true;
+	kill(0, SIGTSTP);
+}
+
+void sh__tty_look(sh_proc *p)
+{
+	struct sh__child *c = &p->stages[0].child;
+
+	if (p->tty_fd < 0 || p->phase != SH__RUNNING || p->stop != SH__NOT_STOPPING)
+		return;
+	if (!p->tty_suspended && sh__engine()->was_stopped(c))
+		suspend(p);
+	/* Put into the background, it stays stopped until we are in the foreground again. */
+	if (p->tty_suspended && tcgetpgrp(p->tty_fd) == getpgrp()) {
+		p->tty_suspended = false;
+		set_foreground(p->tty_fd, c->pid, &p->command_modes);
+		sh__engine()->kill(c, SIGCONT);
+	}
 }

@@ -192,6 +192,15 @@ bool sh__reap_group_gone(struct sh__child *c)
 	return !sh__reap_group_lives(c->pid);
 }
 
+bool sh__reap_was_stopped(struct sh__child *c)
+{
+	siginfo_t si = { 0 };
+
+	return !c->exited &&
+	       syscall(SYS_waitid, P_PIDFD, c->pidfd, &si, WSTOPPED | WNOHANG, NULL) == 0 &&
+	       si.si_pid != 0;
+}
+
 void sh__reap_forget(struct sh__child *c)
 {
 	sh__watch_stop(&c->watch);

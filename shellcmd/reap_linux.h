@@ -9,6 +9,7 @@ int sh__reap_kill(struct sh__child *c, int signum);
 /* Whether a process that is not a zombie is in the group: reads /proc. */
 bool sh__reap_group_lives(int pgrp);
 bool sh__reap_group_gone(struct sh__child *c);
+bool sh__reap_was_stopped(struct sh__child *c);
 void sh__reap_forget(struct sh__child *c);
 
 #endif

@@ -102,6 +102,9 @@ struct sh__engine {
 	/* Whether nobody of the group is alive any more. Only after `exited`. */
 	bool (*group_gone)(struct sh__child *);
 
+	/* Whether it was stopped (^Z) since it was last asked. */
+	bool (*was_stopped)(struct sh__child *);
+
 	/* Lets go of an exited child: reaps it, closes what belongs to it. */
 	void (*forget)(struct sh__child *);
 };

@@ -339,6 +339,7 @@ const struct sh__engine sh__engine_linux = {
 	.spawn = linux_spawn,
 	.kill = sh__reap_kill,
 	.group_gone = sh__reap_group_gone,
+	.was_stopped = sh__reap_was_stopped,
 	.forget = sh__reap_forget,
 };
 #endif

@@ -139,6 +139,13 @@ static bool uv_engine_group_gone(struct sh__child *c)
 #endif
 }
 
+/* libuv does not tell. */
+static bool uv_engine_was_stopped(struct sh__child *c)
+{
+	(void)c;
+	return false;
+}
+
 static void uv_engine_forget(struct sh__child *c)
 {
 	if (c->uv)
@@ -153,5 +160,6 @@ const struct sh__engine sh__engine_uv = {
 	.spawn = spawn_with_uv,
 	.kill = uv_engine_kill,
 	.group_gone = uv_engine_group_gone,
+	.was_stopped = uv_engine_was_stopped,
 	.forget = uv_engine_forget,
 };

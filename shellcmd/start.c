@@ -146,7 +146,10 @@ static void fill_fds(sh_fd_map *fds, const struct sh__wires *w, const sh_fds *mo
 
 static bool first_reads_terminal(const sh_proc *p)
 {
-	return p->stages[0].spec.call.in.kind == SH_IO_INHERIT && isatty(0);
+	const sh_io *in = &p->stages[0].spec.call.in;
+
+	return (in->kind == SH_IO_INHERIT && isatty(0)) ||
+	       (in->kind == SH_IO_FD && isatty(in->fd));
 }
 
 static void fill_spawn(const sh_proc *p, const struct sh__stage *st, struct sh__spawn *s)

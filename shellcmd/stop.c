@@ -12,7 +12,8 @@
 enum {
 	FIRST_LOOK_NS = 1000000, /* whether a group is empty; then twice as long each time */
 	MOST_LOOK_NS = 50000000,
-	GIVE_UP_MS = 1000 /* after SIGKILL: what lives on is in the kernel's hands */
+	TTY_LOOK_MS = 100, /* no event tells that a child was stopped, but SIGCHLD */
+	GIVE_UP_MS = 1000  /* after SIGKILL: what lives on is in the kernel's hands */
 };
 
 static uint64_t after_ms(uint64_t from_ns, int64_t ms)
@@ -25,14 +26,16 @@ void sh__stop_set_limits(sh_proc *p)
 {
 	if (p->whole.timeout_ms)
 		p->timeout_at = after_ms(p->started_ns, p->whole.timeout_ms);
+	if (p->tty_fd >= 0)
+		p->tty_at = after_ms(p->started_ns, TTY_LOOK_MS);
 	if (p->whole.idle_ms)
 		p->idle_at = after_ms(p->started_ns, p->whole.idle_ms);
 }
 
 void sh__stop_set_timer(sh_proc *p)
 {
-	const uint64_t at[] = { p->timeout_at, p->idle_at, p->force_at, p->look_at,
-				p->drain_at };
+	const uint64_t at[] = { p->timeout_at, p->idle_at,  p->force_at,
+				p->look_at,    p->drain_at, p->tty_at };
 	uint64_t first = UINT64_MAX;
 
 	for (size_t i = 0; i < sizeof at / sizeof *at; i++)
@@ -180,6 +183,10 @@ void sh__stop_timer(struct sh__timer *t)
 
 	p->busy++;
 	is_due(&p->look_at, now);
+	if (is_due(&p->tty_at, now)) {
+		sh__tty_look(p);
+		p->tty_at = after_ms(uv_hrtime(), TTY_LOOK_MS);
+	}
 	if (is_due(&p->timeout_at, now))
 		time_out(p, "it was stopped after its time limit, timeout_ms");
 	if (is_idle(p, now)) {

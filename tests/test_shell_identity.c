@@ -229,8 +229,8 @@ static int run_handed_over(void)
 
 	tcgetattr(0, &before);
 	r = sh("sh", "-c",
-	       "stty -echo raw; ps -o tpgid= -p $$ | tr -d ' ' >&2; echo $$ >&2; "
-	       "echo ready; stty sane; sleep 20",
+	       "stty -echo -icanon; ps -o tpgid= -p $$ | tr -d ' ' >&2; "
+	       "echo ready; exec sleep 20",
 	       .in = SH_INHERIT, .out = SH_INHERIT, .err = SH_CAPTURE, .foreground_tty = true);
 	tcgetattr(0, &after);
 	code = r->term_signal == SIGINT && tcgetpgrp(0) == getpgrp() &&
@@ -249,9 +249,66 @@ static void test_identity_56_the_terminal_is_handed_over_and_given_back(void **s
 	NEEDS(SH__CAN_TTY);
 	h = host_on_tty(run_handed_over);
 	assert_true(tty_shows(&h, "ready"));
-	usleep(50000);
 	assert_int_equal(write(h.master, "\3", 1), 1);
 	assert_int_equal(tty_host_ends(&h), 3);
+}
+
+/* Not a shell: one that is stopped within vfork is not seen to stop, by no one. */
+static int run_suspended(void)
+{
+	sh_result *r = sh(child(), "job", SH_FOREGROUND, .foreground_tty = true);
+	int code = r->exit_code;
+
+	sh_free(r);
+	return code;
+}
+
+/* What an interactive shell is to the host: it sees it stop, and continues it. */
+static int shell_of_suspended(void)
+{
+	int status, stopped;
+	pid_t host;
+
+	signal(SIGTTOU, SIG_IGN);
+	if ((host = fork()) == 0) {
+		setpgid(0, 0);
+		tcsetpgrp(0, getpid());
+		signal(SIGTTOU, SIG_DFL);
+		_exit(run_suspended());
+	}
+	setpgid(host, host);
+	if (waitpid(host, &status, WUNTRACED) != host || !WIFSTOPPED(status))
+		return 90;
+	stopped = tcgetpgrp(0) == host;
+	tcsetpgrp(0, getpgrp());
+	printf("stopped\n");
+	fflush(stdout);
+	tcsetpgrp(0, host);
+	kill(-host, SIGCONT);
+	waitpid(host, &status, 0);
+	return stopped && WIFEXITED(status) ? WEXITSTATUS(status) : 91;
+}
+
+static void test_identity_56_suspending_it_suspends_the_host(void **state)
+{
+	struct tty_host h;
+
+	(void)state;
+	NEEDS(SH__CAN_TTY);
+	h = host_on_tty(shell_of_suspended);
+	assert_true(tty_shows(&h, "ready"));
+	assert_int_equal(write(h.master, "\032", 1), 1);
+	assert_true(tty_shows(&h, "cont"));
+	assert_int_equal(write(h.master, "\3", 1), 1);
+	assert_true(tty_shows(&h, "bye"));
+	assert_int_equal(tty_host_ends(&h), 6);
+	/* Nobody above does job control: it goes on at once. */
+	h = host_on_tty(run_suspended);
+	assert_true(tty_shows(&h, "ready"));
+	assert_int_equal(write(h.master, "\032", 1), 1);
+	assert_true(tty_shows(&h, "cont"));
+	assert_int_equal(write(h.master, "\3", 1), 1);
+	assert_int_equal(tty_host_ends(&h), 6);
 }
 
 /* ------------------------------------------------------------------ a terminal of its own */
@@ -346,6 +403,7 @@ int main(void)
 		cmocka_unit_test(
 		    test_identity_56_interrupt_reaches_a_command_that_keeps_the_group),
 		cmocka_unit_test(test_identity_56_the_terminal_is_handed_over_and_given_back),
+		cmocka_unit_test(test_identity_56_suspending_it_suspends_the_host),
 		cmocka_unit_test(test_identity_57_a_pty_is_a_controlling_terminal),
 		cmocka_unit_test(test_identity_57_resize_is_seen),
 		cmocka_unit_test(test_identity_57_control_c_and_control_d),

@@ -302,7 +302,9 @@ struct sh_call {
 			       * vanishes, even by SIGKILL; costs one /bin/sh */
 	int foreground_tty;   /* the command's group becomes the foreground group of the
 			       * controlling terminal; group and terminal modes are given back
-			       * at the end. No effect without a terminal */
+			       * at the end. When ^Z stops it, the host's group is stopped too
+			       * (SIGTSTP), and both go on together, as a shell's job does. No
+			       * effect without a terminal, or in the background */
 
 	const struct sh_argument_behind_an_option *stays_null_1;
 	const char *user;   /* "name", "uid", "name:group", "uid:gid"; supplementary groups of

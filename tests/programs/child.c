@@ -138,6 +138,40 @@ static int deaf(void)
 		pause();
 }
 
+static volatile sig_atomic_t continued, interrupted;
+
+static void note(int sig)
+{
+	if (sig == SIGCONT)
+		continued = 1;
+	else
+		interrupted = 1;
+}
+
+/* Says when it is continued, and ends with 6 when it is interrupted. */
+static int job(void)
+{
+	sigset_t both, old;
+
+	sigemptyset(&both);
+	sigaddset(&both, SIGCONT);
+	sigaddset(&both, SIGINT);
+	sigprocmask(SIG_BLOCK, &both, &old);
+	signal(SIGCONT, note);
+	signal(SIGINT, note);
+	printf("ready\n");
+	fflush(stdout);
+	while (!interrupted) {
+		sigsuspend(&old);
+		if (continued)
+			printf("cont\n");
+		continued = 0;
+		fflush(stdout);
+	}
+	printf("bye\n");
+	return 6;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -162,6 +196,8 @@ int main(int argc, char **argv)
 		return limits();
 	if (!strcmp(what, "deaf"))
 		return deaf();
+	if (!strcmp(what, "job"))
+		return job();
 	if (!strcmp(what, "raise"))
 		return raise(atoi(argv[2]));
 	return 64;

@@ -15,18 +15,20 @@ static bool has_lines(const struct sh__sink *s)
 /* 1: *line is the next one; 0: not (yet) a whole line. */
 static int take_line(struct sh__kept *k, bool at_end, sh_line *line)
 {
-	size_t left = k->b.len - k->next;
+	size_t left = k->b.len - k->next, from = k->scanned > k->next ? k->scanned : k->next;
 	const char *at, *nl;
 
 	if (!left)
 		return 0;
 	at = k->b.data + k->next;
-	nl = memchr(at, '\n', left);
+	nl = memchr(k->b.data + from, '\n', k->b.len - from);
+	k->scanned = k->b.len;
 	if (!nl && !at_end)
 		return 0;
 	line->data = at;
 	line->len = nl ? (size_t)(nl - at) : left;
 	k->next += line->len + (nl != NULL);
+	k->scanned = k->next;
 	return 1;
 }
 

@@ -47,6 +47,7 @@ void sh__kept_drop(struct sh__kept *k, size_t n)
 	memmove(k->b.data, k->b.data + n, k->b.len - n + 1);
 	k->b.len -= n;
 	k->next -= k->next < n ? k->next : n;
+	k->scanned -= k->scanned < n ? k->scanned : n;
 	k->matched -= k->matched < n ? k->matched : n;
 }
 
@@ -241,9 +242,10 @@ static ssize_t read_some(struct sh__sink *s)
 static bool too_far_ahead(const struct sh__sink *s)
 {
 	const struct sh__kept *k = s->kept;
+	size_t from = k->scanned > k->next ? k->scanned : k->next;
 
 	return s->is_stream && k->b.len - k->next > STREAM_AHEAD &&
-	       memchr(k->b.data + k->next, '\n', k->b.len - k->next);
+	       memchr(k->b.data + from, '\n', k->b.len - from);
 }
 
 void sh__sink_read(struct sh__sink *s)

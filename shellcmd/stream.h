@@ -18,6 +18,7 @@
 struct sh__kept {
 	struct bytes b;
 	size_t next;	/* index of the first byte that sh_next has not given out */
+	size_t scanned; /* from next up to here there is no newline */
 	size_t matched; /* likewise for sh_expect */
 	uint64_t total; /* bytes seen */
 	bool cut;	/* not all that was seen is there */

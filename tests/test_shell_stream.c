@@ -464,6 +464,33 @@ static void test_stream_next_forgets_what_was_read(void **state)
 	assert_true(!RSS_COUNTS || rss_kib() - before < 16 * 1024);
 }
 
+/* Lines end anywhere in what was read, and are longer than what a stream runs ahead. */
+static void test_stream_next_joins_what_came_in_parts(void **state)
+{
+	sh_proc *p = sh_start(SH("sh", "-c",
+				 "i=0; while [ $i -lt 40 ]; do head -c $((i * i * 1000)) /dev/zero |"
+				 " tr '\\0' x; echo; echo $i; i=$((i + 1)); done; printf end",
+				 .out = SH_STREAM));
+	char number[16];
+	sh_line line;
+
+	(void)state;
+	for (size_t i = 0; i < 40; i++) {
+		assert_int_equal(sh_next(p, &line), 1);
+		assert_int_equal(line.len, i * i * 1000);
+		if (line.len)
+			assert_true(line.data[0] == 'x' && line.data[line.len - 1] == 'x');
+		assert_int_equal(sh_next(p, &line), 1);
+		snprintf(number, sizeof number, "%zu", i);
+		assert_int_equal(line.len, strlen(number));
+		assert_memory_equal(line.data, number, line.len);
+	}
+	assert_int_equal(sh_next(p, &line), 1);
+	assert_int_equal(line.len, 3);
+	assert_int_equal(sh_next(p, &line), 0);
+	sh_proc_free(p);
+}
+
 static void test_stream_next_can_be_left_early(void **state)
 {
 	sh_proc *p = sh_start(SH("yes", .out = SH_STREAM));
@@ -500,6 +527,7 @@ int main(void)
 		cmocka_unit_test(test_stream_30_dev_stdout_can_be_opened),
 		cmocka_unit_test(test_stream_a_callback_can_feed),
 		cmocka_unit_test(test_stream_next_gives_lines_as_they_come),
+		cmocka_unit_test(test_stream_next_joins_what_came_in_parts),
 		cmocka_unit_test(test_stream_next_can_be_left_early),
 	};
 

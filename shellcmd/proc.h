@@ -81,6 +81,9 @@ void sh__proc_step(sh_proc *p);
 /* Turns a private loop once; false when time is up or it has ended. run.c */
 bool sh__proc_turn(sh_proc *p, uint64_t until_ns);
 
+/* Ends what a callback has freed meanwhile, and says so; `p` is gone then. run.c */
+bool sh__proc_was_freed(sh_proc *p);
+
 /* Lets go of memory; everything has ended. */
 void sh__proc_destroy(sh_proc *p);
 

@@ -94,6 +94,8 @@ static int next_line(sh_proc *p, sh_line *line, bool may_wait)
 		if (p->whole.loop || p->busy || p->phase == SH__HELD)
 			return UV_EAGAIN;
 		sh__proc_turn(p, may_wait ? UINT64_MAX : 0);
+		if (sh__proc_was_freed(p))
+			return 0;
 		if (!may_wait && p->phase == SH__RUNNING)
 			return take_any(p, line) ? 1 : UV_EAGAIN;
 	}
@@ -142,6 +144,8 @@ static int expect(sh_proc *p, const pcre2_code *code, pcre2_match_data *found, u
 		if (!more)
 			return UV_ETIMEDOUT;
 		more = sh__proc_turn(p, until) || p->phase != SH__RUNNING;
+		if (sh__proc_was_freed(p))
+			return 0;
 	}
 }
 

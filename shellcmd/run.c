@@ -44,6 +44,17 @@ static const sh_result *result_of(const sh_proc *p)
 	return p->result ? p->result : &sh__result_nomem;
 }
 
+/* A callback has let go of it while we turned its loop: then this is where it ends. */
+bool sh__proc_was_freed(sh_proc *p)
+{
+	if (!p->freed || p->busy || !has_private_loop(p))
+		return false;
+	while (sh__proc_turn(p, UINT64_MAX))
+		;
+	sh__proc_destroy(p);
+	return true;
+}
+
 const sh_result *sh_wait(sh_proc *p, int64_t timeout_ms)
 {
 	uint64_t until = deadline(timeout_ms);
@@ -54,11 +65,7 @@ const sh_result *sh_wait(sh_proc *p, int64_t timeout_ms)
 		return result_of(p);
 	while (sh__proc_turn(p, until))
 		;
-	if (p->freed && p->phase == SH__ENDED) {
-		sh__proc_destroy(p);
-		return NULL;
-	}
-	return result_of(p);
+	return sh__proc_was_freed(p) ? NULL : result_of(p);
 }
 
 static sh_result *finish(sh_proc *p)
@@ -179,7 +186,8 @@ int sh_write(sh_proc *p, const void *data, size_t len)
 	}
 	if (len && (r = bytes_add(&s->queue, data, len)) < 0)
 		return r;
-	sh__source_push(s);
+	if (!s->pulling) /* it will look again when its callback returns */
+		sh__source_push(s);
 	return s->broken ? UV_EPIPE : 0;
 }
 

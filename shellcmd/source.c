@@ -77,7 +77,9 @@ static int pull(struct sh__source *s)
 		sh__proc_fail(s->proc, SH_NOMEM, UV_ENOMEM, "out of memory for its input");
 		return UV_ENOMEM;
 	}
+	s->pulling = true;
 	n = sh__proc_call_pull(s->proc, s->pull, s->queue.data, PULL_BYTES, s->arg);
+	s->pulling = false;
 	if (n == UV_EAGAIN)
 		return 0;
 	if (n < 0 || n > PULL_BYTES) {

@@ -150,6 +150,60 @@ static void test_async_59_free_inside_a_line(void **state)
 	assert_no_children();
 }
 
+static void test_async_59_free_inside_a_line_while_reading(void **state)
+{
+	int lines = 0;
+	sh_line line;
+	sh_proc *p = sh_start(
+	    SH("sh", "-c", "echo a >&2; sleep 100", .err = SH_LINES(free_at_line, &lines)));
+
+	(void)state;
+	assert_int_equal(sh_next(p, &line), 0);
+	assert_int_equal(lines, 1);
+	assert_no_children();
+	p = sh_start(
+	    SH("sh", "-c", "echo a >&2; sleep 100", .err = SH_LINES(free_at_line, &lines)));
+	assert_null(sh_wait(p, 300)); /* the time is up before its child has ended, or not */
+	assert_int_equal(lines, 2);
+	assert_no_children();
+	p = sh_start(
+	    SH("sh", "-c", "echo a >&2; sleep 100", .err = SH_LINES(free_at_line, &lines)));
+	assert_int_equal(sh_expect(p, "never", 5000), 0);
+	assert_no_children();
+}
+
+static int pull_later(sh_proc *p, char *buf, size_t cap, void *arg)
+{
+	int *n = arg;
+
+	assert_true(cap >= 2);
+	if (++*n == 1)
+		return UV_EAGAIN;
+	assert_int_equal(sh_write(p, NULL, 0), 0); /* not asked again from inside */
+	memcpy(buf, "x\n", 2);
+	return *n == 2 ? 2 : 0;
+}
+
+static int wake_pull(sh_proc *p, const char *data, size_t len, void *arg)
+{
+	(void)data, (void)len, (void)arg;
+	assert_int_equal(sh_write(p, NULL, 0), 0);
+	return SH_STOP_CALLING;
+}
+
+static void test_async_27_a_pull_may_have_nothing_yet(void **state)
+{
+	int n = 0;
+	sh_result *r = sh("sh", "-c", "echo up; cat", .in = SH_PULL(pull_later, &n),
+			  .out = SH_TEE(SH_LINES(wake_pull, NULL)));
+
+	(void)state;
+	assert_status(r, SH_DONE);
+	assert_string_equal(r->out, "up\nx\n");
+	assert_int_equal(n, 3);
+	sh_free(r);
+}
+
 static int stop_at_line(sh_proc *p, const char *data, size_t len, void *arg)
 {
 	(void)data, (void)len, (void)arg;
@@ -387,6 +441,8 @@ int main(void)
 		cmocka_unit_test(test_async_58_done_tells_of_failures_to_start),
 		cmocka_unit_test(test_async_59_free_inside_done),
 		cmocka_unit_test(test_async_59_free_inside_a_line),
+		cmocka_unit_test(test_async_59_free_inside_a_line_while_reading),
+		cmocka_unit_test(test_async_27_a_pull_may_have_nothing_yet),
 		cmocka_unit_test(test_async_59_stop_inside_a_line),
 		cmocka_unit_test(test_async_59_free_of_what_runs_on_a_loop),
 		cmocka_unit_test(test_async_60_never_more_than_the_limit),

@@ -133,6 +133,33 @@ static void test_stop_43_detached_survive_the_handle(void **state)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
+/* The host leads a session on a terminal and ends: others of its session get SIGHUP. */
+static void test_stop_43_detached_survive_the_host(void **state)
+{
+	int fds[2], pid = 0, status;
+	pid_t host;
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	if ((host = fork()) == 0) {
+		int tty = posix_openpt(O_RDWR | O_NOCTTY);
+
+		setsid();
+		if (tty < 0 || grantpt(tty) < 0 || unlockpt(tty) < 0 ||
+		    open(ptsname(tty), O_RDWR) < 0)
+			_exit(1);
+		pid = sh_pid(sh_start(SH("sleep", "100", .detach = true)));
+		_exit(write(fds[1], &pid, sizeof pid) < 0);
+	}
+	close(fds[1]);
+	assert_int_equal(read(fds[0], &pid, sizeof pid), sizeof pid);
+	close(fds[0]);
+	assert_int_equal(waitpid(host, &status, 0), host);
+	usleep(20000); /* for a signal that must not come */
+	assert_true(is_alive(pid));
+	kill(pid, SIGKILL);
+}
+
 static void test_stop_43_others_end_with_it(void **state)
 {
 	sh_proc *p = sh_start(SH("sh", "-c", "sleep 100 & wait"));
@@ -257,6 +284,7 @@ int main(void)
 		cmocka_unit_test(test_stop_41_waiting_can_be_given_up_and_taken_up),
 		cmocka_unit_test(test_stop_42_what_has_ended_is_not_signalled),
 		cmocka_unit_test(test_stop_43_detached_survive_the_handle),
+		cmocka_unit_test(test_stop_43_detached_survive_the_host),
 		cmocka_unit_test(test_stop_43_others_end_with_it),
 		cmocka_unit_test(test_stop_signals_reach_the_group),
 		cmocka_unit_test(test_stop_by_policy),

@@ -90,8 +90,11 @@ $B/whendo.pc: $B/flags include/whendo/version.h
 	@printf 'prefix=%s\nlibdir=%s\nincludedir=%s\n\nName: whendo\nDescription: watch files, run commands\nVersion: %s\nRequires.private: %s\nLibs: -L$${libdir} -lwhendo\nLibs.private: -lpthread\nCflags: -I$${includedir}\n' \
 	 '$(PREFIX)' '$(LIBDIR)' '$(INCLUDEDIR)' '$(VERSION)' '$(PKGS)' > $@
 
+# Tests of the program's modules are linked with all of it but main.
+$(filter $B/tests/test_cli_%,$(TESTS)): $(filter-out %/main.o,$(CLI_OBJ))
+
 $(TESTS): $B/tests/%: $B/tests/%.o $(FIX_OBJ) $(STATIC)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $$(sed -n 's,^ \* link: ,,p' tests/$*.c) -lcmocka $(LIBS)
+	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(if $(filter test_cli_%,$*),$(LIBS_CLI)) $$(sed -n 's,^ \* link: ,,p' tests/$*.c) -lcmocka $(LIBS)
 
 $(BENCHES): $B/bench/%: $B/tests/bench/%.o $(STATIC)
 	@mkdir -p $(@D)

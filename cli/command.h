@@ -1,0 +1,58 @@
+/*
+ * From the words after -- and the changes of a batch to what is executed: argument vectors,
+ * environment, standard input. A path is always one argument, a variable or a record on
+ * stdin; it is never text that a shell reads.
+ */
+#ifndef CLI_COMMAND_H
+#define CLI_COMMAND_H
+
+#include "alloc.h"
+#include "base/bytes.h"
+#include "options.h"
+#include "whendo/watcher.h"
+
+/* What changed since the last run: each path once, in the order of its first event. */
+struct changes {
+	struct words paths; /* where things are now: the destination of a move */
+	struct bytes json;  /* the events, if they are fed to the command */
+	size_t count;       /* of events */
+	uint64_t batch;     /* of the last one */
+	int kind;           /* of the first event, like what follows */
+	char *path, *dest, *root;
+	size_t *slots, cap; /* finds a path in `paths`; 0 is empty */
+};
+
+/* Adds an event; `keep_json` if the command wants it. */
+void changes_add(struct changes *c, const watcher_event *e, int keep_json);
+void changes_clear(struct changes *c);
+
+/* How the command is written; made once. */
+struct command {
+	const struct settings *s;
+	struct words words; /* argv, or the shell's: SHELL -c LINE NAME */
+	int is_shell;
+	int needs_path; /* {1} and its like, or --each: no change, no run */
+	int has_all;    /* {} */
+};
+
+void command_init(struct command *c, const struct settings *s);
+void command_free(struct command *c);
+
+/*
+ * The argument vector for these paths, NULL-ended. With more paths than the kernel takes
+ * (E2BIG) it holds as many as fit, from *next on, which is moved past them.
+ */
+void command_words(struct words *argv, const struct command *c, const struct words *paths,
+		   size_t *next);
+
+/* WHENDO_... and --env. `path` (may be NULL) replaces the first path: --each. */
+void command_environment(struct words *env, const struct command *c, const struct changes *ch,
+			 const char *path, unsigned long run);
+
+/* What --stdin gives. */
+void command_input(struct bytes *in, const struct command *c, const struct changes *ch);
+
+/* The command as a line for the user. */
+char *command_shown(const struct command *c);
+
+#endif

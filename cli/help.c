@@ -1,0 +1,90 @@
+/* --help and the completion scripts, made from the tables of options.c. */
+#include "options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "emit.h"
+#include "say.h"
+#include "verbs.h"
+#include "whendo/version.h"
+
+static void add_option(struct bytes *out, const struct option *o)
+{
+	struct bytes left = { 0 };
+
+	if (o->letter)
+		emit_f(&left, "  -%c, --%s", o->letter, o->name);
+	else
+		emit_f(&left, "      --%s", o->name);
+	if (o->kind == OPTION_MAY_TEXT || o->kind == OPTION_MAY_CHOICE)
+		emit_f(&left, "[=%s]", o->meta);
+	else if (o->meta)
+		emit_f(&left, " %s", o->meta);
+	if (left.len > 30)
+		emit_f(out, "%s\n%32s%s\n", left.data, "", o->help);
+	else
+		emit_f(out, "%-32s%s\n", left.data, o->help);
+	bytes_free(&left);
+}
+
+static void add_verb_help(struct bytes *out, const struct verb *verb)
+{
+	emit_f(out, "whendo %s %s\n%s\n\n", verb->name, verb->synopsis, verb->summary);
+	for (const struct option *o = options; o->name; o++)
+		if (o->verbs & verb->bit)
+			add_option(out, o);
+}
+
+static void add_overview(struct bytes *out)
+{
+	emit_f(out, "whendo %s: when something changes, do something\n\n", whendo_version_string());
+	emit(out, "  whendo [OPTION...] [PATH...] -- COMMAND [ARG...]\n"
+		  "  whendo VERB [OPTION...] [PATH...]\n\n");
+	for (const struct verb *v = verbs; v->name; v++)
+		emit_f(out, "  %-22s%s\n", v->name, v->summary);
+	emit(out, "\n  whendo src -e c,h -- make check        run it now and after every change\n"
+		  "  whendo -r -- ./server                  restart it\n"
+		  "  whendo log src                         print what happens\n"
+		  "\nwhendo VERB --help has the options; man whendo has all of it.\n");
+}
+
+int help_print(const struct verb *verb)
+{
+	struct bytes out = { 0 };
+	int failed;
+
+	if (verb)
+		add_verb_help(&out, verb);
+	else
+		add_overview(&out);
+	failed = fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0;
+	bytes_free(&out);
+	if (failed)
+		say_error("stdout: cannot be written");
+	return failed ? EXIT_FAILED : 0;
+}
+
+int verb_help(struct settings *s)
+{
+	const struct verb *verb;
+
+	if (s->paths.n == 0)
+		return help_print(NULL);
+	verb = verb_find(s->paths.v[0]);
+	if (!verb) {
+		const char *names[32];
+		size_t n = 0;
+		const char *near;
+
+		for (const struct verb *v = verbs; v->name && n < 31; v++)
+			names[n++] = v->name;
+		names[n] = NULL;
+		near = say_nearest(s->paths.v[0], names);
+		say_error("%s: unknown verb%s%s%s", s->paths.v[0], near ? "; did you mean " : "",
+			  near ? near : "", near ? "?" : "");
+		return EXIT_USAGE;
+	}
+	return help_print(verb);
+}

@@ -1,0 +1,69 @@
+/* Where the program begins: a sound environment, then one verb. */
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include "options.h"
+#include "say.h"
+#include "verbs.h"
+#include "whendo/version.h"
+
+/* A file opened later must not become somebody's stdout. */
+static int open_standard_streams(void)
+{
+	for (int fd = 0; fd <= 2; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) < 0)
+			return -1;
+	return 0;
+}
+
+/* A verb is the only thing that may be trusted with nobody else's rights. */
+static int has_foreign_rights(void)
+{
+	return geteuid() != getuid() || getegid() != getgid() || getauxval(AT_SECURE);
+}
+
+static int print_version(const char *name)
+{
+	if (printf("%s %s\n", name, whendo_version_string()) < 0 || fflush(stdout) != 0) {
+		say_error("stdout: %s", strerror(errno));
+		return EXIT_FAILED;
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct settings s;
+	const char *name = argc && argv[0] ? argv[0] : "whendo";
+	int r;
+
+	if (open_standard_streams() < 0)
+		return EXIT_FAILED;
+	if (has_foreign_rights()) {
+		say_error("set-user-ID or set-group-ID: refused; it would run commands with rights "
+			  "that are not yours");
+		return EXIT_USAGE;
+	}
+	name = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
+	settings_init(&s, NULL, strcmp(name, "watchmedo") == 0);
+	if (argc >= 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0))
+		return print_version(s.watchmedo ? "watchmedo" : "whendo");
+	if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+		return help_print(NULL);
+	r = options_parse(&s, argc, argv);
+	if (r == 0 && !s.verb) {
+		/* watchmedo's 1 is what its scripts know. */
+		r = s.watchmedo ? 1 : EXIT_USAGE;
+		dup2(2, 1);
+		help_print(NULL);
+	} else if (r == 0) {
+		r = s.help ? help_print(s.verb) : s.verb->run(&s);
+	}
+	settings_free(&s);
+	return r;
+}

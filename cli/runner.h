@@ -1,0 +1,82 @@
+/*
+ * Runs a command whenever the busy policy says so: starts it through shellcmd, stops it with
+ * everything it started, waits for the end of all of it, and tells the user. One runner a
+ * rule; `run` has one.
+ */
+#ifndef CLI_RUNNER_H
+#define CLI_RUNNER_H
+
+#include <uv.h>
+
+#include "busy.h"
+#include "command.h"
+#include "options.h"
+#include "own.h"
+#include "say.h"
+#include "whendo/shellcmd.h"
+#include "whendo/watcher.h"
+
+struct runner {
+	/* Filled in by the caller; borrowed. */
+	uv_loop_t *loop;
+	const struct settings *s;
+	const struct voice *voice;
+	/* Nothing runs any more and nothing will. */
+	void (*on_exit)(int code, void *arg);
+	/* A run began (with its group's id) or ended; for the terminal and for dependent
+	 * rules. May be NULL. */
+	void (*on_start)(pid_t group, void *arg);
+	void (*on_end)(int code, void *arg);
+	/* Asks for everything that happened so far to be delivered, then runner_synced(); NULL,
+	 * or non-zero: not possible. */
+	int (*sync)(void *arg);
+	/* Output of the command goes here, line by line; NULL: inherited. */
+	sh_data_cb on_output, on_error;
+	void *arg;
+	int inherit_stdin; /* the terminal */
+	int foreground;    /* the terminal is handed over while the command runs */
+
+	/* The runner's. */
+	struct command command;
+	struct busy busy;
+	struct own own;
+	struct changes next, now; /* collected; of the current run */
+	uv_timer_t timer, sweep;
+	sh_proc **procs; /* s->jobs of them, NULL where none runs */
+	pid_t *groups;   /* of each, kept when it has ended */
+	int running, is_stopped, is_syncing, was_ok, is_over, kill_next;
+	size_t next_path;
+	unsigned long run;
+	int code;     /* of the current run: the first that failed */
+	int by_signal; /* the signal the last command died by */
+	uint64_t begun_ns, changed_ns;
+	int64_t begun_wall_ns;
+	uint64_t user_ns, sys_ns, maxrss_kib;
+	const char *why; /* the current run's end in words; NULL: by its code */
+	char ending[96];
+	unsigned after_sweep; /* what to do when leftovers are gone */
+	uint64_t sweep_end_ns;
+	int sweep_killed;
+};
+
+/* Returns 0, or an exit status after having said what is wrong. */
+int runner_open(struct runner *r);
+/* All is watched: the first run. */
+void runner_ready(struct runner *r);
+/* A batch of changes. */
+void runner_batch(struct runner *r, watcher_batch *batch);
+/* Delivery has caught up: the answer to `sync`. */
+void runner_synced(struct runner *r);
+void runner_run_now(struct runner *r);
+void runner_restart(struct runner *r);
+void runner_pause(struct runner *r);
+/* First call: stop and exit; second: kill. */
+void runner_quit(struct runner *r);
+/* The group of the (first) running command, 0: none. */
+pid_t runner_group(const struct runner *r);
+/* Some child of this program ended: it may be one that was adopted. */
+void runner_reap(struct runner *r);
+/* Frees what it holds; after on_exit. */
+void runner_close(struct runner *r);
+
+#endif

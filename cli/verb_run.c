@@ -1,0 +1,200 @@
+/* run: one runner on one watch, with the keyboard. */
+#include "verbs.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "options.h"
+#include "orphans.h"
+#include "runner.h"
+#include "terminal.h"
+#include "watching.h"
+
+struct run {
+	struct watching t;
+	struct runner runner;
+	struct terminal terminal;
+	uv_signal_t child;
+	int status;
+};
+
+static void on_batch(watcher_batch *batch, void *arg)
+{
+	struct run *m = arg;
+
+	runner_batch(&m->runner, batch);
+}
+
+static void on_ready(void *arg)
+{
+	struct run *m = arg;
+
+	runner_ready(&m->runner);
+}
+
+static void on_signal(int signum, void *arg)
+{
+	struct run *m = arg;
+
+	(void)signum;
+	runner_quit(&m->runner);
+}
+
+static void on_exit_(int code, void *arg)
+{
+	struct run *m = arg;
+
+	m->status = code;
+	watching_stop(&m->t);
+}
+
+static void on_synced(watcher *w, int status, void *arg)
+{
+	struct watching *t = arg;
+	struct run *m = t->arg;
+
+	(void)w;
+	if (status == 0)
+		runner_synced(&m->runner);
+}
+
+static int on_sync(void *arg)
+{
+	struct run *m = arg;
+
+	return watcher_sync(m->t.w, on_synced);
+}
+
+static void on_run_end(int code, void *arg)
+{
+	struct run *m = arg;
+	int had_terminal = m->terminal.group != 0 || m->runner.foreground;
+
+	(void)code;
+	terminal_take(&m->terminal);
+	/* ^C went to the command, which had the terminal, and was meant for both. */
+	if (had_terminal && m->runner.by_signal == SIGINT)
+		runner_quit(&m->runner);
+}
+
+/* A command was stopped, or something it left behind ended. */
+static void on_child(uv_signal_t *h, int signum)
+{
+	struct run *m = h->data;
+
+	(void)signum;
+	terminal_check(&m->terminal, runner_group(&m->runner));
+	runner_reap(&m->runner);
+}
+
+static void on_key(char key, void *arg)
+{
+	struct run *m = arg;
+
+	if (key == ' ')
+		runner_run_now(&m->runner);
+	else if (key == 'r')
+		runner_restart(&m->runner);
+	else if (key == 'p')
+		runner_pause(&m->runner);
+	else if (key == 'q')
+		runner_quit(&m->runner);
+}
+
+static void on_stdin_end(void *arg)
+{
+	struct run *m = arg;
+
+	runner_quit(&m->runner);
+}
+
+/* ^Z stops the command too, and fg lets both go on. */
+static void on_stop(int is_stopping, void *arg)
+{
+	struct run *m = arg;
+	pid_t group = runner_group(&m->runner);
+
+	if (group > 0)
+		kill(-group, is_stopping ? SIGSTOP : SIGCONT);
+}
+
+static void open_terminal(struct run *m)
+{
+	const struct settings *s = m->t.s;
+	int is_ours = terminal_is_ours();
+	int list_is_stdin = s->files_from && strcmp(s->files_from, "-") == 0;
+
+	m->terminal.loop = m->t.loop;
+	m->terminal.on_key = on_key;
+	m->terminal.on_end = s->stdin_quit ? on_stdin_end : NULL;
+	m->terminal.on_stop = on_stop;
+	m->terminal.arg = m;
+	m->terminal.want_keys = !list_is_stdin && (s->keys < 0 ? is_ours && s->feed == STDIN_NONE :
+								 s->keys);
+	m->runner.inherit_stdin = is_ours && !list_is_stdin;
+	m->runner.foreground = is_ours && s->keys == 0;
+	terminal_open(&m->terminal, s->stdin_quit);
+	uv_signal_init(m->t.loop, &m->child);
+	m->child.data = m;
+	uv_signal_start(&m->child, on_child, SIGCHLD);
+	uv_unref((uv_handle_t *)&m->child);
+}
+
+static int check(const struct settings *s)
+{
+	if (s->command.n == 0) {
+		say_error("run: no command; write whendo [PATH...] -- COMMAND [ARG...]");
+		return EXIT_USAGE;
+	}
+	if (s->workdir && access(s->workdir, X_OK) < 0) {
+		say_error("--workdir: %s: %s", s->workdir, strerror(errno));
+		return EXIT_USAGE;
+	}
+	return 0;
+}
+
+int verb_run(struct settings *s)
+{
+	struct run m = { 0 };
+	int r = check(s);
+
+	if (r)
+		return r;
+	m.t = (struct watching){
+		.s = s,
+		.kinds = WATCHER_CHANGES | WATCHER_OVERFLOW,
+		.debounce_ms = setting_or(s->debounce_ms, 50),
+		.debounce_max_ms = setting_or(s->debounce_max_ms, 500),
+		.leading_ms = 1000,
+		.on_batch = on_batch,
+		.on_ready = on_ready,
+		.on_signal = on_signal,
+		.arg = &m,
+	};
+	signal(SIGPIPE, SIG_IGN);
+	orphans_adopt();
+	if ((r = watching_open(&m.t)) != 0)
+		return r;
+	m.runner = (struct runner){
+		.loop = m.t.loop,
+		.s = s,
+		.voice = &m.t.voice,
+		.on_exit = on_exit_,
+		.on_end = on_run_end,
+		.sync = on_sync,
+		.arg = &m,
+	};
+	if ((r = runner_open(&m.runner)) != 0) {
+		watching_close(&m.t);
+		return r;
+	}
+	open_terminal(&m);
+	uv_run(m.t.loop, UV_RUN_DEFAULT);
+	terminal_close(&m.terminal);
+	uv_close((uv_handle_t *)&m.child, NULL);
+	runner_close(&m.runner);
+	watching_close(&m.t);
+	return m.status;
+}

@@ -1,0 +1,324 @@
+/* One watcher with one watch for a verb's paths. Does not know what is done with events. */
+#include "watching.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "emit.h"
+#include "verbs.h"
+
+#define MAX_LIST_BYTES (64u << 20) /* of --files-from */
+
+int voice_open(struct voice *v, const struct settings *s)
+{
+	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+	*v = (struct voice){ .level = s->loudness, .log_fd = -1 };
+	if (s->color == COLOR_AUTO)
+		v->color = isatty(2) && !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
+	else
+		v->color = s->color == COLOR_ALWAYS;
+	if (!s->log_file)
+		return 0;
+	v->log_fd = open(s->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	if (v->log_fd < 0) {
+		say_error("%s: %s", s->log_file, strerror(errno));
+		return EXIT_USAGE;
+	}
+	return 0;
+}
+
+void voice_close(struct voice *v)
+{
+	if (v->log_fd >= 0)
+		close(v->log_fd);
+	v->log_fd = -1;
+}
+
+int64_t setting_or(int64_t value, int64_t verb_default)
+{
+	return value >= 0 ? value : verb_default;
+}
+
+static int read_all(struct bytes *text, const char *path)
+{
+	int fd = strcmp(path, "-") == 0 ? 0 : open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : 0;
+
+	text->max = MAX_LIST_BYTES;
+	while (fd >= 0) {
+		if (bytes_reserve(text, 65536) < 0) {
+			errno = EFBIG;
+			n = -1;
+			break;
+		}
+		n = read(fd, text->data + text->len, 65536);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		text->len += (size_t)n;
+	}
+	if (n < 0)
+		say_error("%s: %s", path, strerror(errno));
+	if (fd > 0)
+		close(fd);
+	return n < 0 ? -1 : 0;
+}
+
+static int read_files(struct watching *t)
+{
+	struct bytes text = { 0 };
+	const char *path = t->s->files_from;
+	char end = t->s->nul ? '\0' : '\n';
+
+	if (read_all(&text, path) < 0) {
+		bytes_free(&text);
+		return EXIT_USAGE;
+	}
+	for (size_t i = 0; i < text.len;) {
+		const char *from = text.data + i, *to = memchr(from, end, text.len - i);
+		size_t n = to ? (size_t)(to - from) : text.len - i;
+
+		if (n)
+			words_take(&t->files, alloc_copy_n(from, n));
+		i += n + 1;
+	}
+	bytes_free(&text);
+	if (t->files.n)
+		return 0;
+	say_error("%s: names no file to watch", strcmp(path, "-") ? path : "stdin");
+	return EXIT_FAILED;
+}
+
+static void clear_progress(struct watching *t)
+{
+	if (t->progress_shown && write(2, "\r\033[K", 4) < 0)
+		return;
+	t->progress_shown = 0;
+}
+
+static void on_progress(watcher *w, uint64_t directories, uint64_t files, void *arg)
+{
+	struct watching *t = arg;
+	char line[100];
+	int n;
+
+	(void)w;
+	if (t->voice.level < 0 || !isatty(2))
+		return;
+	n = snprintf(line, sizeof line, "\rwhendo: reading: %llu directories, %llu files",
+		     (unsigned long long)directories, (unsigned long long)files);
+	t->progress_shown = 1;
+	if (write(2, line, (size_t)n) < 0)
+		t->progress_shown = 0;
+}
+
+static void on_problem(watcher *w, const char *path, const watcher_error *err, void *arg)
+{
+	struct watching *t = arg;
+
+	(void)w;
+	clear_progress(t);
+	if (path && !strstr(err->message, path))
+		say_error("%s: %s", path, err->message);
+	else
+		say_error("%s", err->message);
+}
+
+static void tell_ready(struct watching *t)
+{
+	int fd = t->s->ready_fd;
+
+	if (fd < 0)
+		return;
+	if (write(fd, "\n", 1) < 0)
+		say_error("--ready-fd %d: %s", fd, strerror(errno));
+	close(fd);
+}
+
+static void say_ready(struct watching *t)
+{
+	const char *first = watcher_watch_root(t->watch, 0);
+	struct bytes took = { 0 };
+	watcher_stats_t st;
+	size_t n = 1;
+
+	watcher_stats(t->w, &st, sizeof st);
+	while (watcher_watch_root(t->watch, n))
+		n++;
+	emit_duration(&took, (int64_t)(uv_hrtime() - t->opened_ns));
+	if (n == 1)
+		say(&t->voice, 0, SAY_DIM, "watching %s (%llu director%s) in %s", first,
+		    (unsigned long long)st.directories, st.directories == 1 ? "y" : "ies", took.data);
+	else
+		say(&t->voice, 0, SAY_DIM, "watching %s and %zu more (%llu director%s) in %s", first,
+		    n - 1, (unsigned long long)st.directories, st.directories == 1 ? "y" : "ies",
+		    took.data);
+	say(&t->voice, 1, SAY_DIM, "backend %s, %llu watches, %llu files, index of %llu KiB",
+	    st.backend ? st.backend : "none", (unsigned long long)st.watches,
+	    (unsigned long long)st.files, (unsigned long long)st.index_bytes / 1024);
+	bytes_free(&took);
+}
+
+static void on_ready(watcher *w, void *arg)
+{
+	struct watching *t = arg;
+
+	(void)w;
+	if (t->is_ready)
+		return;
+	t->is_ready = 1;
+	clear_progress(t);
+	say_ready(t);
+	tell_ready(t);
+	if (t->on_ready)
+		t->on_ready(t->arg);
+}
+
+static void on_batch(watcher_watch *watch, watcher_batch *batch, void *arg)
+{
+	struct watching *t = arg;
+
+	(void)watch;
+	t->on_batch(batch, t->arg);
+}
+
+static void on_signal(uv_signal_t *h, int signum)
+{
+	struct watching *t = h->data;
+
+	t->on_signal(signum, t->arg);
+}
+
+/* What was ignored when we were started stays ignored: nohup, and & in scripts. */
+static void watch_signals(struct watching *t)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction old;
+
+	for (int i = 0; i < 3; i++) {
+		uv_signal_init(t->loop, &t->signals[i]);
+		t->signals[i].data = t;
+		if (signals[i] != SIGTERM && sigaction(signals[i], NULL, &old) == 0 &&
+		    old.sa_handler == SIG_IGN)
+			continue;
+		uv_signal_start(&t->signals[i], on_signal, signals[i]);
+		uv_unref((uv_handle_t *)&t->signals[i]);
+	}
+}
+
+static unsigned watch_flags(const struct settings *s)
+{
+	return (s->watchdog ? WATCHER_WATCHDOG_EVENTS : 0u) | (s->full_moves ? WATCHER_FULL_MOVES : 0u) |
+	       (s->dir_modified ? WATCHER_DIR_MODIFIED : 0u) |
+	       (s->ignore_directories ? WATCHER_IGNORE_DIRECTORIES : 0u) |
+	       (s->ignore_case ? WATCHER_IGNORE_CASE : 0u);
+}
+
+static int add_watch(struct watching *t, const char *const *paths, watcher_error *err)
+{
+	const struct settings *s = t->s;
+	unsigned control = t->kinds & WATCHER_CONTROL;
+	watch_options o = { .size = sizeof o };
+
+	o.roots = paths + 1;
+	o.depth = s->files_from || !s->recursive ? 1 : s->depth;
+	o.follow_symlinks = s->follow_symlinks;
+	o.kinds = (s->kinds ? s->kinds : t->kinds) | control;
+	o.flags = watch_flags(s);
+	o.on_batch = on_batch;
+	o.arg = t;
+	o.watch = &t->watch;
+	return watcher_add(t->w, paths[0], &o, err);
+}
+
+static int open_watcher(struct watching *t, watcher_error *err)
+{
+	const struct settings *s = t->s;
+	watcher_options o = { .size = sizeof o };
+
+	o.loop = t->loop;
+	o.backend = s->backend;
+	o.debounce_ms = (int)t->debounce_ms;
+	o.debounce_max_ms = (int)t->debounce_max_ms;
+	o.leading_ms = (int)t->leading_ms;
+	o.poll_interval_ms = (int)s->poll_interval_ms;
+	o.on_ready = on_ready;
+	o.on_problem = on_problem;
+	o.on_progress = on_progress;
+	o.arg = t;
+	return watcher_open(&t->w, &o, err);
+}
+
+int watching_open(struct watching *t)
+{
+	static const char *const here[] = { ".", NULL };
+	const char *const *paths = t->s->paths.n ? words_list(&t->s->paths) : here;
+	watcher_error err = { 0 };
+	int r;
+
+	t->opened_ns = uv_hrtime();
+	if ((r = voice_open(&t->voice, t->s)) != 0)
+		return r;
+	if (t->s->files_from) {
+		if ((r = read_files(t)) != 0)
+			return r;
+		for (size_t i = 0; i < t->s->paths.n; i++)
+			words_add(&t->files, t->s->paths.v[i]);
+		paths = words_list(&t->files);
+	}
+	t->loop = alloc_zero(1, sizeof *t->loop);
+	if ((r = uv_loop_init(t->loop)) < 0) {
+		say_error("the event loop: %s", uv_strerror(r));
+		free(t->loop);
+		t->loop = NULL;
+		return EXIT_FAILED;
+	}
+	if ((r = open_watcher(t, &err)) < 0 || (r = add_watch(t, paths, &err)) < 0) {
+		clear_progress(t);
+		say_error("%s", err.message[0] ? err.message : uv_strerror(r));
+		watching_close(t);
+		return EXIT_FAILED;
+	}
+	watch_signals(t);
+	return 0;
+}
+
+void watching_stop(struct watching *t)
+{
+	uv_stop(t->loop);
+}
+
+static void close_handle(uv_handle_t *h, void *arg)
+{
+	(void)arg;
+	if (!uv_is_closing(h))
+		uv_close(h, NULL);
+}
+
+void watching_close(struct watching *t)
+{
+	if (!t->loop)
+		return;
+	watcher_close(t->w);
+	for (int i = 0; i < 3; i++)
+		if (t->signals[i].data)
+			close_handle((uv_handle_t *)&t->signals[i], NULL);
+	uv_run(t->loop, UV_RUN_DEFAULT);
+	if (uv_loop_close(t->loop) == UV_EBUSY) {
+		uv_walk(t->loop, close_handle, NULL);
+		uv_run(t->loop, UV_RUN_DEFAULT);
+		uv_loop_close(t->loop);
+	}
+	free(t->loop);
+	t->loop = NULL;
+	words_free(&t->files);
+	voice_close(&t->voice);
+}

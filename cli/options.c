@@ -7,17 +7,16 @@
 #include "whendo/watcher.h"
 
 #define AT(member) offsetof(struct settings, member)
-#define KEY	   OPTION_IS_KEY
 #define STREAMS	   (VERB_LOG | VERB_WAIT)
-#define RUNS	   (VERB_RUN | KEY)
+#define RUNS	   VERB_RUN
 #define OWN	   (VERB_RUN | VERB_LOG | VERB_WAIT | VERB_PLAN)
-#define TREES	   (OWN | VERB_SNAPSHOT | VERB_DIFF | VERB_WHY | KEY)
+#define TREES	   (OWN | VERB_SNAPSHOT | VERB_DIFF | VERB_WHY)
 #define PRINTS	   (STREAMS | VERB_DIFF)
 #define MEDO	   (VERB_SHELL_COMMAND | VERB_AUTO_RESTART)
 #define MEDO_ALL   (MEDO | VERB_TRICKS)
 #define EVERY                                                                                  \
 	(TREES | MEDO_ALL | VERB_RULES | VERB_GENERATE | VERB_COMPLETIONS | VERB_HELP)
-#define SPEAKS ((EVERY & ~KEY) | 0u)
+#define SPEAKS (EVERY | OPTION_NOT_KEY)
 
 /* clang-format off */
 const struct option options[] = {
@@ -26,8 +25,8 @@ const struct option options[] = {
 	{ "no-recursive", 'N', OPTION_SET, NULL, TREES, AT(recursive), 0, "watch only the directories given" },
 	{ "depth", 0, OPTION_COUNT, "N", TREES, AT(depth), 1, "watch N levels; 1 is a directory's own entries" },
 	{ "follow-symlinks", 'L', OPTION_SET, NULL, TREES, AT(follow_symlinks), 1, "watch directories behind symbolic links too" },
-	{ "files-from", 'f', OPTION_TEXT, "FILE", OWN | KEY, AT(files_from), 0, "watch exactly the files FILE lists, one a line; - is stdin" },
-	{ "watch", 'w', OPTION_WORDS, "PATH", VERB_RUN | VERB_WAIT | VERB_PLAN, AT(paths), 0, "watch PATH; the same as naming it" },
+	{ "files-from", 'f', OPTION_TEXT, "FILE", OWN, AT(files_from), 0, "watch exactly the files FILE lists, one a line; - is stdin" },
+	{ "watch", 'w', OPTION_WORDS, "PATH", VERB_RUN | VERB_WAIT | VERB_PLAN | OPTION_NOT_KEY, AT(paths), 0, "watch PATH; the same as naming it" },
 	{ "backend", 'b', OPTION_CHOICE, "auto|inotify|fanotify|fsevent|poll", TREES, AT(backend), 0, "how changes are noticed" },
 	{ "poll-interval", 0, OPTION_TIME, "TIME", TREES, AT(poll_interval_ms), 1, "time between two looks where polling is needed (1s)" },
 	/* which events pass */
@@ -55,7 +54,7 @@ const struct option options[] = {
 	{ "format", 0, OPTION_TEXT, "text|json|STRING", PRINTS, AT(format), 0, "text, json (one object a line), or '{kind} {path}\\n'" },
 	{ "time", 't', OPTION_SET, NULL, PRINTS, AT(show_time), 1, "begin lines with the time" },
 	{ "print0", '0', OPTION_SET, NULL, PRINTS | OWN, AT(nul), 1, "records, also those of --files-from, end with NUL" },
-	{ "ready-fd", 0, OPTION_COUNT, "N", VERB_RUN | VERB_RULES | STREAMS | MEDO_ALL, AT(ready_fd), 0, "write a newline to descriptor N when all is watched" },
+	{ "ready-fd", 0, OPTION_COUNT, "N", VERB_RUN | VERB_RULES | STREAMS | MEDO_ALL | OPTION_NOT_KEY, AT(ready_fd), 0, "write a newline to descriptor N when all is watched" },
 	{ "print-ready", 0, OPTION_SET, NULL, STREAMS, AT(print_ready), 1, "print a 'ready' record when all is watched" },
 	{ "watchdog", 0, OPTION_SET, NULL, VERB_LOG, AT(watchdog), 1, "exactly the events Watchdog queues, in its order" },
 	{ "full-moves", 0, OPTION_SET, NULL, VERB_LOG, AT(full_moves), 1, "halves of moves are 'moved' with an empty side" },
@@ -87,9 +86,9 @@ const struct option options[] = {
 	{ "bell", 0, OPTION_SET, NULL, RUNS, AT(bell), 1, "ring when a run ended" },
 	{ "notify", 0, OPTION_SET, NULL, RUNS, AT(notify), 1, "tell the desktop when a run ended" },
 	{ "timings", 0, OPTION_SET, NULL, RUNS, AT(timings), 1, "say how long things took" },
-	{ "keys", 0, OPTION_SET, NULL, VERB_RUN, AT(keys), 1, "space runs, r restarts, p pauses, q quits" },
-	{ "no-keys", 0, OPTION_SET, NULL, VERB_RUN, AT(keys), 0, "leave the keyboard alone" },
-	{ "stdin-quit", 0, OPTION_SET, NULL, VERB_RUN, AT(stdin_quit), 1, "exit when stdin ends" },
+	{ "keys", 0, OPTION_SET, NULL, VERB_RUN | OPTION_NOT_KEY, AT(keys), 1, "space runs, r restarts, p pauses, q quits" },
+	{ "no-keys", 0, OPTION_SET, NULL, VERB_RUN | OPTION_NOT_KEY, AT(keys), 0, "leave the keyboard alone" },
+	{ "stdin-quit", 0, OPTION_SET, NULL, VERB_RUN | OPTION_NOT_KEY, AT(stdin_quit), 1, "exit when stdin ends" },
 	/* watchmedo */
 	{ "command", 'c', OPTION_TEXT, "COMMAND", VERB_SHELL_COMMAND, AT(shell_line), 0, "shell line to run for each event" },
 	{ "wait", 'w', OPTION_SET, NULL, VERB_SHELL_COMMAND, AT(wait), 1, "one command after the other" },

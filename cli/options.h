@@ -29,7 +29,7 @@ enum {
 	VERB_GENERATE = 1 << 11,
 	VERB_COMPLETIONS = 1 << 12,
 	VERB_HELP = 1 << 13,
-	OPTION_IS_KEY = 1 << 30 /* also a key of a rule in a rules file */
+	OPTION_NOT_KEY = 1 << 30 /* other options of run are keys of a rule in a rules file */
 };
 
 struct verb {

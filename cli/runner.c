@@ -575,6 +575,8 @@ void runner_reap(struct runner *r)
 
 void runner_close(struct runner *r)
 {
+	if (!r->procs)
+		return;
 	uv_close((uv_handle_t *)&r->timer, NULL);
 	uv_close((uv_handle_t *)&r->sweep, NULL);
 	changes_clear(&r->next);

@@ -9,11 +9,13 @@
 #include "format.h"
 #include "options.h"
 #include "sink.h"
+#include "stage.h"
 #include "watching.h"
 
 #define LAST_WRITE_MS 500
 
 struct stream {
+	struct stage stage;
 	struct watching t;
 	struct format format;
 	struct sink *sink;
@@ -25,7 +27,7 @@ struct stream {
 static void end(struct stream *l, int status)
 {
 	l->status = status;
-	watching_stop(&l->t);
+	uv_stop(&l->stage.loop);
 }
 
 static void on_batch(watcher_batch *batch, void *arg)
@@ -89,19 +91,26 @@ static void on_started(void *arg)
 static int run_stream(struct stream *l)
 {
 	struct sink_events events = { on_full, on_failed, l };
-	int r;
+	int r = stage_open(&l->stage, l->t.s);
 
-	if ((r = watching_open(&l->t)) != 0)
+	if (r)
 		return r;
-	l->sink = sink_open(l->t.loop, 1, &events);
-	uv_timer_init(l->t.loop, &l->timeout);
+	l->sink = sink_open(&l->stage.loop, 1, &events);
+	uv_timer_init(&l->stage.loop, &l->timeout);
 	l->timeout.data = l;
-	uv_run(l->t.loop, UV_RUN_DEFAULT);
+	r = watching_open(&l->t);
+	if (r == 0) {
+		stage_listen(&l->stage);
+		stage_run(&l->stage);
+		r = l->status;
+	}
+	watching_close(&l->t);
+	l->status = r;
 	r = sink_close(l->sink, LAST_WRITE_MS);
 	if (r < 0 && r != UV_EAGAIN && l->status < EXIT_FAILED)
 		on_failed(r, l);
 	uv_close((uv_handle_t *)&l->timeout, NULL);
-	watching_close(&l->t);
+	stage_close(&l->stage);
 	return l->status;
 }
 
@@ -117,20 +126,21 @@ static int open_stream(struct settings *s, int is_wait)
 	l.format.terminal = isatty(1);
 	/* Of wait a script wants to see the change and nothing else. */
 	s->loudness -= is_wait;
-	signal(SIGPIPE, SIG_IGN);
+	l.stage.on_signal = on_signal;
+	l.stage.arg = &l;
 	l.t = (struct watching){
+		.loop = &l.stage.loop,
 		.s = s,
+		.voice = &l.stage.voice,
 		.kinds = (is_wait ? WATCHER_CHANGES : WATCHER_CHANGES | WATCHER_ATTRIB) |
-			 WATCHER_OVERFLOW | (s->print_ready || s->watchdog ? WATCHER_READY : 0u),
+			 WATCHER_OVERFLOW | (s->print_ready || s->watchdog ? WATCHER_READY : 0u) |
+			 (s->watchdog ? WATCHER_ALL : 0u),
 		.debounce_ms = setting_or(s->debounce_ms, is_wait ? 50 : 0),
 		.debounce_max_ms = setting_or(s->debounce_max_ms, is_wait ? 500 : 0),
 		.on_batch = on_batch,
 		.on_ready = on_started,
-		.on_signal = on_signal,
 		.arg = &l,
 	};
-	if (s->watchdog)
-		l.t.kinds |= WATCHER_ALL;
 	return run_stream(&l);
 }
 

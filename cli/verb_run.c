@@ -9,10 +9,12 @@
 #include "options.h"
 #include "orphans.h"
 #include "runner.h"
+#include "stage.h"
 #include "terminal.h"
 #include "watching.h"
 
 struct run {
+	struct stage stage;
 	struct watching t;
 	struct runner runner;
 	struct terminal terminal;
@@ -47,7 +49,7 @@ static void on_exit_(int code, void *arg)
 	struct run *m = arg;
 
 	m->status = code;
-	watching_stop(&m->t);
+	uv_stop(&m->stage.loop);
 }
 
 static void on_synced(watcher *w, int status, void *arg)
@@ -126,7 +128,7 @@ static void open_terminal(struct run *m)
 	int is_ours = terminal_is_ours();
 	int list_is_stdin = s->files_from && strcmp(s->files_from, "-") == 0;
 
-	m->terminal.loop = m->t.loop;
+	m->terminal.loop = &m->stage.loop;
 	m->terminal.on_key = on_key;
 	m->terminal.on_end = s->stdin_quit ? on_stdin_end : NULL;
 	m->terminal.on_stop = on_stop;
@@ -136,7 +138,7 @@ static void open_terminal(struct run *m)
 	m->runner.inherit_stdin = is_ours && !list_is_stdin;
 	m->runner.foreground = is_ours && s->keys == 0;
 	terminal_open(&m->terminal, s->stdin_quit);
-	uv_signal_init(m->t.loop, &m->child);
+	uv_signal_init(&m->stage.loop, &m->child);
 	m->child.data = m;
 	uv_signal_start(&m->child, on_child, SIGCHLD);
 	uv_unref((uv_handle_t *)&m->child);
@@ -155,46 +157,54 @@ static int check(const struct settings *s)
 	return 0;
 }
 
-int verb_run(struct settings *s)
+static int open_run(struct run *m, struct settings *s)
 {
-	struct run m = { 0 };
-	int r = check(s);
+	int r;
 
-	if (r)
-		return r;
-	m.t = (struct watching){
+	m->runner = (struct runner){
+		.loop = &m->stage.loop,
 		.s = s,
+		.voice = &m->stage.voice,
+		.on_exit = on_exit_,
+		.on_end = on_run_end,
+		.sync = on_sync,
+		.arg = m,
+	};
+	if ((r = runner_open(&m->runner)) != 0)
+		return r;
+	m->t = (struct watching){
+		.loop = &m->stage.loop,
+		.s = s,
+		.voice = &m->stage.voice,
 		.kinds = WATCHER_CHANGES | WATCHER_OVERFLOW,
 		.debounce_ms = setting_or(s->debounce_ms, 50),
 		.debounce_max_ms = setting_or(s->debounce_max_ms, 500),
 		.leading_ms = 1000,
 		.on_batch = on_batch,
 		.on_ready = on_ready,
-		.on_signal = on_signal,
-		.arg = &m,
+		.arg = m,
 	};
-	signal(SIGPIPE, SIG_IGN);
+	return watching_open(&m->t);
+}
+
+int verb_run(struct settings *s)
+{
+	struct run m = { .stage = { .on_signal = on_signal, .arg = &m } };
+	int r = check(s);
+
+	if (r || (r = stage_open(&m.stage, s)) != 0)
+		return r;
 	orphans_adopt();
-	if ((r = watching_open(&m.t)) != 0)
-		return r;
-	m.runner = (struct runner){
-		.loop = m.t.loop,
-		.s = s,
-		.voice = &m.t.voice,
-		.on_exit = on_exit_,
-		.on_end = on_run_end,
-		.sync = on_sync,
-		.arg = &m,
-	};
-	if ((r = runner_open(&m.runner)) != 0) {
-		watching_close(&m.t);
-		return r;
+	if ((r = open_run(&m, s)) == 0) {
+		stage_listen(&m.stage);
+		open_terminal(&m);
+		stage_run(&m.stage);
+		terminal_close(&m.terminal);
+		uv_close((uv_handle_t *)&m.child, NULL);
+		r = m.status;
 	}
-	open_terminal(&m);
-	uv_run(m.t.loop, UV_RUN_DEFAULT);
-	terminal_close(&m.terminal);
-	uv_close((uv_handle_t *)&m.child, NULL);
 	runner_close(&m.runner);
 	watching_close(&m.t);
-	return m.status;
+	stage_close(&m.stage);
+	return r;
 }

@@ -1,9 +1,8 @@
-/* One watcher with one watch for a verb's paths. Does not know what is done with events. */
+/* One watcher with one watch for a verb's or a rule's paths. Does not know what is done with events. */
 #include "watching.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,35 +10,10 @@
 
 #include "base/bytes.h"
 #include "emit.h"
+#include "filtering.h"
 #include "verbs.h"
 
 #define MAX_LIST_BYTES (64u << 20) /* of --files-from */
-
-int voice_open(struct voice *v, const struct settings *s)
-{
-	const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-
-	*v = (struct voice){ .level = s->loudness, .log_fd = -1 };
-	if (s->color == COLOR_AUTO)
-		v->color = isatty(2) && !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
-	else
-		v->color = s->color == COLOR_ALWAYS;
-	if (!s->log_file)
-		return 0;
-	v->log_fd = open(s->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-	if (v->log_fd < 0) {
-		say_error("%s: %s", s->log_file, strerror(errno));
-		return EXIT_USAGE;
-	}
-	return 0;
-}
-
-void voice_close(struct voice *v)
-{
-	if (v->log_fd >= 0)
-		close(v->log_fd);
-	v->log_fd = -1;
-}
 
 int64_t setting_or(int64_t value, int64_t verb_default)
 {
@@ -111,7 +85,7 @@ static void on_progress(watcher *w, uint64_t directories, uint64_t files, void *
 	int n;
 
 	(void)w;
-	if (t->voice.level < 0 || !isatty(2))
+	if (t->voice->level < 0 || !isatty(2))
 		return;
 	n = snprintf(line, sizeof line, "\rwhendo: reading: %llu directories, %llu files",
 		     (unsigned long long)directories, (unsigned long long)files);
@@ -155,13 +129,13 @@ static void say_ready(struct watching *t)
 		n++;
 	emit_duration(&took, (int64_t)(uv_hrtime() - t->opened_ns));
 	if (n == 1)
-		say(&t->voice, 0, SAY_DIM, "watching %s (%llu director%s) in %s", first,
+		say(t->voice, 0, SAY_DIM, "watching %s (%llu director%s) in %s", first,
 		    (unsigned long long)st.directories, st.directories == 1 ? "y" : "ies", took.data);
 	else
-		say(&t->voice, 0, SAY_DIM, "watching %s and %zu more (%llu director%s) in %s", first,
+		say(t->voice, 0, SAY_DIM, "watching %s and %zu more (%llu director%s) in %s", first,
 		    n - 1, (unsigned long long)st.directories, st.directories == 1 ? "y" : "ies",
 		    took.data);
-	say(&t->voice, 1, SAY_DIM, "backend %s, %llu watches, %llu files, index of %llu KiB",
+	say(t->voice, 1, SAY_DIM, "backend %s, %llu watches, %llu files, index of %llu KiB",
 	    st.backend ? st.backend : "none", (unsigned long long)st.watches,
 	    (unsigned long long)st.files, (unsigned long long)st.index_bytes / 1024);
 	bytes_free(&took);
@@ -190,36 +164,10 @@ static void on_batch(watcher_watch *watch, watcher_batch *batch, void *arg)
 	t->on_batch(batch, t->arg);
 }
 
-static void on_signal(uv_signal_t *h, int signum)
-{
-	struct watching *t = h->data;
-
-	t->on_signal(signum, t->arg);
-}
-
-/* What was ignored when we were started stays ignored: nohup, and & in scripts. */
-static void watch_signals(struct watching *t)
-{
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-	struct sigaction old;
-
-	for (int i = 0; i < 3; i++) {
-		uv_signal_init(t->loop, &t->signals[i]);
-		t->signals[i].data = t;
-		if (signals[i] != SIGTERM && sigaction(signals[i], NULL, &old) == 0 &&
-		    old.sa_handler == SIG_IGN)
-			continue;
-		uv_signal_start(&t->signals[i], on_signal, signals[i]);
-		uv_unref((uv_handle_t *)&t->signals[i]);
-	}
-}
-
 static unsigned watch_flags(const struct settings *s)
 {
 	return (s->watchdog ? WATCHER_WATCHDOG_EVENTS : 0u) | (s->full_moves ? WATCHER_FULL_MOVES : 0u) |
-	       (s->dir_modified ? WATCHER_DIR_MODIFIED : 0u) |
-	       (s->ignore_directories ? WATCHER_IGNORE_DIRECTORIES : 0u) |
-	       (s->ignore_case ? WATCHER_IGNORE_CASE : 0u);
+	       (s->dir_modified ? WATCHER_DIR_MODIFIED : 0u);
 }
 
 static int add_watch(struct watching *t, const char *const *paths, watcher_error *err)
@@ -233,6 +181,7 @@ static int add_watch(struct watching *t, const char *const *paths, watcher_error
 	o.follow_symlinks = s->follow_symlinks;
 	o.kinds = (s->kinds ? s->kinds : t->kinds) | control;
 	o.flags = watch_flags(s);
+	o.filter = t->filter;
 	o.on_batch = on_batch;
 	o.arg = t;
 	o.watch = &t->watch;
@@ -265,7 +214,7 @@ int watching_open(struct watching *t)
 	int r;
 
 	t->opened_ns = uv_hrtime();
-	if ((r = voice_open(&t->voice, t->s)) != 0)
+	if ((r = filter_open(&t->filter, t->s, t->kinds)) != 0)
 		return r;
 	if (t->s->files_from) {
 		if ((r = read_files(t)) != 0)
@@ -274,51 +223,18 @@ int watching_open(struct watching *t)
 			words_add(&t->files, t->s->paths.v[i]);
 		paths = words_list(&t->files);
 	}
-	t->loop = alloc_zero(1, sizeof *t->loop);
-	if ((r = uv_loop_init(t->loop)) < 0) {
-		say_error("the event loop: %s", uv_strerror(r));
-		free(t->loop);
-		t->loop = NULL;
-		return EXIT_FAILED;
-	}
-	if ((r = open_watcher(t, &err)) < 0 || (r = add_watch(t, paths, &err)) < 0) {
-		clear_progress(t);
-		say_error("%s", err.message[0] ? err.message : uv_strerror(r));
-		watching_close(t);
-		return EXIT_FAILED;
-	}
-	watch_signals(t);
-	return 0;
-}
-
-void watching_stop(struct watching *t)
-{
-	uv_stop(t->loop);
-}
-
-static void close_handle(uv_handle_t *h, void *arg)
-{
-	(void)arg;
-	if (!uv_is_closing(h))
-		uv_close(h, NULL);
+	if ((r = open_watcher(t, &err)) == 0 && (r = add_watch(t, paths, &err)) == 0)
+		return 0;
+	clear_progress(t);
+	say_error("%s", err.message[0] ? err.message : uv_strerror(r));
+	return EXIT_FAILED;
 }
 
 void watching_close(struct watching *t)
 {
-	if (!t->loop)
-		return;
 	watcher_close(t->w);
-	for (int i = 0; i < 3; i++)
-		if (t->signals[i].data)
-			close_handle((uv_handle_t *)&t->signals[i], NULL);
-	uv_run(t->loop, UV_RUN_DEFAULT);
-	if (uv_loop_close(t->loop) == UV_EBUSY) {
-		uv_walk(t->loop, close_handle, NULL);
-		uv_run(t->loop, UV_RUN_DEFAULT);
-		uv_loop_close(t->loop);
-	}
-	free(t->loop);
-	t->loop = NULL;
+	watcher_filter_free(t->filter);
 	words_free(&t->files);
-	voice_close(&t->voice);
+	t->w = NULL;
+	t->filter = NULL;
 }

@@ -1,0 +1,87 @@
+/* Terms of the command line and of rules files to rules of a filter. */
+#include "filtering.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "say.h"
+#include "verbs.h"
+
+static const int rule_of[] = {
+	[TERM_PATTERN] = WATCHER_RULE_PATTERN,
+	[TERM_IGNORE] = WATCHER_RULE_IGNORE,
+	[TERM_EXTENSIONS] = WATCHER_RULE_EXTENSION,
+	[TERM_REGEX] = WATCHER_RULE_REGEX,
+	[TERM_IGNORE_REGEX] = WATCHER_RULE_IGNORE_REGEX,
+	[TERM_INCLUDE] = WATCHER_RULE_INCLUDE,
+	[TERM_FILTER_FILE] = WATCHER_RULE_FILTER_FILE,
+	[TERM_IGNORE_FILE] = WATCHER_RULE_IGNORE_FILE,
+};
+
+static int add(watcher_filter *f, const struct term *t, const char *text)
+{
+	watcher_error err = { 0 };
+
+	if (watcher_filter_add(f, rule_of[t->kind], text, t->source, &err) == 0)
+		return 0;
+	say_error("%s: %s", t->source, err.message);
+	return EXIT_USAGE;
+}
+
+/* Globs may be several in one word: 'a;b', as watchmedo takes them. */
+static int add_term(watcher_filter *f, const struct term *t)
+{
+	int is_list = t->kind == TERM_PATTERN || t->kind == TERM_IGNORE;
+	int r = 0;
+
+	if (!is_list || !strchr(t->text, ';'))
+		return !is_list || *t->text ? add(f, t, t->text) : 0;
+	for (const char *p = t->text; *p && r == 0;) {
+		size_t n = strcspn(p, ";");
+		char *one = alloc_copy_n(p, n);
+
+		if (n)
+			r = add(f, t, one);
+		free(one);
+		p += n + (p[n] == ';');
+	}
+	return r;
+}
+
+/* log, snapshot and diff show what is there; the others what somebody works on. */
+static int uses_ignores(const struct settings *s)
+{
+	return !s->watchmedo && !(s->verb->bit & (VERB_LOG | VERB_SNAPSHOT | VERB_DIFF));
+}
+
+static unsigned flags_of(const struct settings *s)
+{
+	int files = s->use_ignore_files >= 0 ? s->use_ignore_files : uses_ignores(s);
+	int defaults = s->use_default_ignores >= 0 ? s->use_default_ignores :
+						     uses_ignores(s) || s->use_ignore_files == 1;
+
+	return (files ? WATCHER_FILTER_GITIGNORE | WATCHER_FILTER_DOT_IGNORE : 0u) |
+	       (defaults ? WATCHER_FILTER_DEFAULTS : 0u) |
+	       (s->ignore_case || s->watchmedo ? WATCHER_FILTER_IGNORE_CASE : 0u) |
+	       (s->ignore_directories ? WATCHER_FILTER_NO_DIRECTORIES : 0u);
+}
+
+int filter_open(watcher_filter **out, const struct settings *s, unsigned kinds)
+{
+	watcher_filter *f;
+	watcher_error err = { 0 };
+	int r = 0;
+
+	if (watcher_filter_new(&f, &err) < 0 || watcher_filter_set(f, flags_of(s)) < 0 ||
+	    watcher_filter_kinds(f, s->kinds ? s->kinds : kinds & ~(unsigned)WATCHER_CONTROL) < 0) {
+		say_error("%s", err.message[0] ? err.message : "out of memory");
+		return EXIT_FAILED;
+	}
+	for (size_t i = 0; i < s->terms.n && r == 0; i++)
+		r = add_term(f, &s->terms.v[i]);
+	if (r == 0)
+		*out = f;
+	else
+		watcher_filter_free(f);
+	return r;
+}

@@ -1,0 +1,245 @@
+/* Reading and walking YAML with positions. Knows no key. */
+#include "yaml_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "base/bytes.h"
+#include "emit.h"
+#include "say.h"
+
+#define MAX_BYTES (1u << 20)
+#define MAX_DEPTH 64 /* of brackets and indentation */
+
+static int is_foreign(const struct stat *st)
+{
+	int group_is_ours = st->st_gid == getegid() && st->st_uid == geteuid();
+
+	return (st->st_uid != geteuid() && st->st_uid != 0) || (st->st_mode & S_IWOTH) ||
+	       ((st->st_mode & S_IWGRP) && !group_is_ours);
+}
+
+/* Who may write the file decides what runs; who may write its directory may replace it. */
+static int check_owner(const char *path, int fd)
+{
+	char *copy = alloc_copy(path);
+	struct stat st, dir;
+	int r = 0;
+
+	if (fstat(fd, &st) < 0 || stat(dirname(copy), &dir) < 0) {
+		say_error("%s: %s", path, strerror(errno));
+		r = -1;
+	} else if (S_ISREG(st.st_mode) && is_foreign(&st)) {
+		say_error("%s: others may write it, so it is not run; chmod go-w, or --trust", path);
+		r = -1;
+	} else if (S_ISREG(st.st_mode) && is_foreign(&dir) && !(dir.st_mode & S_ISVTX)) {
+		say_error("%s: others may write its directory, so it is not run; chmod go-w, or --trust",
+			  path);
+		r = -1;
+	}
+	free(copy);
+	return r;
+}
+
+static int read_fd(const char *path, int fd, struct bytes *text)
+{
+	for (;;) {
+		ssize_t n;
+
+		emit_n(text, "", 0);
+		if (bytes_reserve(text, 65536) < 0 || text->len > MAX_BYTES) {
+			say_error("%s: longer than 1 MiB", path);
+			return -1;
+		}
+		n = read(fd, text->data + text->len, 65536);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			say_error("%s: %s", path, strerror(errno));
+			return -1;
+		}
+		if (n == 0)
+			return 0;
+		text->len += (size_t)n;
+	}
+}
+
+static int check_text(const char *path, const struct bytes *text)
+{
+	const unsigned char *s = (const unsigned char *)text->data;
+	size_t line = 1, i = 0;
+	int depth = 0;
+
+	if (text->len >= 2 && ((s[0] == 0xff && s[1] == 0xfe) || (s[0] == 0xfe && s[1] == 0xff))) {
+		say_error("%s:1:1: is UTF-16; write UTF-8", path);
+		return -1;
+	}
+	while (i < text->len) {
+		size_t n = emit_utf8_length(text->data + i, text->len - i);
+
+		if (!s[i] || !n) {
+			say_error("%s:%zu: %s", path, line, s[i] ? "is not UTF-8" : "has a NUL byte");
+			return -1;
+		}
+		line += s[i] == '\n';
+		depth += s[i] == '[' || s[i] == '{';
+		depth -= depth > 0 && (s[i] == ']' || s[i] == '}');
+		if (depth > MAX_DEPTH) {
+			say_error("%s:%zu: nested too deeply", path, line);
+			return -1;
+		}
+		i += n;
+	}
+	return 0;
+}
+
+static void say_syntax(const char *path, const yaml_parser_t *p)
+{
+	const char *what = p->problem ? p->problem : "is not YAML";
+	const char *context = p->context ? p->context : "";
+
+	say_error("%s:%zu:%zu: %s%s%s", path, p->problem_mark.line + 1, p->problem_mark.column + 1,
+		  what, *context ? " " : "", context);
+}
+
+static int parse(struct yaml_file *y, const struct bytes *text)
+{
+	yaml_parser_t parser;
+	int ok;
+
+	if (!yaml_parser_initialize(&parser)) {
+		say_error("out of memory");
+		return -1;
+	}
+	yaml_parser_set_input_string(&parser, (const unsigned char *)(text->data ? text->data : ""),
+				     text->len);
+	ok = yaml_parser_load(&parser, &y->document);
+	if (!ok)
+		say_syntax(y->path, &parser);
+	y->is_loaded = ok;
+	yaml_parser_delete(&parser);
+	return ok ? 0 : -1;
+}
+
+int yaml_file_load(struct yaml_file *y, const char *path, int trust)
+{
+	struct bytes text = { 0 };
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r = -1;
+
+	*y = (struct yaml_file){ .path = path };
+	if (fd < 0) {
+		say_error("%s: %s", path, strerror(errno));
+		return -1;
+	}
+	if ((trust || check_owner(path, fd) == 0) && read_fd(path, fd, &text) == 0 &&
+	    check_text(path, &text) == 0)
+		r = parse(y, &text);
+	close(fd);
+	bytes_free(&text);
+	return r;
+}
+
+void yaml_file_close(struct yaml_file *y)
+{
+	if (y->is_loaded)
+		yaml_document_delete(&y->document);
+	y->is_loaded = 0;
+}
+
+yaml_node_t *yaml_file_top(struct yaml_file *y)
+{
+	return yaml_document_get_root_node(&y->document);
+}
+
+yaml_node_t *yaml_child(struct yaml_file *y, int index)
+{
+	return yaml_document_get_node(&y->document, index);
+}
+
+int yaml_complain(struct yaml_file *y, const yaml_node_t *at, const char *fmt, ...)
+{
+	va_list ap;
+	char text[1024];
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	say_error("%s:%zu:%zu: %s", y->path, at ? at->start_mark.line + 1 : 1,
+		  at ? at->start_mark.column + 1 : 1, text);
+	y->complaints++;
+	return -1;
+}
+
+const char *yaml_text(struct yaml_file *y, const yaml_node_t *node, const char *what)
+{
+	if (node->type == YAML_SCALAR_NODE) {
+		const char *s = (const char *)node->data.scalar.value;
+
+		if (strlen(s) == node->data.scalar.length)
+			return s;
+		yaml_complain(y, node, "%s has a NUL character", what);
+		return NULL;
+	}
+	yaml_complain(y, node, "%s is a %s, not a text", what,
+		      node->type == YAML_SEQUENCE_NODE ? "list" : "mapping");
+	return NULL;
+}
+
+int yaml_bool(struct yaml_file *y, const yaml_node_t *node, const char *what, int *value)
+{
+	static const char *const yes[] = { "true", "yes", "on", "1" };
+	static const char *const no[] = { "false", "no", "off", "0" };
+	const char *s = node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value : "";
+
+	for (int i = 0; i < 4; i++) {
+		if (strcasecmp(s, yes[i]) == 0 || strcasecmp(s, no[i]) == 0) {
+			*value = strcasecmp(s, yes[i]) == 0;
+			return 0;
+		}
+	}
+	return yaml_complain(y, node, "%s is true or false", what);
+}
+
+int yaml_is_null(const yaml_node_t *node)
+{
+	const char *s = (const char *)node->data.scalar.value;
+
+	return node->type == YAML_SCALAR_NODE && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+	       (!*s || strcmp(s, "~") == 0 || strcasecmp(s, "null") == 0);
+}
+
+int yaml_each(struct yaml_file *y, const yaml_node_t *map, const char *what,
+	      void (*each)(struct yaml_file *y, const yaml_node_t *key, const char *name,
+			   yaml_node_t *value, void *arg),
+	      void *arg)
+{
+	struct words seen = { 0 };
+
+	if (map->type != YAML_MAPPING_NODE)
+		return yaml_complain(y, map, "%s is a %s, not a mapping (key: value)", what,
+				     map->type == YAML_SEQUENCE_NODE ? "list" : "text");
+	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++) {
+		yaml_node_t *key = yaml_child(y, p->key);
+		const char *name = yaml_text(y, key, "a key");
+		size_t i = 0;
+
+		while (name && i < seen.n && strcmp(seen.v[i], name) != 0)
+			i++;
+		if (name && i < seen.n) {
+			yaml_complain(y, key, "'%s' is there twice", name);
+		} else if (name) {
+			words_add(&seen, name);
+			each(y, key, name, yaml_child(y, p->value), arg);
+		}
+	}
+	words_free(&seen);
+	return 0;
+}

@@ -157,7 +157,7 @@ static int is_shell_line(const struct settings *s)
 {
 	if (s->shell)
 		return 1;
-	return s->command.n == 1 && strpbrk(s->command.v[0], " \t\n|&;<>()$`\\\"'*?[#~!") != NULL;
+	return !s->is_vector && s->command.n == 1 && strpbrk(s->command.v[0], " \t\n|&;<>()$`\\\"'*?[#~!") != NULL;
 }
 
 void command_init(struct command *c, const struct settings *s)

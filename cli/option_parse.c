@@ -439,6 +439,8 @@ int options_parse(struct settings *s, int argc, char **argv)
 		verb = verb_find(argv[1]);
 	if (!verb && argv[1][0] != '-' && !has_dashes)
 		return unknown_verb(argv[1]);
+	if (verb && (verb->bit & (VERB_SHELL_COMMAND | VERB_AUTO_RESTART | VERB_TRICKS)))
+		watchmedo = 1;
 	settings_init(s, verb ? verb : verb_find("run"), watchmedo);
 	return parse_words(s, argc, argv, verb ? 2 : 1);
 }

@@ -118,6 +118,13 @@ const struct verb verbs[] = {
 	{ "run", NULL, VERB_RUN, verb_run, "[OPTION...] [PATH...] -- COMMAND [ARG...]", "run COMMAND at start and after every batch of changes" },
 	{ "log", NULL, VERB_LOG, verb_log, "[OPTION...] [PATH...]", "print events" },
 	{ "wait", NULL, VERB_WAIT, verb_wait, "[OPTION...] [PATH...]", "wait for a change, print it, exit" },
+	{ "rules", NULL, VERB_RULES, verb_rules, "[OPTION...] [FILE]", "run every rule of a rules file (whendo.yaml, else tricks.yaml)" },
+	{ "why", NULL, VERB_WHY, verb_why, "[OPTION...] PATH...", "say whether events on paths pass, and which rule decides it" },
+	{ "plan", NULL, VERB_PLAN, verb_plan, "[OPTION...] [PATH...] [-- COMMAND]", "say what would be watched, how, and what would run" },
+	{ "shell-command", NULL, VERB_SHELL_COMMAND, verb_shell_command, "[OPTION...] [DIR...]", "watchmedo: run a shell line for each event" },
+	{ "auto-restart", NULL, VERB_AUTO_RESTART, verb_auto_restart, "[OPTION...] [--] COMMAND [ARG...]", "watchmedo: keep a command running, restart it on changes" },
+	{ "tricks", "tricks-from", VERB_TRICKS, verb_tricks, "[OPTION...] FILE", "watchmedo: run the tricks of a file" },
+	{ "tricks-generate-yaml", "generate-tricks-yaml", VERB_GENERATE, verb_generate, "[OPTION...] CLASS...", "watchmedo: print a tricks file to begin with" },
 	{ "completions", NULL, VERB_COMPLETIONS, verb_completions, "bash|zsh|fish", "print a completion script for a shell" },
 	{ "help", NULL, VERB_HELP, verb_help, "[VERB]", "say what a verb does" },
 	{ 0 }

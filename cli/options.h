@@ -105,6 +105,7 @@ struct settings {
 	struct words paths;
 	struct words command; /* what stands after -- */
 	int has_command;      /* there was a -- */
+	int is_vector;        /* command is no shell line, even if it is one odd word */
 
 	/* what is watched */
 	int recursive, depth, follow_symlinks, nul, backend;

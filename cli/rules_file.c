@@ -159,7 +159,7 @@ static void read_run(struct yaml_file *y, yaml_node_t *node, struct reading *g)
 	if (node->type == YAML_SCALAR_NODE && !s->shell)
 		s->shell = alloc_copy("");
 	/* A list of one word with a space is still an argument vector. */
-	s->has_command = node->type == YAML_SEQUENCE_NODE;
+	s->is_vector = node->type == YAML_SEQUENCE_NODE;
 }
 
 static void read_key(struct yaml_file *y, const yaml_node_t *key, const char *name,

@@ -142,7 +142,7 @@ static size_t leftovers(struct runner *r)
 {
 	size_t n = 0;
 
-	if (r->after_sweep & BUSY_EXIT)
+	if ((r->after_sweep & BUSY_EXIT) && !r->has_neighbours)
 		return orphans_count_all();
 	for (int i = 0; i < r->s->jobs; i++)
 		n += orphans_count(r->groups[i]);
@@ -151,7 +151,7 @@ static size_t leftovers(struct runner *r)
 
 static void signal_leftovers(struct runner *r, int signum)
 {
-	if (r->after_sweep & BUSY_EXIT) {
+	if ((r->after_sweep & BUSY_EXIT) && !r->has_neighbours) {
 		orphans_signal_all(signum);
 		return;
 	}
@@ -468,7 +468,7 @@ static int is_ours(struct runner *r, const watcher_event *e)
 	return a != OWN_REACT;
 }
 
-void runner_batch(struct runner *r, watcher_batch *batch)
+int runner_collect(struct runner *r, watcher_batch *batch)
 {
 	size_t before = r->next.count;
 	watcher_event e;
@@ -483,12 +483,16 @@ void runner_batch(struct runner *r, watcher_batch *batch)
 		if (!is_ours(r, &e))
 			changes_add(&r->next, &e, r->s->feed == STDIN_JSON);
 	}
-	if (r->next.count == before)
-		return;
 	r->changed_ns = uv_hrtime();
 	if (r->own.mixed)
 		r->busy.settle_ms = 0;
-	act(r, busy_change(&r->busy, now_ms(r)));
+	return r->next.count > before;
+}
+
+void runner_batch(struct runner *r, watcher_batch *batch)
+{
+	if (runner_collect(r, batch))
+		act(r, busy_change(&r->busy, now_ms(r)));
 }
 
 int runner_open(struct runner *r)

@@ -34,6 +34,7 @@ struct runner {
 	sh_data_cb on_output, on_error;
 	void *arg;
 	int inherit_stdin; /* the terminal */
+	int has_neighbours; /* other runners' processes are children of this program too */
 	int foreground;    /* the terminal is handed over while the command runs */
 
 	/* The runner's. */
@@ -65,6 +66,8 @@ int runner_open(struct runner *r);
 void runner_ready(struct runner *r);
 /* A batch of changes. */
 void runner_batch(struct runner *r, watcher_batch *batch);
+/* Only keeps the changes for the next run; returns whether there were any. */
+int runner_collect(struct runner *r, watcher_batch *batch);
 /* Delivery has caught up: the answer to `sync`. */
 void runner_synced(struct runner *r);
 void runner_run_now(struct runner *r);

@@ -1,7 +1,6 @@
 /* Arguments of Watchdog's tricks to settings. */
 #include "tricks_file.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,7 +80,7 @@ static void read_command(struct yaml_file *y, yaml_node_t *node, struct trick *t
 		     i < node->data.sequence.items.top; i++)
 			if ((s = yaml_text(y, yaml_child(y, *i), "command")))
 				words_add(to, s);
-		t->rule->s.has_command = 1;
+		t->rule->s.is_vector = 1;
 	} else if ((s = yaml_text(y, node, "command"))) {
 		words_add(to, s);
 	}

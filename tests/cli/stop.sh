@@ -1,0 +1,95 @@
+#!/bin/sh
+# Stopping: the whole group, its end awaited, nothing left, in every state.
+. tests/lib/tap.sh
+plan 17
+mkdir t
+none_left() { ! pgrep -f "$1" >/dev/null; }
+
+start a run -r t -- sh -c 'echo start; exec sleep 1001'
+until_true 5 has a.out start
+touch t/x
+check '-r restarts' until_true 5 size_is a.out start 2
+is '... and one copy is there' "$(pgrep -fc 'sleep 1001')" 1
+finish INT
+check '^C leaves nothing' until_true 2 none_left 'sleep 1001'
+
+start b run --stop-timeout 0.3 t -- sh -c 'trap "" TERM INT; echo start; while :; do sleep 0.1; done; : deaf'
+until_true 5 has b.out start
+t0=$(date +%s%N)
+finish INT
+ms=$((($(date +%s%N) - t0) / 1000000))
+check "TERM ignored: KILL after the grace time ($ms ms)" test $ms -ge 250 -a $ms -lt 2500
+is '... status 0' $status 0
+check '... and nothing is left' until_true 2 none_left ': deaf'
+
+start c run --stop-timeout 60 t -- sh -c 'trap "" TERM INT; echo start; while :; do sleep 0.1; done; : deaf2'
+until_true 5 has c.out start
+kill -INT $pid
+until_true 5 has c.err 'stopping'
+t0=$(date +%s%N)
+finish INT
+ms=$((($(date +%s%N) - t0) / 1000000))
+check "the second ^C kills ($ms ms)" test $ms -lt 3000
+
+start d run t -- sh -c 'sleep 1002 & sleep 1002 & echo start; wait'
+until_true 5 has d.out start
+finish TERM
+check 'background jobs end too' until_true 2 none_left 'sleep 1002'
+
+start e run t -- sh -c 'setsid sleep 1003 & echo start'
+until_true 5 has e.err 'run 1: ok'
+finish INT
+check 'what left the group ends with whendo' until_true 2 none_left 'sleep 1003'
+
+start f run t -- sh -c 'sleep 1004 & echo start; wait'
+until_true 5 has f.out start
+kill -KILL $pid
+check 'nothing outlives whendo killed by KILL' until_true 3 none_left 'sleep 1004'
+
+start g run t -- sh -c 'echo start; kill -STOP $$; : stopped'
+until_true 5 has g.out start
+t0=$(date +%s%N)
+finish INT
+ms=$((($(date +%s%N) - t0) / 1000000))
+check "a stopped child is ended ($ms ms)" test $ms -lt 3000
+
+# A leftover holds what the next run needs.
+start h run -q t -- sh -c 'sleep 1005 & echo start'
+until_true 5 has h.out start
+touch t/y
+until_true 5 size_is h.out start 2
+check 'leftovers of a run end before the next' until_true 3 sh -c '[ "$(pgrep -fc "sleep 1005")" -le 1 ]'
+finish INT
+
+start i run -r t -- python3 -u -c '
+import socket
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", 47123)); s.listen()
+print("up", flush=True)
+while True: s.accept()[0].close()'
+if until_true 10 has i.out up; then
+  i=1
+  while [ $i -lt 100 ]; do
+    echo $i >t/touch
+    i=$((i + 1))
+    until_true 10 size_is i.out up $i || break
+  done
+  is 'a TCP server restarts 100 times' "$(count i.out up)" 100
+  is '... and never finds its port taken' "$(count i.err 'in use')" 0
+else
+  fail 'a TCP server restarts 100 times' "$(cat i.err)"
+  fail '... and never finds its port taken' ''
+fi
+finish INT
+
+(trap '' INT HUP; exec "$W" run t -- sleep 1006 >n.out 2>n.err) &
+p=$!
+pids="$pids $p"
+until_true 5 has n.err 'run 1'
+kill -INT $p
+kill -HUP $p
+check 'ignored INT and HUP stay ignored' kill -0 $p
+kill -TERM $p
+wait $p
+is '... and TERM works' $? 0

@@ -1,0 +1,87 @@
+# Shared by tests/cli/*.sh: TAP output, a scratch directory, and waiting for what is to be
+# seen, with a deadline and without sleeping for luck.
+#
+#   . tests/lib/tap.sh; plan N
+#   check "name" COMMAND...       ok if COMMAND succeeds
+#   is "name" GOT WANT            ok if the two texts are equal
+#   like "name" TEXT PATTERN      ok if a grep -E pattern matches
+#   until_true SECONDS COMMAND... runs it until it succeeds; fails after the deadline
+#   start FILE VERB ARGS...       whendo VERB ARGS in the background, output in FILE.out and
+#                                 FILE.err, returns when all is watched; its pid is $pid
+set -u
+: "${BUILD:=build}"
+case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
+W=$BUILD/whendo
+top=$PWD
+n=0
+tmp=$(mktemp -d)
+pids=
+cleanup() {
+  for p in $pids; do kill -KILL "$p" 2>/dev/null; done
+  cd /
+  rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM HUP
+cd "$tmp" || exit 1
+
+plan() { echo "1..$1"; }
+
+pass() { n=$((n + 1)); echo "ok $n - $1"; }
+
+fail() { # fail NAME DETAIL
+  n=$((n + 1))
+  echo "not ok $n - $1"
+  printf '%s\n' "$2" | sed 's/^/# /'
+}
+
+skip() { n=$((n + 1)); echo "ok $n - $1 # SKIP $2"; }
+
+check() {
+  name=$1
+  shift
+  if "$@" >"$tmp/.check" 2>&1; then pass "$name"; else fail "$name" "$* -> $? $(cat "$tmp/.check")"; fi
+}
+
+is() {
+  if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" "got:  $2
+want: $3"; fi
+}
+
+like() {
+  if printf '%s\n' "$2" | grep -Eq -- "$3"; then pass "$1"; else fail "$1" "got:  $2
+want: $3"; fi
+}
+
+until_true() {
+  end=$(($(date +%s) + $1))
+  shift
+  while ! "$@" >/dev/null 2>&1; do
+    [ "$(date +%s)" -lt "$end" ] || return 1
+    sleep 0.02
+  done
+}
+
+has() { grep -Eq -- "$2" "$1"; }                       # has FILE PATTERN
+count() { grep -Ec -- "$2" "$1" || true; }             # count FILE PATTERN
+has_lines() { [ "$(wc -l <"$1")" -ge "$2" ]; }         # has_lines FILE N
+is_gone() { ! kill -0 "$1" 2>/dev/null; }              # is_gone PID
+size_is() { [ "$(count "$1" "$2")" -ge "$3" ]; }       # size_is FILE PATTERN N
+
+start() {
+  log=$tmp/$1 verb=$2
+  shift 2
+  rm -f "$log.ready"
+  mkfifo "$log.ready"
+  "$W" "$verb" --ready-fd 3 "$@" >"$log.out" 2>"$log.err" 3>"$log.ready" </dev/null &
+  pid=$!
+  pids="$pids $pid"
+  # Opening waits for whendo to open its end, reading for the newline.
+  read -r _ <"$log.ready"
+}
+
+finish() { # finish SIGNAL: ends $pid, its status in $status
+  kill -"$1" "$pid" 2>/dev/null
+  wait "$pid"
+  status=$?
+}

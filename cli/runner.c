@@ -279,8 +279,9 @@ static void start_more(struct runner *r)
 
 		if (r->procs[i])
 			continue;
-		if (r->next_path >= paths->n && (paths->n > 0 || r->running > 0))
+		if (r->is_begun && r->next_path >= paths->n)
 			return;
+		r->is_begun = 1;
 		if (r->s->each) {
 			size_t zero = 0;
 
@@ -293,7 +294,7 @@ static void start_more(struct runner *r)
 		start_words(r, i, &argv, path);
 		words_free(&argv);
 		words_free(&one);
-		if (paths->n == 0 || !r->s->each)
+		if (!r->s->each)
 			return;
 	}
 }
@@ -309,6 +310,7 @@ static void begin_run(struct runner *r)
 	r->user_ns = r->sys_ns = r->maxrss_kib = 0;
 	r->why = NULL;
 	r->next_path = 0;
+	r->is_begun = 0;
 	r->run++;
 	clear_screen(r->s);
 	say_start(r);

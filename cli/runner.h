@@ -47,6 +47,7 @@ struct runner {
 	pid_t *groups;   /* of each, kept when it has ended */
 	int running, is_stopped, is_syncing, was_ok, is_over, kill_next;
 	size_t next_path;
+	int is_begun; /* at least one command of the run was started */
 	unsigned long run;
 	int code;     /* of the current run: the first that failed */
 	int by_signal; /* the signal the last command died by */

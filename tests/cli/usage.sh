@@ -46,7 +46,7 @@ is 'version' "$("$W" --version)" "whendo $(sed -n 's/.*VERSION_\(MAJOR\|MINOR\|P
 # Every option of --help is in the manual and in the completions of its verb.
 missing=
 for verb in $("$W" --help | sed -n 's/^  \([a-z-]*\)  .*/\1/p'); do
-  for option in $("$W" "$verb" --help | grep -oE -- '^  (-.,|   ) --[a-z-]+' | grep -oE -- '--[a-z-]+'); do
+  for option in $("$W" "$verb" --help | grep -oE -- '^  (-.,|   ) --[a-z0-9-]+' | grep -oE -- '--[a-z0-9-]+'); do
     grep -Eq -- "(Fl|,) -${option#--}( |\$)" "$top/man/whendo.1" || missing="$missing $option"
     "$W" completions bash | grep -Eq "^	$verb\)?.* $option" || missing="$missing bash:$verb:$option"
     "$W" completions fish | grep -q -- "-l ${option#--} " || missing="$missing fish:$option"

@@ -152,6 +152,7 @@ void settings_init(struct settings *s, const struct verb *verb, int watchmedo)
 		s->stop_signal = 2;
 		s->stop_timeout_ms = 10000;
 		s->restart_on_exit = 1;
+		s->on_busy = ON_BUSY_RESTART;
 	}
 }
 

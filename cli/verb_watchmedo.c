@@ -119,8 +119,6 @@ int verb_auto_restart(struct settings *s)
 		say_error("auto-restart: no command");
 		return EXIT_USAGE;
 	}
-	s->on_busy = ON_BUSY_RESTART;
-	/* Several words are an argument vector, never a line. */
 	return play(&o, RULE_RUN, s);
 }
 

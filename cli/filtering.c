@@ -66,14 +66,13 @@ static unsigned flags_of(const struct settings *s)
 	       (s->ignore_directories ? WATCHER_FILTER_NO_DIRECTORIES : 0u);
 }
 
-int filter_open(watcher_filter **out, const struct settings *s, unsigned kinds)
+int filter_open(watcher_filter **out, const struct settings *s)
 {
 	watcher_filter *f;
 	watcher_error err = { 0 };
 	int r = 0;
 
-	if (watcher_filter_new(&f, &err) < 0 || watcher_filter_set(f, flags_of(s)) < 0 ||
-	    watcher_filter_kinds(f, s->kinds ? s->kinds : kinds & ~(unsigned)WATCHER_CONTROL) < 0) {
+	if (watcher_filter_new(&f, &err) < 0 || watcher_filter_set(f, flags_of(s)) < 0) {
 		say_error("%s", err.message[0] ? err.message : "out of memory");
 		return EXIT_FAILED;
 	}

@@ -8,9 +8,10 @@
 #include "whendo/watcher.h"
 
 /*
- * Makes the filter of a verb; the caller frees it. `kinds` is the verb's default. Returns 0,
- * or the exit status after having said which option is wrong and where.
+ * Makes the filter of a verb; the caller frees it. Kinds are the watch's business: a filter
+ * that left `closed` out would hide that a write is complete. Returns 0, or the exit status
+ * after having said which option is wrong and where.
  */
-int filter_open(watcher_filter **f, const struct settings *s, unsigned kinds);
+int filter_open(watcher_filter **f, const struct settings *s);
 
 #endif

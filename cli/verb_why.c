@@ -86,7 +86,7 @@ int verb_why(struct settings *s)
 		say_error("why: name the paths to explain");
 		return EXIT_USAGE;
 	}
-	if ((r = filter_open(&f, s, WATCHER_CHANGES)) != 0)
+	if ((r = filter_open(&f, s)) != 0)
 		return r;
 	for (size_t i = 0; i < s->paths.n && r == 0; i++)
 		r = explain(f, s->paths.v[i], &out);

@@ -214,7 +214,7 @@ int watching_open(struct watching *t)
 	int r;
 
 	t->opened_ns = uv_hrtime();
-	if ((r = filter_open(&t->filter, t->s, t->kinds)) != 0)
+	if ((r = filter_open(&t->filter, t->s)) != 0)
 		return r;
 	if (t->s->files_from) {
 		if ((r = read_files(t)) != 0)

@@ -182,15 +182,19 @@ int act_open(struct act *a)
 	if (is_run && (r = open_runner(a)) != 0)
 		return r;
 	if (a->rule->kind == RULE_SHELL_COMMAND) {
-		a->trick = (struct shell_trick){ .loop = &a->stage->loop, .s = s, .voice = &a->voice,
-						 .on_exit = on_exit_, .arg = a };
+		a->trick = (struct shell_trick){ .loop = &a->stage->loop,
+						 .s = s,
+						 .voice = &a->voice,
+						 .on_exit = on_exit_,
+						 .arg = a };
 		shell_trick_open(&a->trick);
 	}
 	a->t = (struct watching){
 		.loop = &a->stage->loop,
 		.s = s,
 		.voice = &a->voice,
-		.kinds = (is_run ? WATCHER_CHANGES : WATCHER_CHANGES | WATCHER_ATTRIB | WATCHER_CLOSED) |
+		.kinds = (is_run ? WATCHER_CHANGES
+				 : WATCHER_CHANGES | WATCHER_ATTRIB | WATCHER_CLOSED) |
 			 WATCHER_OVERFLOW,
 		.debounce_ms = setting_or(s->debounce_ms, is_medo ? 0 : 50),
 		.debounce_max_ms = setting_or(s->debounce_max_ms, is_medo ? 0 : 500),

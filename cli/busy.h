@@ -31,7 +31,7 @@ struct busy {
 	int pending;   /* a run is owed */
 	int by_change; /* the owed or current run has a change behind it */
 	int paused, quitting, exit_code;
-	int64_t due;       /* WAITING: when the run starts */
+	int64_t due;	   /* WAITING: when the run starts */
 	int64_t next_tick; /* of --every; 0: none */
 	int64_t started, backoff_ms;
 };

@@ -94,12 +94,9 @@ static const struct {
 	enum hole hole;
 	const char *variable; /* of a shell line, inside double quotes */
 } holes[] = {
-	{ "{{}}", HOLE_LITERAL, "{}" },
-	{ "{}", HOLE_ALL, "$@" },
-	{ "{1}", HOLE_FIRST, "${1-}" },
-	{ "{/}", HOLE_NAME, "${WHENDO_NAME-}" },
-	{ "{//}", HOLE_DIR, "${WHENDO_DIR-}" },
-	{ "{.}", HOLE_STEM, "${WHENDO_STEM-}" },
+	{ "{{}}", HOLE_LITERAL, "{}" },		{ "{}", HOLE_ALL, "$@" },
+	{ "{1}", HOLE_FIRST, "${1-}" },		{ "{/}", HOLE_NAME, "${WHENDO_NAME-}" },
+	{ "{//}", HOLE_DIR, "${WHENDO_DIR-}" }, { "{.}", HOLE_STEM, "${WHENDO_STEM-}" },
 };
 
 /* The placeholder at p: its index, -1 for none. */
@@ -140,7 +137,8 @@ static char *shell_text(const char *line)
 		if (i >= 0) {
 			int bare = !quote && holes[i].hole != HOLE_LITERAL;
 
-			emit_f(&out, "%s%s%s", bare ? "\"" : "", holes[i].variable, bare ? "\"" : "");
+			emit_f(&out, "%s%s%s", bare ? "\"" : "", holes[i].variable,
+			       bare ? "\"" : "");
 			p += strlen(holes[i].text) - 1;
 			continue;
 		}
@@ -157,7 +155,8 @@ static int is_shell_line(const struct settings *s)
 {
 	if (s->shell)
 		return 1;
-	return !s->is_vector && s->command.n == 1 && strpbrk(s->command.v[0], " \t\n|&;<>()$`\\\"'*?[#~!") != NULL;
+	return !s->is_vector && s->command.n == 1 &&
+	       strpbrk(s->command.v[0], " \t\n|&;<>()$`\\\"'*?[#~!") != NULL;
 }
 
 void command_init(struct command *c, const struct settings *s)

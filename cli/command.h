@@ -15,9 +15,9 @@
 struct changes {
 	struct words paths; /* where things are now: the destination of a move */
 	struct bytes json;  /* the events, if they are fed to the command */
-	size_t count;       /* of events */
-	uint64_t batch;     /* of the last one */
-	int kind;           /* of the first event, like what follows */
+	size_t count;	    /* of events */
+	uint64_t batch;	    /* of the last one */
+	int kind;	    /* of the first event, like what follows */
 	char *path, *dest, *root;
 	size_t *slots, cap; /* finds a path in `paths`; 0 is empty */
 };
@@ -32,7 +32,7 @@ struct command {
 	struct words words; /* argv, or the shell's: SHELL -c LINE NAME */
 	int is_shell;
 	int needs_path; /* {1} and its like, or --each: no change, no run */
-	int has_all;    /* {} */
+	int has_all;	/* {} */
 };
 
 void command_init(struct command *c, const struct settings *s);

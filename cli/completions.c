@@ -13,7 +13,8 @@
 static void add_choices(struct bytes *out, const struct option *o)
 {
 	if (o->kind == OPTION_KINDS)
-		emit(out, "created modified moved deleted attrib opened closed closed_no_write");
+		emit(out,
+		     "created modified moved deleted attrib opened closed closed_no_write");
 	else if (o->kind == OPTION_SIGNAL)
 		emit(out, "TERM INT HUP QUIT KILL USR1 USR2 CONT WINCH");
 	else if (o->kind == OPTION_CHOICE || o->kind == OPTION_MAY_CHOICE)
@@ -34,15 +35,18 @@ static void add_words(struct bytes *out, const struct verb *verb)
 
 static void add_bash(struct bytes *out)
 {
-	emit(out, "_whendo()\n{\n\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}"
+	emit(out, "_whendo()\n{\n\tlocal cur=${COMP_WORDS[COMP_CWORD]} "
+		  "prev=${COMP_WORDS[COMP_CWORD-1]}"
 		  " verb=${COMP_WORDS[1]} words=\n\tCOMPREPLY=()\n\tcase $verb-$prev in\n");
 	for (const struct option *o = options; o->name; o++) {
 		struct bytes choices = { 0 };
 
 		add_choices(&choices, o);
 		if (choices.len)
-			emit_f(out, "\t*-%s%s) COMPREPLY=($(compgen -W '%s' -- \"$cur\")); return ;;\n",
-			       "--", o->name, choices.data);
+			emit_f(
+			    out,
+			    "\t*-%s%s) COMPREPLY=($(compgen -W '%s' -- \"$cur\")); return ;;\n",
+			    "--", o->name, choices.data);
 		bytes_free(&choices);
 	}
 	emit(out, "\tesac\n\tif [ \"$COMP_CWORD\" = 1 ]; then\n\t\twords='");
@@ -58,7 +62,8 @@ static void add_bash(struct bytes *out)
 	add_words(out, verb_find("run"));
 	emit(out, "\" ;;\n\tesac\n"
 		  "\tcase $cur in\n\t-*) COMPREPLY=($(compgen -W \"$words\" -- \"$cur\")) ;;\n"
-		  "\t*) COMPREPLY=($(compgen -W \"${words//-*/}\" -- \"$cur\") $(compgen -f -- \"$cur\")) ;;\n"
+		  "\t*) COMPREPLY=($(compgen -W \"${words//-*/}\" -- \"$cur\") $(compgen -f -- "
+		  "\"$cur\")) ;;\n"
 		  "\tesac\n}\ncomplete -o filenames -F _whendo whendo\n");
 }
 
@@ -77,7 +82,8 @@ static void add_quoted(struct bytes *out, const char *s, const char *escape_too)
 
 static void add_zsh_option(struct bytes *out, const struct option *o, const char *spelled)
 {
-	emit_f(out, " '*%s%s[", spelled, o->meta ? o->letter && spelled[1] != '-' ? "+" : "=" : "");
+	emit_f(out, " '*%s%s[", spelled,
+	       o->meta ? o->letter && spelled[1] != '-' ? "+" : "=" : "");
 	add_quoted(out, o->help, "[]:");
 	emit(out, "]");
 	if (o->meta) {
@@ -86,8 +92,8 @@ static void add_zsh_option(struct bytes *out, const struct option *o, const char
 		emit_f(out, "%s", may ? "::" : ":");
 		add_quoted(out, o->meta, ":[]");
 		emit(out, ":");
-		if (o->kind == OPTION_CHOICE || o->kind == OPTION_MAY_CHOICE || o->kind == OPTION_SIGNAL ||
-		    o->kind == OPTION_KINDS) {
+		if (o->kind == OPTION_CHOICE || o->kind == OPTION_MAY_CHOICE ||
+		    o->kind == OPTION_SIGNAL || o->kind == OPTION_KINDS) {
 			emit(out, "(");
 			add_choices(out, o);
 			emit(out, ")");
@@ -106,8 +112,9 @@ static void add_zsh(struct bytes *out)
 		add_quoted(out, v->summary, ":");
 		emit(out, "'");
 	}
-	emit(out, " )\n\tif (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then\n"
-		  "\t\t_describe verb verbs\n\t\t_files\n\t\treturn\n\tfi\n\tcase $words[2] in\n");
+	emit(out,
+	     " )\n\tif (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then\n"
+	     "\t\t_describe verb verbs\n\t\t_files\n\t\treturn\n\tfi\n\tcase $words[2] in\n");
 	for (const struct verb *v = verbs; v->name; v++) {
 		emit_f(out, "\t%s%s) _arguments -s", v->name, v->bit == VERB_RUN ? "|-*" : "");
 		for (const struct option *o = options; o->name; o++) {
@@ -169,7 +176,8 @@ int verb_completions(struct settings *s)
 	if (!out.len) {
 		near = say_nearest(s->paths.v[0], shells);
 		say_error("completions: '%s' is not known; %s%s", s->paths.v[0],
-			  near ? "did you mean " : "it may be bash, zsh or fish", near ? near : "");
+			  near ? "did you mean " : "it may be bash, zsh or fish",
+			  near ? near : "");
 		return EXIT_USAGE;
 	}
 	failed = fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0;

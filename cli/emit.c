@@ -88,7 +88,8 @@ static int obeyed_by_terminal(const char *text, size_t len)
 		return s[0] == 0xc2 && s[1] < 0xa0;
 	if (len != 3 || s[0] != 0xe2)
 		return 0;
-	return (s[1] == 0x80 && (s[2] == 0x8e || s[2] == 0x8f || (s[2] >= 0xa8 && s[2] <= 0xae))) ||
+	return (s[1] == 0x80 &&
+		(s[2] == 0x8e || s[2] == 0x8f || (s[2] >= 0xa8 && s[2] <= 0xae))) ||
 	       (s[1] == 0x81 && s[2] >= 0xa6 && s[2] <= 0xa9);
 }
 
@@ -150,7 +151,7 @@ int emit_json(struct bytes *out, const char *s, size_t n)
 void emit_base64(struct bytes *out, const char *text, size_t n)
 {
 	static const char digit[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	const unsigned char *s = (const unsigned char *)text;
 
 	for (size_t i = 0; i < n; i += 3) {

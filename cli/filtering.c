@@ -57,8 +57,9 @@ static int uses_ignores(const struct settings *s)
 static unsigned flags_of(const struct settings *s)
 {
 	int files = s->use_ignore_files >= 0 ? s->use_ignore_files : uses_ignores(s);
-	int defaults = s->use_default_ignores >= 0 ? s->use_default_ignores :
-						     uses_ignores(s) || s->use_ignore_files == 1;
+	int defaults = s->use_default_ignores >= 0
+			   ? s->use_default_ignores
+			   : uses_ignores(s) || s->use_ignore_files == 1;
 
 	return (files ? WATCHER_FILTER_GITIGNORE | WATCHER_FILTER_DOT_IGNORE : 0u) |
 	       (defaults ? WATCHER_FILTER_DEFAULTS : 0u) |

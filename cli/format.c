@@ -8,8 +8,8 @@
 #include "emit.h"
 #include "say.h"
 
-static const char *const field_names[] = { "kind", "path", "dest", "name", "dir",    "root",
-					   "type", "time", "cookie", "pid", NULL };
+static const char *const field_names[] = { "kind", "path", "dest",   "name", "dir", "root",
+					   "type", "time", "cookie", "pid",  NULL };
 
 static int check_field(const char *p, size_t n, char why[256])
 {
@@ -26,8 +26,10 @@ static int check_field(const char *p, size_t n, char why[256])
 	if (near)
 		snprintf(why, 256, "has no field {%s}; did you mean {%s}?", name, near);
 	else
-		snprintf(why, 256, "has no field {%s}; there are kind path dest name dir root type "
-				   "time time:FMT cookie pid", name);
+		snprintf(why, 256,
+			 "has no field {%s}; there are kind path dest name dir root type "
+			 "time time:FMT cookie pid",
+			 name);
 	return -1;
 }
 
@@ -38,7 +40,10 @@ static int check_custom(const char *spec, char why[256])
 
 		if (*p == '\\' && p[1]) {
 			if (!strchr("nt0\\", *++p)) {
-				snprintf(why, 256, "has an unknown escape \\%c; there are \\n \\t \\0 \\\\", *p);
+				snprintf(
+				    why, 256,
+				    "has an unknown escape \\%c; there are \\n \\t \\0 \\\\",
+				    *p);
 				return -1;
 			}
 			continue;
@@ -153,13 +158,15 @@ static void add_json(struct format *f, struct bytes *out, const watcher_event *e
 	add_time(f, out, e->time_ns);
 	emit(out, "\",\"event_type\":\"");
 	emit(out, watcher_kind_name(e->kind));
-	emit(out, e->type == WATCHER_TYPE_DIR ? "\",\"is_directory\":true" : "\",\"is_directory\":false");
+	emit(out, e->type == WATCHER_TYPE_DIR ? "\",\"is_directory\":true"
+					      : "\",\"is_directory\":false");
 	emit(out, ",\"file_type\":\"");
 	emit(out, watcher_type_name(e->type));
 	emit_n(out, "\"", 1);
 	add_json_path(out, "src_path", path, e->path ? e->path_len : 0);
 	if (e->kind == WATCHER_MOVED)
-		add_json_path(out, "dest_path", e->dest ? e->dest : "", e->dest ? e->dest_len : 0);
+		add_json_path(out, "dest_path", e->dest ? e->dest : "",
+			      e->dest ? e->dest_len : 0);
 	add_json_path(out, "root", e->root ? e->root : "", e->root ? strlen(e->root) : 0);
 	emit(out, e->synthetic ? ",\"is_synthetic\":true" : ",\"is_synthetic\":false");
 	if (e->recovered)
@@ -199,7 +206,10 @@ static void add_field(struct format *f, struct bytes *out, const char *field, si
 	else if (strncmp(field, "name", n) == 0)
 		add_name(f, out, slash ? slash + 1 : path, strlen(slash ? slash + 1 : path));
 	else if (strncmp(field, "dir", n) == 0)
-		add_name(f, out, !slash ? "." : slash == path ? "/" : path,
+		add_name(f, out,
+			 !slash		 ? "."
+			 : slash == path ? "/"
+					 : path,
 			 !slash || slash == path ? 1 : (size_t)(slash - path));
 	else if (strncmp(field, "root", n) == 0)
 		add_name(f, out, e->root ? e->root : "", e->root ? strlen(e->root) : 0);
@@ -221,7 +231,10 @@ static int add_custom(struct format *f, struct bytes *out, const watcher_event *
 	for (const char *p = f->custom; *p; p++) {
 		ended = 0;
 		if (*p == '\\' && p[1]) {
-			char c = *++p == 'n' ? '\n' : *p == 't' ? '\t' : *p == '0' ? '\0' : '\\';
+			char c = *++p == 'n' ? '\n'
+				 : *p == 't' ? '\t'
+				 : *p == '0' ? '\0'
+					     : '\\';
 
 			emit_n(out, &c, 1);
 			ended = c == '\n' || c == '\0';

@@ -39,15 +39,17 @@ static void add_verb_help(struct bytes *out, const struct verb *verb)
 
 static void add_overview(struct bytes *out)
 {
-	emit_f(out, "whendo %s: when something changes, do something\n\n", whendo_version_string());
+	emit_f(out, "whendo %s: when something changes, do something\n\n",
+	       whendo_version_string());
 	emit(out, "  whendo [OPTION...] [PATH...] -- COMMAND [ARG...]\n"
 		  "  whendo VERB [OPTION...] [PATH...]\n\n");
 	for (const struct verb *v = verbs; v->name; v++)
 		emit_f(out, "  %-22s%s\n", v->name, v->summary);
-	emit(out, "\n  whendo src -e c,h -- make check        run it now and after every change\n"
-		  "  whendo -r -- ./server                  restart it\n"
-		  "  whendo log src                         print what happens\n"
-		  "\nwhendo VERB --help has the options; man whendo has all of it.\n");
+	emit(out,
+	     "\n  whendo src -e c,h -- make check        run it now and after every change\n"
+	     "  whendo -r -- ./server                  restart it\n"
+	     "  whendo log src                         print what happens\n"
+	     "\nwhendo VERB --help has the options; man whendo has all of it.\n");
 }
 
 int help_print(const struct verb *verb)
@@ -82,8 +84,8 @@ int verb_help(struct settings *s)
 			names[n++] = v->name;
 		names[n] = NULL;
 		near = say_nearest(s->paths.v[0], names);
-		say_error("%s: unknown verb%s%s%s", s->paths.v[0], near ? "; did you mean " : "",
-			  near ? near : "", near ? "?" : "");
+		say_error("%s: unknown verb%s%s%s", s->paths.v[0],
+			  near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 		return EXIT_USAGE;
 	}
 	return help_print(verb);

@@ -45,8 +45,9 @@ int main(int argc, char **argv)
 	if (open_standard_streams() < 0)
 		return EXIT_FAILED;
 	if (has_foreign_rights()) {
-		say_error("set-user-ID or set-group-ID: refused; it would run commands with rights "
-			  "that are not yours");
+		say_error(
+		    "set-user-ID or set-group-ID: refused; it would run commands with rights "
+		    "that are not yours");
 		return EXIT_USAGE;
 	}
 	name = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;

@@ -20,7 +20,7 @@ int parse_time(int64_t *ms, const char *text, char why[WHY])
 	static const struct {
 		const char *name;
 		double ms;
-	} units[] = { { "", 1e3 }, { "ms", 1 }, { "s", 1e3 }, { "m", 6e4 },
+	} units[] = { { "", 1e3 },    { "ms", 1 },   { "s", 1e3 },  { "m", 6e4 },
 		      { "min", 6e4 }, { "h", 36e5 }, { "us", 1e-3 } };
 	char *end;
 	double v;
@@ -103,15 +103,16 @@ int parse_signal(int *sig, const char *text, char why[WHY])
 
 static int parse_kinds(unsigned *kinds, const char *text, char why[WHY])
 {
-	static const char *const names[] = { "created", "modified", "moved", "deleted", "attrib",
-					     "opened",	"closed",   "closed_no_write", "all", NULL };
+	static const char *const names[] = { "created", "modified", "moved",  "deleted",
+					     "attrib",	"opened",   "closed", "closed_no_write",
+					     "all",	NULL };
 	unsigned all = 0;
 
 	while (*text) {
 		size_t n = strcspn(text, ",");
 		char *word = alloc_copy_n(text, n);
-		unsigned kind = strcmp(word, "all") == 0 ? (unsigned)WATCHER_ALL :
-							   (unsigned)watcher_kind_of(word);
+		unsigned kind = strcmp(word, "all") == 0 ? (unsigned)WATCHER_ALL
+							 : (unsigned)watcher_kind_of(word);
 		char what[100];
 
 		if (!(kind & WATCHER_ALL) && n) {
@@ -288,7 +289,8 @@ static int unknown_option(const struct settings *s, const char *shown, const cha
 	return EXIT_USAGE;
 }
 
-static int store(struct settings *s, const struct option *o, const char *shown, const char *value)
+static int store(struct settings *s, const struct option *o, const char *shown,
+		 const char *value)
 {
 	char why[WHY];
 
@@ -401,8 +403,9 @@ static int parse_words(struct settings *s, int argc, char **argv, int i)
 	if (i < argc) {
 		s->has_command = 1;
 		for (i++; i < argc; i++)
-			words_add(s->verb->bit & (VERB_RUN | VERB_AUTO_RESTART | VERB_PLAN) ? &s->command :
-											      &s->paths,
+			words_add(s->verb->bit & (VERB_RUN | VERB_AUTO_RESTART | VERB_PLAN)
+				      ? &s->command
+				      : &s->paths,
 				  argv[i]);
 	}
 	return 0;
@@ -421,8 +424,9 @@ static int unknown_verb(const char *word)
 	if (near)
 		say_error("%s: unknown verb; did you mean %s?", word, near);
 	else
-		say_error("%s: unknown verb; to run a command when it changes: whendo %s -- COMMAND",
-			  word, word);
+		say_error(
+		    "%s: unknown verb; to run a command when it changes: whendo %s -- COMMAND",
+		    word, word);
 	return EXIT_USAGE;
 }
 

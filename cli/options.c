@@ -14,9 +14,8 @@
 #define PRINTS	   (STREAMS | VERB_DIFF)
 #define MEDO	   (VERB_SHELL_COMMAND | VERB_AUTO_RESTART)
 #define MEDO_ALL   (MEDO | VERB_TRICKS)
-#define EVERY                                                                                  \
-	(TREES | MEDO_ALL | VERB_RULES | VERB_GENERATE | VERB_COMPLETIONS | VERB_HELP)
-#define SPEAKS (EVERY | OPTION_NOT_KEY)
+#define EVERY	   (TREES | MEDO_ALL | VERB_RULES | VERB_GENERATE | VERB_COMPLETIONS | VERB_HELP)
+#define SPEAKS	   (EVERY | OPTION_NOT_KEY)
 
 /* clang-format off */
 const struct option options[] = {

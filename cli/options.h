@@ -44,17 +44,17 @@ extern const struct verb verbs[]; /* ends with a NULL name */
 
 /* How an option takes its value, and what it does with it. */
 enum option_kind {
-	OPTION_SET,      /* no value; *(int *) = number */
-	OPTION_MORE,     /* no value; *(int *) += number */
-	OPTION_TEXT,     /* *(char **) */
-	OPTION_WORDS,    /* struct words, appended */
-	OPTION_TERM,     /* struct terms, appended with number as kind */
-	OPTION_TIME,     /* *(int64_t *) in ms, at least number */
-	OPTION_COUNT,    /* *(int *), at least number */
-	OPTION_CHOICE,   /* *(int *) = index into meta, split at '|' */
-	OPTION_SIGNAL,   /* *(int *) */
-	OPTION_KINDS,    /* *(unsigned *), comma separated */
-	OPTION_MAY_TEXT, /* as TEXT, the value only with '=', "" without */
+	OPTION_SET,	  /* no value; *(int *) = number */
+	OPTION_MORE,	  /* no value; *(int *) += number */
+	OPTION_TEXT,	  /* *(char **) */
+	OPTION_WORDS,	  /* struct words, appended */
+	OPTION_TERM,	  /* struct terms, appended with number as kind */
+	OPTION_TIME,	  /* *(int64_t *) in ms, at least number */
+	OPTION_COUNT,	  /* *(int *), at least number */
+	OPTION_CHOICE,	  /* *(int *) = index into meta, split at '|' */
+	OPTION_SIGNAL,	  /* *(int *) */
+	OPTION_KINDS,	  /* *(unsigned *), comma separated */
+	OPTION_MAY_TEXT,  /* as TEXT, the value only with '=', "" without */
 	OPTION_MAY_CHOICE /* as CHOICE, counted from 1, the value only with '=' */
 };
 
@@ -105,7 +105,7 @@ struct settings {
 	struct words paths;
 	struct words command; /* what stands after -- */
 	int has_command;      /* there was a -- */
-	int is_vector;        /* command is no shell line, even if it is one odd word */
+	int is_vector;	      /* command is no shell line, even if it is one odd word */
 
 	/* what is watched */
 	int recursive, depth, follow_symlinks, nul, backend;
@@ -126,9 +126,10 @@ struct settings {
 	int64_t debounce_ms, debounce_max_ms; /* -1: the verb's default */
 	int64_t stop_timeout_ms, timeout_ms, delay_ms, every_ms;
 	int on_busy, signal, stop_signal;
-	int postpone, once, exit_on_error, restart_on_exit, each, jobs, feed, clear, bell, notify;
+	int postpone, once, exit_on_error, restart_on_exit, each, jobs, feed, clear, bell,
+	    notify;
 	int timings, keys, stdin_quit; /* keys: -1: when it makes sense */
-	char *shell;                   /* NULL: argv; "": /bin/sh */
+	char *shell;		       /* NULL: argv; "": /bin/sh */
 	char *workdir;
 	struct words environment;
 

@@ -75,7 +75,8 @@ void orphans_reap(pid_t group)
 		pid_t g;
 		char state;
 
-		if (pids[i] != group && look(pids[i], &state, &g) == 0 && state == 'Z' && g == group)
+		if (pids[i] != group && look(pids[i], &state, &g) == 0 && state == 'Z' &&
+		    g == group)
 			waitpid(pids[i], NULL, WNOHANG);
 	}
 }

@@ -19,7 +19,8 @@ void orphans_adopt(void);
  */
 void orphans_reap(pid_t group);
 
-/* Adopted, living members of the group, after reaping; `all`: adopted processes of any group. */
+/* Adopted, living members of the group, after reaping; `all`: adopted processes of any group.
+ */
 size_t orphans_count(pid_t group);
 size_t orphans_count_all(void);
 

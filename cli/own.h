@@ -15,8 +15,8 @@
 #define OWN_SETTLE_MS 1000
 
 struct own {
-	int streak;         /* runs in a row that had no other cause */
-	int mixed;          /* something else is among the changes collected so far */
+	int streak; /* runs in a row that had no other cause */
+	int mixed;  /* something else is among the changes collected so far */
 	int told;
 	struct words cause; /* the paths that caused the current run */
 	struct words seen;  /* paths changed during the current run */

@@ -18,7 +18,8 @@ struct reading {
 static const struct option *key_option(const char *name)
 {
 	for (const struct option *o = options; o->name; o++)
-		if ((o->verbs & VERB_RUN) && !(o->verbs & OPTION_NOT_KEY) && strcmp(o->name, name) == 0)
+		if ((o->verbs & VERB_RUN) && !(o->verbs & OPTION_NOT_KEY) &&
+		    strcmp(o->name, name) == 0)
 			return o;
 	return NULL;
 }
@@ -34,8 +35,9 @@ static int unknown_key(struct yaml_file *y, const yaml_node_t *key, const char *
 			names[n++] = o->name;
 	names[n] = NULL;
 	near = say_nearest(name, names);
-	return yaml_complain(y, key, "unknown key '%s'%s%s%s", name, near ? "; did you mean '" : "",
-			     near ? near : "", near ? "'?" : "");
+	return yaml_complain(y, key, "unknown key '%s'%s%s%s", name,
+			     near ? "; did you mean '" : "", near ? near : "",
+			     near ? "'?" : "");
 }
 
 /* Adds a text, or each of a list of texts. */
@@ -49,8 +51,8 @@ static void add_texts(struct yaml_file *y, const yaml_node_t *node, const char *
 			words_add(to, s);
 		return;
 	}
-	for (yaml_node_item_t *i = node->data.sequence.items.start; i < node->data.sequence.items.top;
-	     i++) {
+	for (yaml_node_item_t *i = node->data.sequence.items.start;
+	     i < node->data.sequence.items.top; i++) {
 		const char *s = yaml_text(y, yaml_child(y, *i), what);
 
 		if (s)
@@ -122,7 +124,8 @@ static void store_list(struct yaml_file *y, yaml_node_t *node, const struct opti
 
 static int is_bool(const yaml_node_t *node)
 {
-	const char *s = node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value : "";
+	const char *s =
+	    node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value : "";
 
 	return strcmp(s, "true") == 0 || strcmp(s, "false") == 0 || strcmp(s, "yes") == 0 ||
 	       strcmp(s, "no") == 0;
@@ -134,11 +137,13 @@ static void store_option(struct yaml_file *y, yaml_node_t *node, const struct op
 	const char *s;
 
 	snprintf(g->source, sizeof g->source, "%s:%zu", y->path, node->start_mark.line + 1);
-	if (!o->meta || ((o->kind == OPTION_MAY_TEXT || o->kind == OPTION_MAY_CHOICE) && is_bool(node))) {
+	if (!o->meta ||
+	    ((o->kind == OPTION_MAY_TEXT || o->kind == OPTION_MAY_CHOICE) && is_bool(node))) {
 		store_flag(y, node, o, g);
 	} else if (o->kind == OPTION_WORDS && node->type == YAML_MAPPING_NODE) {
 		yaml_each(y, node, o->name, add_variable, g);
-	} else if (o->kind == OPTION_WORDS || o->kind == OPTION_TERM || o->kind == OPTION_KINDS) {
+	} else if (o->kind == OPTION_WORDS || o->kind == OPTION_TERM ||
+		   o->kind == OPTION_KINDS) {
 		store_list(y, node, o, g);
 	} else if ((s = yaml_text(y, node, o->name))) {
 		store_text(y, node, o, g, s);
@@ -150,8 +155,9 @@ static void read_run(struct yaml_file *y, yaml_node_t *node, struct reading *g)
 	struct settings *s = &g->rule->s;
 
 	g->run = node;
-	if (yaml_is_null(node) || (node->type == YAML_SEQUENCE_NODE &&
-				   node->data.sequence.items.start == node->data.sequence.items.top)) {
+	if (yaml_is_null(node) ||
+	    (node->type == YAML_SEQUENCE_NODE &&
+	     node->data.sequence.items.start == node->data.sequence.items.top)) {
 		yaml_complain(y, node, "run: names no command");
 		return;
 	}
@@ -233,20 +239,23 @@ static void check_names(struct yaml_file *y, const struct rules *rules, const st
 		const struct words *needs = &rules->v[i].needs;
 
 		if (find_rule(rules, rules->v[i].name) != &rules->v[i])
-			yaml_complain(y, g[i].map, "a rule named '%s' is there twice", rules->v[i].name);
+			yaml_complain(y, g[i].map, "a rule named '%s' is there twice",
+				      rules->v[i].name);
 		for (size_t k = 0; k < needs->n; k++) {
 			const char *near = say_nearest(needs->v[k], names);
 
 			if (!find_rule(rules, needs->v[k]))
-				yaml_complain(y, g[i].needs, "needs: there is no rule '%s'%s%s%s",
-					      needs->v[k], near ? "; did you mean '" : "", near ? near : "",
+				yaml_complain(y, g[i].needs,
+					      "needs: there is no rule '%s'%s%s%s", needs->v[k],
+					      near ? "; did you mean '" : "", near ? near : "",
 					      near ? "'?" : "");
 		}
 	}
 	free(names);
 }
 
-/* Whether rule `to` can be reached from `from`; `left` bounds the way by the number of rules. */
+/* Whether rule `to` can be reached from `from`; `left` bounds the way by the number of rules.
+ */
 static int reaches(const struct rules *rules, const struct rule *from, const struct rule *to,
 		   size_t left)
 {
@@ -259,10 +268,12 @@ static int reaches(const struct rules *rules, const struct rule *from, const str
 	return 0;
 }
 
-static void check_cycles(struct yaml_file *y, const struct rules *rules, const struct reading *g)
+static void check_cycles(struct yaml_file *y, const struct rules *rules,
+			 const struct reading *g)
 {
 	for (size_t i = 0; i < rules->n; i++)
-		if (rules->v[i].needs.n && reaches(rules, &rules->v[i], &rules->v[i], rules->n)) {
+		if (rules->v[i].needs.n &&
+		    reaches(rules, &rules->v[i], &rules->v[i], rules->n)) {
 			yaml_complain(y, g[i].needs, "needs: '%s' needs itself, by way of '%s'",
 				      rules->v[i].name, rules->v[i].needs.v[0]);
 			return;
@@ -288,7 +299,8 @@ static void read_rules(struct yaml_file *y, const yaml_node_t *list, struct rule
 	}
 	g = alloc_zero(n, sizeof *g);
 	for (size_t i = 0; i < n; i++)
-		read_rule(y, yaml_child(y, list->data.sequence.items.start[i]), rules, base, &g[i]);
+		read_rule(y, yaml_child(y, list->data.sequence.items.start[i]), rules, base,
+			  &g[i]);
 	if (y->complaints == 0)
 		check_names(y, rules, g);
 	if (y->complaints == 0)
@@ -312,8 +324,9 @@ static void read_top(struct yaml_file *y, const yaml_node_t *key, const char *na
 	else if (strcmp(name, "tricks") == 0)
 		top->tricks = value;
 	else if (strcmp(name, "python-path") != 0)
-		yaml_complain(y, key, "unknown key '%s'%s%s%s", name, near ? "; did you mean '" : "",
-			      near ? near : "", near ? "'?" : "");
+		yaml_complain(y, key, "unknown key '%s'%s%s%s", name,
+			      near ? "; did you mean '" : "", near ? near : "",
+			      near ? "'?" : "");
 }
 
 int rules_load(struct rules *rules, const char *path, const struct settings *base)
@@ -328,8 +341,8 @@ int rules_load(struct rules *rules, const char *path, const struct settings *bas
 	node = yaml_file_top(&y);
 	if (!node)
 		yaml_complain(&y, NULL, "is empty; it has no 'rules'");
-	else if (yaml_each(&y, node, "the file", read_top, &top) == 0 && !top.rules && !top.tricks &&
-		 y.complaints == 0)
+	else if (yaml_each(&y, node, "the file", read_top, &top) == 0 && !top.rules &&
+		 !top.tricks && y.complaints == 0)
 		yaml_complain(&y, node, "has no 'rules'");
 	if (top.rules)
 		read_rules(&y, top.rules, rules, base);

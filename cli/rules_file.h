@@ -8,9 +8,9 @@
 #include "options.h"
 
 enum rule_kind {
-	RULE_RUN,          /* run: the settings' command by the busy policy */
+	RULE_RUN, /* run: the settings' command by the busy policy */
 	RULE_SHELL_COMMAND /* ShellCommandTrick: settings.shell_line for each event */,
-	RULE_LOG           /* LoggerTrick: prints events */
+	RULE_LOG /* LoggerTrick: prints events */
 };
 
 struct rule {

@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "emit.h"
 #include "orphans.h"
+#include "report.h"
 #include "verbs.h"
 
 #define SWEEP_MS 5
@@ -27,92 +27,6 @@ static int64_t wall_ns(void)
 
 	clock_gettime(CLOCK_REALTIME, &t);
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-/* ---- what the user reads */
-
-static void clear_screen(const struct settings *s)
-{
-	const char *code = s->clear == CLEAR_RESET ? "\033c" : "\033[H\033[2J\033[3J";
-	int fd = isatty(1) ? 1 : 2;
-
-	if (s->clear == CLEAR_NOT || !isatty(fd))
-		return;
-	if (write(fd, code, strlen(code)) < 0)
-		return;
-}
-
-static void say_start(struct runner *r)
-{
-	char *shown = command_shown(&r->command);
-	const struct changes *c = &r->now;
-
-	if (c->paths.n == 0)
-		say(r->voice, 0, SAY_NOTE, "run %lu: %s", r->run, shown);
-	else if (c->paths.n == 1)
-		say(r->voice, 0, SAY_NOTE, "run %lu: %s (%s %s)", r->run, shown,
-		    watcher_kind_name(c->kind), c->paths.v[0]);
-	else
-		say(r->voice, 0, SAY_NOTE, "run %lu: %s (%s %s and %zu more)", r->run, shown,
-		    watcher_kind_name(c->kind), c->paths.v[0], c->paths.n - 1);
-	free(shown);
-}
-
-static void say_end(struct runner *r)
-{
-	struct bytes took = { 0 }, user = { 0 }, sys = { 0 }, late = { 0 };
-	char code[40];
-
-	snprintf(code, sizeof code, "exit %d", r->code);
-	emit_duration(&took, (int64_t)(uv_hrtime() - r->begun_ns));
-	say(r->voice, 0, r->is_stopped ? SAY_DIM : r->code ? SAY_BAD : SAY_GOOD, "run %lu: %s in %s",
-	    r->run, r->why ? r->why : r->code ? code : "ok", took.data);
-	if (r->s->timings) {
-		emit_duration(&user, (int64_t)r->user_ns);
-		emit_duration(&sys, (int64_t)r->sys_ns);
-		emit_duration(&late, r->changed_ns ? (int64_t)(r->begun_ns - r->changed_ns) : 0);
-		say(r->voice, 0, SAY_DIM,
-		    "run %lu: started %s after the batch; user %s, system %s, at most %llu KiB", r->run,
-		    late.data, user.data, sys.data, (unsigned long long)r->maxrss_kib);
-	}
-	bytes_free(&took);
-	bytes_free(&user);
-	bytes_free(&sys);
-	bytes_free(&late);
-}
-
-static void on_notified(sh_proc *p, const sh_result *result, void *arg)
-{
-	(void)result;
-	(void)arg;
-	sh_proc_free(p);
-}
-
-static void notify(struct runner *r)
-{
-	char *shown, *text;
-
-	if (r->s->bell && write(2, "\a", 1) < 0)
-		return;
-	if (!r->s->notify)
-		return;
-	shown = command_shown(&r->command);
-	text = alloc_text("%s: %s", r->code ? "failed" : "ok", shown);
-	if (isatty(2)) {
-		/* Terminals that know OSC 9 show it even where no desktop listens. */
-		struct bytes osc = { 0 };
-
-		emit(&osc, "\033]9;whendo: ");
-		emit_safe(&osc, text, strlen(text), EMIT_TERMINAL);
-		emit(&osc, "\033\\");
-		if (write(2, osc.data, osc.len) < 0)
-			say(r->voice, 1, SAY_DIM, "no terminal to notify");
-		bytes_free(&osc);
-	}
-	sh_start(SH("notify-send", "whendo", text, .out = SH_NULL, .err = SH_NULL, .loop = r->loop,
-		    .done = on_notified));
-	free(shown);
-	free(text);
 }
 
 /* ---- timers */
@@ -204,8 +118,8 @@ static void start_more(struct runner *r);
 static void finish_run(struct runner *r)
 {
 	if (!r->is_stopped || r->busy.quitting == 0)
-		say_end(r);
-	notify(r);
+		report_end(r);
+	report_notify(r);
 	if (r->on_end)
 		r->on_end(r->code, r->arg);
 	/* What the command wrote itself has to be known before the run counts as over. */
@@ -241,9 +155,9 @@ static void start_words(struct runner *r, int slot, struct words *argv, const ch
 	call.args = words_list(argv) + 1;
 	call.env = words_list(&env);
 	call.cwd = s->workdir;
-	call.in = s->feed != STDIN_NONE ? SH_BYTES(input.data ? input.data : "", input.len) :
-		  r->inherit_stdin	? SH_FD(0) :
-					  SH_NULL;
+	call.in = s->feed != STDIN_NONE ? SH_BYTES(input.data ? input.data : "", input.len)
+		  : r->inherit_stdin	? SH_FD(0)
+					: SH_NULL;
 	call.out = r->on_output ? SH_LINES(r->on_output, r->arg) : SH_INHERIT;
 	call.err = r->on_error ? SH_LINES(r->on_error, r->arg) : SH_INHERIT;
 	call.timeout_ms = s->timeout_ms;
@@ -312,8 +226,8 @@ static void begin_run(struct runner *r)
 	r->next_path = 0;
 	r->is_begun = 0;
 	r->run++;
-	clear_screen(r->s);
-	say_start(r);
+	report_clear(r->s);
+	report_start(r);
 	r->begun_ns = uv_hrtime();
 	r->begun_wall_ns = wall_ns();
 	start_more(r);
@@ -348,7 +262,8 @@ static void note_result(struct runner *r, const sh_result *result)
 		return;
 	case SH_SIGNAL:
 		r->was_ok = 1;
-		snprintf(r->ending, sizeof r->ending, "ended by SIG%s", signal_name(result->term_signal));
+		snprintf(r->ending, sizeof r->ending, "ended by SIG%s",
+			 signal_name(result->term_signal));
 		break;
 	case SH_TIMEOUT:
 		snprintf(r->ending, sizeof r->ending, "timed out");
@@ -448,25 +363,15 @@ static void act(struct runner *r, unsigned actions)
 
 /* ---- the interface */
 
-static void say_own(struct runner *r, const char *path)
-{
-	char *quoted = sh_quote(SH_LIST(path));
-
-	say(r->voice, 0, SAY_BAD,
-	    "%s is changed by the command itself: not reacting to it until something else "
-	    "changes; -i %s ignores it for good",
-	    path, quoted ? quoted : path);
-	free(quoted);
-}
-
 static int is_ours(struct runner *r, const watcher_event *e)
 {
 	int during = (r->running > 0 || r->is_syncing) && e->time_ns >= r->begun_wall_ns &&
 		     r->s->on_busy != ON_BUSY_RESTART;
-	enum own_answer a = own_change(&r->own, e->dest && e->dest_len ? e->dest : e->path, during);
+	enum own_answer a =
+	    own_change(&r->own, e->dest && e->dest_len ? e->dest : e->path, during);
 
 	if (a == OWN_TELL)
-		say_own(r, e->path);
+		report_own(r, e->path);
 	return a != OWN_REACT;
 }
 
@@ -477,7 +382,8 @@ int runner_collect(struct runner *r, watcher_batch *batch)
 
 	while (watcher_batch_next(batch, &e)) {
 		if (e.kind & WATCHER_CONTROL) {
-			say(r->voice, 1, SAY_DIM, "the kernel dropped events; looking what changed");
+			say(r->voice, 1, SAY_DIM,
+			    "the kernel dropped events; looking what changed");
 			continue;
 		}
 		say(r->voice, 2, SAY_DIM, "%s %s%s%s", watcher_kind_name(e.kind), e.path,

@@ -33,9 +33,9 @@ struct runner {
 	/* Output of the command goes here, line by line; NULL: inherited. */
 	sh_data_cb on_output, on_error;
 	void *arg;
-	int inherit_stdin; /* the terminal */
+	int inherit_stdin;  /* the terminal */
 	int has_neighbours; /* other runners' processes are children of this program too */
-	int foreground;    /* the terminal is handed over while the command runs */
+	int foreground;	    /* the terminal is handed over while the command runs */
 
 	/* The runner's. */
 	struct command command;
@@ -44,12 +44,12 @@ struct runner {
 	struct changes next, now; /* collected; of the current run */
 	uv_timer_t timer, sweep;
 	sh_proc **procs; /* s->jobs of them, NULL where none runs */
-	pid_t *groups;   /* of each, kept when it has ended */
+	pid_t *groups;	 /* of each, kept when it has ended */
 	int running, is_stopped, is_syncing, was_ok, is_over, kill_next;
 	size_t next_path;
 	int is_begun; /* at least one command of the run was started */
 	unsigned long run;
-	int code;     /* of the current run: the first that failed */
+	int code;      /* of the current run: the first that failed */
 	int by_signal; /* the signal the last command died by */
 	uint64_t begun_ns, changed_ns;
 	int64_t begun_wall_ns;

@@ -27,7 +27,8 @@ static void put(int fd, const char *s, size_t n)
 	}
 }
 
-static void format_text(struct bytes *out, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void format_text(struct bytes *out,
+							      const char *fmt, va_list ap)
 {
 	char text[MAX_LINE];
 	int n = vsnprintf(text, sizeof text, fmt, ap);
@@ -85,7 +86,8 @@ void say(const struct voice *v, int level, enum say_color color, const char *fmt
 		if (v->tag)
 			emit_f(&line, "[%s] ", v->tag);
 		if (v->color && color != SAY_PLAIN)
-			emit_f(&line, "\033[%sm%s\033[0m", code[color], text.data ? text.data : "");
+			emit_f(&line, "\033[%sm%s\033[0m", code[color],
+			       text.data ? text.data : "");
 		else
 			emit(&line, text.data ? text.data : "");
 		emit(&line, "\n");
@@ -107,7 +109,8 @@ static unsigned distance(const char *a, const char *b)
 	for (size_t j = 0; j <= nb; j++)
 		row[0][j] = (unsigned)j;
 	for (size_t i = 1; i <= na; i++) {
-		unsigned *now = row[i % 3], *last = row[(i - 1) % 3], *before = row[(i + 1) % 3];
+		unsigned *now = row[i % 3], *last = row[(i - 1) % 3],
+			 *before = row[(i + 1) % 3];
 
 		now[0] = (unsigned)i;
 		for (size_t j = 1; j <= nb; j++) {

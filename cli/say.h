@@ -15,15 +15,15 @@ enum say_color { SAY_PLAIN, SAY_DIM, SAY_GOOD, SAY_BAD, SAY_NOTE };
 
 /* How much is said, to whom: part of the settings of a verb. */
 struct voice {
-	int level;       /* -1: errors only, 0: status, 1: and why, 2: and each event */
-	int color;       /* escape sequences on stderr */
-	int log_fd;      /* --log-file: everything said goes there too, with time; -1: none */
+	int level;	 /* -1: errors only, 0: status, 1: and why, 2: and each event */
+	int color;	 /* escape sequences on stderr */
+	int log_fd;	 /* --log-file: everything said goes there too, with time; -1: none */
 	const char *tag; /* of a rule, before each line; NULL: none */
 };
 
 /* A status line, if the voice is at `level` or above it. */
 __attribute__((format(printf, 4, 5))) void say(const struct voice *v, int level,
-						enum say_color color, const char *fmt, ...);
+					       enum say_color color, const char *fmt, ...);
 
 /* The entry of `names` (NULL-ended) that `word` most likely meant, NULL if none is near. */
 const char *say_nearest(const char *word, const char *const *names);

@@ -32,9 +32,10 @@ static char *make_line(const char *text)
 void shell_trick_open(struct shell_trick *k)
 {
 	static const char fallback[] =
-		"if [ -n \"${watch_dest_path}\" ]; then "
-		"echo \"${watch_event_type} ${watch_object} from ${watch_src_path} to ${watch_dest_path}\"; "
-		"else echo \"${watch_event_type} ${watch_object} ${watch_src_path}\"; fi";
+	    "if [ -n \"${watch_dest_path}\" ]; then "
+	    "echo \"${watch_event_type} ${watch_object} from ${watch_src_path} to "
+	    "${watch_dest_path}\"; "
+	    "else echo \"${watch_event_type} ${watch_object} ${watch_src_path}\"; fi";
 
 	k->last = &k->first;
 	k->limit = k->s->wait || k->s->drop ? 1 : sizeof k->procs / sizeof *k->procs;
@@ -81,9 +82,10 @@ static void start(struct shell_trick *k, size_t slot, const struct queued *q)
 	char *dest = alloc_text("watch_dest_path=%s", q->dest ? q->dest : "");
 
 	say(k->voice, 1, SAY_DIM, "%s %s", watcher_kind_name(q->kind), q->path);
-	k->procs[slot] = sh_start(SH("/bin/sh", "-c", k->line, .env = SH_LIST(type, object, path, dest),
-				     .out = SH_INHERIT, .err = SH_INHERIT, .die_with_parent = true,
-				     .grace_ms = 5000, .loop = k->loop, .done = on_done, .arg = k));
+	k->procs[slot] =
+	    sh_start(SH("/bin/sh", "-c", k->line, .env = SH_LIST(type, object, path, dest),
+			.out = SH_INHERIT, .err = SH_INHERIT, .die_with_parent = true,
+			.grace_ms = 5000, .loop = k->loop, .done = on_done, .arg = k));
 	if (!k->procs[slot]) {
 		say_error("out of memory");
 		exit(125);
@@ -117,7 +119,8 @@ static void add(struct shell_trick *k, const watcher_event *e)
 
 	if (k->waiting >= MAX_WAITING) {
 		if (k->waiting++ == MAX_WAITING)
-			say_error("more than %d commands behind; leaving events out", MAX_WAITING);
+			say_error("more than %d commands behind; leaving events out",
+				  MAX_WAITING);
 		return;
 	}
 	q = alloc_zero(1, sizeof *q);

@@ -18,8 +18,8 @@
 struct sink {
 	uv_poll_t poll; /* only if own_fd is not -1 */
 	uv_timer_t retry;
-	int fd;     /* what is written to */
-	int own_fd; /* the same file, opened again without blocking; -1: could not */
+	int fd;	      /* what is written to */
+	int own_fd;   /* the same file, opened again without blocking; -1: could not */
 	int is_plain; /* a regular file: never blocks for long */
 	int is_full, code, handles;
 	size_t sent; /* of buffer, already written */

@@ -16,7 +16,8 @@ static int voice_open(struct voice *v, const struct settings *s)
 
 	*v = (struct voice){ .level = s->loudness, .log_fd = -1 };
 	if (s->color == COLOR_AUTO)
-		v->color = isatty(2) && !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
+		v->color = isatty(2) && !(no_color && *no_color) &&
+			   !(term && strcmp(term, "dumb") == 0);
 	else
 		v->color = s->color == COLOR_ALWAYS;
 	if (!s->log_file)

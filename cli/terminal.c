@@ -136,7 +136,8 @@ int terminal_check(struct terminal *t, pid_t group)
 	siginfo_t info = { 0 };
 
 	if (t->fd < 0 || group <= 0 ||
-	    waitid(P_PID, (id_t)group, &info, WSTOPPED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+	    waitid(P_PID, (id_t)group, &info, WSTOPPED | WNOHANG | WNOWAIT) < 0 ||
+	    info.si_pid == 0)
 		return 0;
 	if (tcgetpgrp(t->fd) == group) {
 		/* ^Z in the command's foreground: stop with it, as one job. */

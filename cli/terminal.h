@@ -36,7 +36,8 @@ struct terminal {
 /* Whether stdin is a terminal that this program is in the foreground of. */
 int terminal_is_ours(void);
 
-/* Never fails: without a terminal there are no keys. `watch_end`: also tell the end of stdin. */
+/* Never fails: without a terminal there are no keys. `watch_end`: also tell the end of stdin.
+ */
 void terminal_open(struct terminal *t, int watch_end);
 
 /* A command of that group was stopped: hands it the terminal if that is why, and lets it go

@@ -7,15 +7,17 @@
 #include "say.h"
 
 #define BASE_STUB                                                                              \
-	"      patterns: [\"*\"]\n      ignore_patterns: []\n      ignore_directories: false\n"
+	"      patterns: [\"*\"]\n      ignore_patterns: []\n      ignore_directories: "       \
+	"false\n"
 
 const struct trick_class trick_classes[] = {
 	{ "watchdog.tricks.ShellCommandTrick", RULE_SHELL_COMMAND, "shell-command",
 	  BASE_STUB "      shell_command: 'echo \"${watch_src_path}\"'\n"
 		    "      wait_for_process: false\n      drop_during_process: false\n" },
 	{ "watchdog.tricks.AutoRestartTrick", RULE_RUN, "auto-restart",
-	  BASE_STUB "      command: [\"true\"]\n      stop_signal: 2\n      kill_after: 10\n"
-		    "      debounce_interval_seconds: 0\n      restart_on_command_exit: true\n" },
+	  BASE_STUB
+	  "      command: [\"true\"]\n      stop_signal: 2\n      kill_after: 10\n"
+	  "      debounce_interval_seconds: 0\n      restart_on_command_exit: true\n" },
 	{ "watchdog.tricks.LoggerTrick", RULE_LOG, "log", BASE_STUB },
 	{ "watchdog.tricks.Trick", RULE_LOG, "log", BASE_STUB },
 	{ 0 }
@@ -51,8 +53,8 @@ static void add_terms(struct yaml_file *y, yaml_node_t *node, const char *what,
 		yaml_complain(y, node, "%s is no list", what);
 		return;
 	}
-	for (yaml_node_item_t *i = node->data.sequence.items.start; i < node->data.sequence.items.top;
-	     i++) {
+	for (yaml_node_item_t *i = node->data.sequence.items.start;
+	     i < node->data.sequence.items.top; i++) {
 		const char *s = yaml_text(y, yaml_child(y, *i), what);
 
 		if (s)
@@ -95,13 +97,17 @@ static void read_signal(struct yaml_file *y, yaml_node_t *node, struct trick *t)
 		yaml_complain(y, node, "stop_signal: '%s' %s", s, why);
 }
 
-static const char *const base_keys[] = { "patterns", "ignore_patterns", "ignore_directories",
-					 "case_sensitive", "source_directory", NULL };
+static const char *const base_keys[] = { "patterns",	       "ignore_patterns",
+					 "ignore_directories", "case_sensitive",
+					 "source_directory",   NULL };
 static const char *const shell_keys[] = { "shell_command", "wait_for_process",
 					  "drop_during_process", NULL };
-static const char *const restart_keys[] = { "command", "stop_signal", "kill_after",
+static const char *const restart_keys[] = { "command",
+					    "stop_signal",
+					    "kill_after",
 					    "debounce_interval_seconds",
-					    "restart_on_command_exit", NULL };
+					    "restart_on_command_exit",
+					    NULL };
 
 static int is_one_of(const char *name, const char *const *names)
 {
@@ -113,9 +119,9 @@ static int is_one_of(const char *name, const char *const *names)
 
 static const char *const *keys_of(const struct trick_class *c)
 {
-	return c->kind == RULE_SHELL_COMMAND ? shell_keys :
-	       c->kind == RULE_RUN	     ? restart_keys :
-					       base_keys;
+	return c->kind == RULE_SHELL_COMMAND ? shell_keys
+	       : c->kind == RULE_RUN	     ? restart_keys
+					     : base_keys;
 }
 
 static void unknown(struct yaml_file *y, const yaml_node_t *key, const char *name,
@@ -129,7 +135,8 @@ static void unknown(struct yaml_file *y, const yaml_node_t *key, const char *nam
 		      near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
-static void read_base(struct yaml_file *y, const char *name, yaml_node_t *value, struct trick *t)
+static void read_base(struct yaml_file *y, const char *name, yaml_node_t *value,
+		      struct trick *t)
 {
 	struct settings *s = &t->rule->s;
 	const char *text;
@@ -224,7 +231,7 @@ void tricks_read(struct yaml_file *y, const yaml_node_t *list, struct rules *rul
 		yaml_complain(y, list, "tricks: is no list; begin each trick with a -");
 		return;
 	}
-	for (yaml_node_item_t *i = list->data.sequence.items.start; i < list->data.sequence.items.top;
-	     i++)
+	for (yaml_node_item_t *i = list->data.sequence.items.start;
+	     i < list->data.sequence.items.top; i++)
 		yaml_each(y, yaml_child(y, *i), "a trick", read_trick, &d);
 }

@@ -133,7 +133,8 @@ static int open_stream(struct settings *s, int is_wait)
 		.s = s,
 		.voice = &l.stage.voice,
 		.kinds = (is_wait ? WATCHER_CHANGES : WATCHER_CHANGES | WATCHER_ATTRIB) |
-			 WATCHER_OVERFLOW | (s->print_ready || s->watchdog ? WATCHER_READY : 0u) |
+			 WATCHER_OVERFLOW |
+			 (s->print_ready || s->watchdog ? WATCHER_READY : 0u) |
 			 (s->watchdog ? WATCHER_ALL : 0u),
 		.debounce_ms = setting_or(s->debounce_ms, is_wait ? 50 : 0),
 		.debounce_max_ms = setting_or(s->debounce_max_ms, is_wait ? 500 : 0),

@@ -59,7 +59,8 @@ static long watches_of_others(void)
 		snprintf(path, sizeof path, "/proc/%s/fdinfo", e->d_name);
 		fds = opendir(path);
 		while (fds && (d = readdir(fds))) {
-			snprintf(path, sizeof path, "/proc/%.20s/fdinfo/%.20s", e->d_name, d->d_name);
+			snprintf(path, sizeof path, "/proc/%.20s/fdinfo/%.20s", e->d_name,
+				 d->d_name);
 			n += count_watches(path);
 		}
 		if (fds)
@@ -90,7 +91,8 @@ static void find_mount(const char *path, char *point, char *type, size_t size)
 		if (sscanf(line, "%*s %4095s %255s", at, fs) != 2)
 			continue;
 		n = strlen(at);
-		if (strncmp(real, at, n) == 0 && (real[n] == '/' || !real[n] || n == 1) && n >= best) {
+		if (strncmp(real, at, n) == 0 && (real[n] == '/' || !real[n] || n == 1) &&
+		    n >= best) {
 			best = n;
 			snprintf(point, size, "%s", at);
 			snprintf(type, size, "%s", fs);
@@ -129,22 +131,25 @@ static void add_numbers(struct bytes *out, const struct watching *t)
 	emit_duration(out, (int64_t)st.crawl_ns);
 	emit_f(out, "\nbackend    %s", st.backend ? st.backend : "none");
 	if (st.polled_directories)
-		emit_f(out, "; %llu directories are polled every %lld ms: no notification there",
+		emit_f(out,
+		       "; %llu directories are polled every %lld ms: no notification there",
 		       (unsigned long long)st.polled_directories,
 		       (long long)(t->s->poll_interval_ms ? t->s->poll_interval_ms : 1000));
 	emit_f(out, "\nwatches    %llu needed", (unsigned long long)st.watches);
 	if (limit >= 0)
 		emit_f(out, "; %ld used by others, of %ld (fs.inotify.max_user_watches)",
 		       watches_of_others(), limit);
-	emit_f(out, "\nmemory     %llu KiB for names", (unsigned long long)st.index_bytes / 1024);
+	emit_f(out, "\nmemory     %llu KiB for names",
+	       (unsigned long long)st.index_bytes / 1024);
 	if (queue >= 0)
-		emit_f(out, "; the kernel queues %ld events (fs.inotify.max_queued_events)", queue);
+		emit_f(out, "; the kernel queues %ld events (fs.inotify.max_queued_events)",
+		       queue);
 	emit(out, "\n");
 }
 
 static void add_filter(struct bytes *out, const struct settings *s)
 {
-	static const char *const words[] = { "passes", "ignored", "passes", "passes",
+	static const char *const words[] = { "passes",	"ignored",  "passes", "passes",
 					     "ignored", "included", "passes", "ignored" };
 	const char *d;
 
@@ -152,7 +157,8 @@ static void add_filter(struct bytes *out, const struct settings *s)
 		emit_f(out, "%-10s %s (%s)\n", words[s->terms.v[i].kind], s->terms.v[i].text,
 		       s->terms.v[i].source);
 	if (s->use_ignore_files != 0)
-		emit(out, "ignored    what .gitignore, .ignore and .whendoignore say (--no-gitignore)\n");
+		emit(out, "ignored    what .gitignore, .ignore and .whendoignore say "
+			  "(--no-gitignore)\n");
 	if (s->use_default_ignores == 0)
 		return;
 	emit(out, "ignored   ");
@@ -185,8 +191,11 @@ int verb_plan(struct settings *s)
 {
 	struct stage stage = { 0 };
 	struct bytes out = { 0 };
-	struct watching t = { .loop = &stage.loop, .s = s, .voice = &stage.voice,
-			      .kinds = WATCHER_CHANGES, .on_batch = on_batch };
+	struct watching t = { .loop = &stage.loop,
+			      .s = s,
+			      .voice = &stage.voice,
+			      .kinds = WATCHER_CHANGES,
+			      .on_batch = on_batch };
 	int r = stage_open(&stage, s);
 
 	if (r)

@@ -17,7 +17,7 @@
 struct band {
 	struct stage stage;
 	struct settings *s;
-	const char *path; /* in the current directory, which is the file's */
+	const char *path;	  /* in the current directory, which is the file's */
 	struct rules rules, next; /* next: waits for the old ones to end */
 	struct act *acts;
 	size_t n, ready, over;

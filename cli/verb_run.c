@@ -133,8 +133,8 @@ static void open_terminal(struct run *m)
 	m->terminal.on_end = s->stdin_quit ? on_stdin_end : NULL;
 	m->terminal.on_stop = on_stop;
 	m->terminal.arg = m;
-	m->terminal.want_keys = !list_is_stdin && (s->keys < 0 ? is_ours && s->feed == STDIN_NONE :
-								 s->keys);
+	m->terminal.want_keys =
+	    !list_is_stdin && (s->keys < 0 ? is_ours && s->feed == STDIN_NONE : s->keys);
 	m->runner.inherit_stdin = is_ours && !list_is_stdin;
 	m->runner.foreground = is_ours && s->keys == 0;
 	terminal_open(&m->terminal, s->stdin_quit);

@@ -80,9 +80,14 @@ static int play(struct solo *o, enum rule_kind kind, struct settings *s)
 	s->watchmedo = 1;
 	o->stage = (struct stage){ .on_signal = on_signal, .arg = o };
 	o->rule = (struct rule){ .kind = kind, .name = (char *)s->verb->name, .s = *s };
-	o->act = (struct act){ .stage = &o->stage, .rule = &o->rule, .may_run = may_run,
-			       .on_ready = on_ready, .on_start = on_start, .on_end = on_end,
-			       .on_exit = on_exit_, .arg = o };
+	o->act = (struct act){ .stage = &o->stage,
+			       .rule = &o->rule,
+			       .may_run = may_run,
+			       .on_ready = on_ready,
+			       .on_start = on_start,
+			       .on_end = on_end,
+			       .on_exit = on_exit_,
+			       .arg = o };
 	if ((r = stage_open(&o->stage, s)) != 0)
 		return r;
 	orphans_adopt();
@@ -134,8 +139,9 @@ static int known_classes(const struct settings *s)
 				names[n++] = c->name;
 			names[n] = NULL;
 			near = say_nearest(s->paths.v[i], names);
-			say_error("%s: no such trick%s%s%s", s->paths.v[i], near ? "; did you mean " : "",
-				  near ? near : "", near ? "?" : "");
+			say_error("%s: no such trick%s%s%s", s->paths.v[i],
+				  near ? "; did you mean " : "", near ? near : "",
+				  near ? "?" : "");
 			return 0;
 		}
 	return 1;

@@ -20,10 +20,10 @@ static int type_of(const char *path)
 
 	if (lstat(path, &st) < 0)
 		return n && path[n - 1] == '/' ? WATCHER_TYPE_DIR : WATCHER_TYPE_UNKNOWN;
-	return S_ISREG(st.st_mode) ? WATCHER_TYPE_FILE :
-	       S_ISDIR(st.st_mode) ? WATCHER_TYPE_DIR :
-	       S_ISLNK(st.st_mode) ? WATCHER_TYPE_SYMLINK :
-				     WATCHER_TYPE_OTHER;
+	return S_ISREG(st.st_mode)   ? WATCHER_TYPE_FILE
+	       : S_ISDIR(st.st_mode) ? WATCHER_TYPE_DIR
+	       : S_ISLNK(st.st_mode) ? WATCHER_TYPE_SYMLINK
+				     : WATCHER_TYPE_OTHER;
 }
 
 /* Without "./" in front and '/' behind, as the library wants a path below the root. */
@@ -90,7 +90,8 @@ int verb_why(struct settings *s)
 		return r;
 	for (size_t i = 0; i < s->paths.n && r == 0; i++)
 		r = explain(f, s->paths.v[i], &out);
-	if (fwrite(out.data ? out.data : "", 1, out.len, stdout) != out.len || fflush(stdout) != 0) {
+	if (fwrite(out.data ? out.data : "", 1, out.len, stdout) != out.len ||
+	    fflush(stdout) != 0) {
 		say_error("stdout: %s", strerror(errno));
 		r = EXIT_FAILED;
 	}

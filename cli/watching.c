@@ -1,4 +1,5 @@
-/* One watcher with one watch for a verb's or a rule's paths. Does not know what is done with events. */
+/* One watcher with one watch for a verb's or a rule's paths. Does not know what is done with
+ * events. */
 #include "watching.h"
 
 #include <errno.h>
@@ -130,11 +131,12 @@ static void say_ready(struct watching *t)
 	emit_duration(&took, (int64_t)(uv_hrtime() - t->opened_ns));
 	if (n == 1)
 		say(t->voice, 0, SAY_DIM, "watching %s (%llu director%s) in %s", first,
-		    (unsigned long long)st.directories, st.directories == 1 ? "y" : "ies", took.data);
-	else
-		say(t->voice, 0, SAY_DIM, "watching %s and %zu more (%llu director%s) in %s", first,
-		    n - 1, (unsigned long long)st.directories, st.directories == 1 ? "y" : "ies",
+		    (unsigned long long)st.directories, st.directories == 1 ? "y" : "ies",
 		    took.data);
+	else
+		say(t->voice, 0, SAY_DIM, "watching %s and %zu more (%llu director%s) in %s",
+		    first, n - 1, (unsigned long long)st.directories,
+		    st.directories == 1 ? "y" : "ies", took.data);
 	say(t->voice, 1, SAY_DIM, "backend %s, %llu watches, %llu files, index of %llu KiB",
 	    st.backend ? st.backend : "none", (unsigned long long)st.watches,
 	    (unsigned long long)st.files, (unsigned long long)st.index_bytes / 1024);
@@ -166,7 +168,8 @@ static void on_batch(watcher_watch *watch, watcher_batch *batch, void *arg)
 
 static unsigned watch_flags(const struct settings *s)
 {
-	return (s->watchdog ? WATCHER_WATCHDOG_EVENTS : 0u) | (s->full_moves ? WATCHER_FULL_MOVES : 0u) |
+	return (s->watchdog ? WATCHER_WATCHDOG_EVENTS : 0u) |
+	       (s->full_moves ? WATCHER_FULL_MOVES : 0u) |
 	       (s->dir_modified ? WATCHER_DIR_MODIFIED : 0u);
 }
 

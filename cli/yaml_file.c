@@ -38,10 +38,12 @@ static int check_owner(const char *path, int fd)
 		say_error("%s: %s", path, strerror(errno));
 		r = -1;
 	} else if (S_ISREG(st.st_mode) && is_foreign(&st)) {
-		say_error("%s: others may write it, so it is not run; chmod go-w, or --trust", path);
+		say_error("%s: others may write it, so it is not run; chmod go-w, or --trust",
+			  path);
 		r = -1;
 	} else if (S_ISREG(st.st_mode) && is_foreign(&dir) && !(dir.st_mode & S_ISVTX)) {
-		say_error("%s: others may write its directory, so it is not run; chmod go-w, or --trust",
+		say_error("%s: others may write its directory, so it is not run; chmod go-w, "
+			  "or --trust",
 			  path);
 		r = -1;
 	}
@@ -78,7 +80,8 @@ static int check_text(const char *path, const struct bytes *text)
 	size_t line = 1, i = 0;
 	int depth = 0;
 
-	if (text->len >= 2 && ((s[0] == 0xff && s[1] == 0xfe) || (s[0] == 0xfe && s[1] == 0xff))) {
+	if (text->len >= 2 &&
+	    ((s[0] == 0xff && s[1] == 0xfe) || (s[0] == 0xfe && s[1] == 0xff))) {
 		say_error("%s:1:1: is UTF-16; write UTF-8", path);
 		return -1;
 	}
@@ -86,7 +89,8 @@ static int check_text(const char *path, const struct bytes *text)
 		size_t n = emit_utf8_length(text->data + i, text->len - i);
 
 		if (!s[i] || !n) {
-			say_error("%s:%zu: %s", path, line, s[i] ? "is not UTF-8" : "has a NUL byte");
+			say_error("%s:%zu: %s", path, line,
+				  s[i] ? "is not UTF-8" : "has a NUL byte");
 			return -1;
 		}
 		line += s[i] == '\n';
@@ -106,8 +110,8 @@ static void say_syntax(const char *path, const yaml_parser_t *p)
 	const char *what = p->problem ? p->problem : "is not YAML";
 	const char *context = p->context ? p->context : "";
 
-	say_error("%s:%zu:%zu: %s%s%s", path, p->problem_mark.line + 1, p->problem_mark.column + 1,
-		  what, *context ? " " : "", context);
+	say_error("%s:%zu:%zu: %s%s%s", path, p->problem_mark.line + 1,
+		  p->problem_mark.column + 1, what, *context ? " " : "", context);
 }
 
 static int parse(struct yaml_file *y, const struct bytes *text)
@@ -119,8 +123,8 @@ static int parse(struct yaml_file *y, const struct bytes *text)
 		say_error("out of memory");
 		return -1;
 	}
-	yaml_parser_set_input_string(&parser, (const unsigned char *)(text->data ? text->data : ""),
-				     text->len);
+	yaml_parser_set_input_string(
+	    &parser, (const unsigned char *)(text->data ? text->data : ""), text->len);
 	ok = yaml_parser_load(&parser, &y->document);
 	if (!ok)
 		say_syntax(y->path, &parser);
@@ -197,7 +201,8 @@ int yaml_bool(struct yaml_file *y, const yaml_node_t *node, const char *what, in
 {
 	static const char *const yes[] = { "true", "yes", "on", "1" };
 	static const char *const no[] = { "false", "no", "off", "0" };
-	const char *s = node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value : "";
+	const char *s =
+	    node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value : "";
 
 	for (int i = 0; i < 4; i++) {
 		if (strcasecmp(s, yes[i]) == 0 || strcasecmp(s, no[i]) == 0) {
@@ -212,7 +217,8 @@ int yaml_is_null(const yaml_node_t *node)
 {
 	const char *s = (const char *)node->data.scalar.value;
 
-	return node->type == YAML_SCALAR_NODE && node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+	return node->type == YAML_SCALAR_NODE &&
+	       node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
 	       (!*s || strcmp(s, "~") == 0 || strcasecmp(s, "null") == 0);
 }
 
@@ -226,7 +232,8 @@ int yaml_each(struct yaml_file *y, const yaml_node_t *map, const char *what,
 	if (map->type != YAML_MAPPING_NODE)
 		return yaml_complain(y, map, "%s is a %s, not a mapping (key: value)", what,
 				     map->type == YAML_SEQUENCE_NODE ? "list" : "text");
-	for (yaml_node_pair_t *p = map->data.mapping.pairs.start; p < map->data.mapping.pairs.top; p++) {
+	for (yaml_node_pair_t *p = map->data.mapping.pairs.start;
+	     p < map->data.mapping.pairs.top; p++) {
 		yaml_node_t *key = yaml_child(y, p->key);
 		const char *name = yaml_text(y, key, "a key");
 		size_t i = 0;

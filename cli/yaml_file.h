@@ -22,8 +22,8 @@ void yaml_file_close(struct yaml_file *y);
 yaml_node_t *yaml_file_top(struct yaml_file *y);
 
 /* Says `path:line:column: ...` about a node and counts it. Returns -1. */
-__attribute__((format(printf, 3, 4))) int yaml_complain(struct yaml_file *y, const yaml_node_t *at,
-							 const char *fmt, ...);
+__attribute__((format(printf, 3, 4))) int
+yaml_complain(struct yaml_file *y, const yaml_node_t *at, const char *fmt, ...);
 
 yaml_node_t *yaml_child(struct yaml_file *y, int index);
 

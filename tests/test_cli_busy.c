@@ -1,4 +1,5 @@
-/* The busy policy and the detection of commands that trigger themselves: no clock, no process. */
+/* The busy policy and the detection of commands that trigger themselves: no clock, no process.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -7,8 +7,8 @@
 
 #include "../cli/command.h"
 
-static const char *const nasty[] = { "-rf", "a b", "$(touch x)", "`x`", "\"q\"", "'s'", "a\nb",
-				     "*", ";x", "\\", NULL };
+static const char *const nasty[] = { "-rf",  "a b", "$(touch x)", "`x`", "\"q\"", "'s'",
+				     "a\nb", "*",   ";x",	  "\\",	 NULL };
 
 static struct settings settings_of(const char *const *words)
 {
@@ -47,7 +47,11 @@ static const char *vector(const char *const *words, const char *const *paths, co
 	return text;
 }
 
-#define W(...) (const char *const[]){ __VA_ARGS__, NULL }
+#define W(...)                                                                                 \
+	(const char *const[])                                                                  \
+	{                                                                                      \
+		__VA_ARGS__, NULL                                                              \
+	}
 static const char *const none[] = { NULL };
 
 static void test_placeholders(void **state)
@@ -61,7 +65,8 @@ static void test_placeholders(void **state)
 	assert_string_equal(vector(W("x", "{//}", "{.}"), W(".bashrc"), NULL), "x|.|.bashrc");
 	assert_string_equal(vector(W("x", "--in={}", "o-{/}.o"), W("p", "q"), NULL),
 			    "x|--in=p|--in=q|o-p.o");
-	assert_string_equal(vector(W("find", "{{}}", "{a}", "{"), W("p"), NULL), "find|{}|{a}|{");
+	assert_string_equal(vector(W("find", "{{}}", "{a}", "{"), W("p"), NULL),
+			    "find|{}|{a}|{");
 }
 
 static void test_a_name_stays_one_argument(void **state)
@@ -93,8 +98,13 @@ static void test_environment(void **state)
 	struct command c;
 	struct words env = { 0 };
 	struct changes ch = { 0 };
-	watcher_event e = { .kind = WATCHER_MOVED, .path = "a", .dest = "b", .root = ".",
-			    .path_len = 1, .dest_len = 1, .batch = 4 };
+	watcher_event e = { .kind = WATCHER_MOVED,
+			    .path = "a",
+			    .dest = "b",
+			    .root = ".",
+			    .path_len = 1,
+			    .dest_len = 1,
+			    .batch = 4 };
 
 	(void)state;
 	words_add(&s.environment, "K=V");
@@ -128,8 +138,11 @@ static void test_input(void **state)
 	struct command c;
 	struct bytes in = { 0 };
 	struct changes ch = { 0 };
-	watcher_event e = { .kind = WATCHER_CREATED, .type = WATCHER_TYPE_FILE, .path = "a\nb",
-			    .path_len = 3, .root = "." };
+	watcher_event e = { .kind = WATCHER_CREATED,
+			    .type = WATCHER_TYPE_FILE,
+			    .path = "a\nb",
+			    .path_len = 3,
+			    .root = "." };
 
 	(void)state;
 	s.feed = STDIN_PATHS0;
@@ -141,10 +154,10 @@ static void test_input(void **state)
 	bytes_clear(&in);
 	s.feed = STDIN_JSON;
 	command_input(&in, &c, &ch);
-	assert_string_equal(in.data,
-			    "{\"time\":\"1970-01-01T00:00:00.000000Z\",\"event_type\":\"created\","
-			    "\"is_directory\":false,\"file_type\":\"file\",\"src_path\":\"a\\u000ab\","
-			    "\"root\":\".\",\"is_synthetic\":false,\"batch\":0}\n");
+	assert_string_equal(
+	    in.data, "{\"time\":\"1970-01-01T00:00:00.000000Z\",\"event_type\":\"created\","
+		     "\"is_directory\":false,\"file_type\":\"file\",\"src_path\":\"a\\u000ab\","
+		     "\"root\":\".\",\"is_synthetic\":false,\"batch\":0}\n");
 	bytes_free(&in);
 	changes_clear(&ch);
 	command_free(&c);

@@ -15,8 +15,13 @@
 
 static watcher_event event(int kind, int type, const char *path, const char *dest)
 {
-	watcher_event e = { .kind = kind, .type = type, .path = path, .dest = dest, .root = "src",
-			    .time_ns = NOON, .batch = 17 };
+	watcher_event e = { .kind = kind,
+			    .type = type,
+			    .path = path,
+			    .dest = dest,
+			    .root = "src",
+			    .time_ns = NOON,
+			    .batch = 17 };
 
 	e.path_len = path ? strlen(path) : 0;
 	e.dest_len = dest ? strlen(dest) : 0;
@@ -43,26 +48,33 @@ static const char *record(const char *spec, int show_time, int terminal, watcher
 static void test_text(void **state)
 {
 	(void)state;
-	assert_string_equal(record(NULL, 0, 0, event(WATCHER_CREATED, WATCHER_TYPE_FILE, "src/a.c", NULL)),
-			    "created src/a.c\n");
-	assert_string_equal(record("text", 0, 0, event(WATCHER_DELETED, WATCHER_TYPE_DIR, "src/old", NULL)),
-			    "deleted src/old/\n");
-	assert_string_equal(record("text", 1, 0,
-				   event(WATCHER_MOVED, WATCHER_TYPE_FILE, "src/a.c", "src/b.c")),
-			    "2026-11-21T09:14:03.123456Z moved src/a.c -> src/b.c\n");
-	assert_string_equal(record("text", 0, 0, event(WATCHER_OVERFLOW, 0, NULL, NULL)), "overflow\n");
+	assert_string_equal(
+	    record(NULL, 0, 0, event(WATCHER_CREATED, WATCHER_TYPE_FILE, "src/a.c", NULL)),
+	    "created src/a.c\n");
+	assert_string_equal(
+	    record("text", 0, 0, event(WATCHER_DELETED, WATCHER_TYPE_DIR, "src/old", NULL)),
+	    "deleted src/old/\n");
+	assert_string_equal(
+	    record("text", 1, 0, event(WATCHER_MOVED, WATCHER_TYPE_FILE, "src/a.c", "src/b.c")),
+	    "2026-11-21T09:14:03.123456Z moved src/a.c -> src/b.c\n");
+	assert_string_equal(record("text", 0, 0, event(WATCHER_OVERFLOW, 0, NULL, NULL)),
+			    "overflow\n");
 }
 
 static void test_text_escapes_what_would_be_obeyed(void **state)
 {
-	watcher_event e = event(WATCHER_CREATED, WATCHER_TYPE_FILE, "a\nb\033[2Jc\177d\xff\xc3\xa9", NULL);
+	watcher_event e =
+	    event(WATCHER_CREATED, WATCHER_TYPE_FILE, "a\nb\033[2Jc\177d\xff\xc3\xa9", NULL);
 
 	(void)state;
 	assert_string_equal(record("text", 0, 0, e),
 			    "created a\\x0Ab\\x1B[2Jc\\x7Fd\xff\xc3\xa9\n");
 	assert_string_equal(record("text", 0, 1, e),
 			    "created a\\x0Ab\\x1B[2Jc\\x7Fd\\xFF\xc3\xa9\n");
-	e = event(WATCHER_CREATED, WATCHER_TYPE_FILE, "\xe2\x80\xae" "c1\xc2\x9b", NULL);
+	e = event(WATCHER_CREATED, WATCHER_TYPE_FILE,
+		  "\xe2\x80\xae"
+		  "c1\xc2\x9b",
+		  NULL);
 	assert_string_equal(record("text", 0, 1, e), "created \\xE2\\x80\\xAEc1\\xC2\\x9B\n");
 }
 
@@ -71,19 +83,22 @@ static void test_json(void **state)
 	watcher_event e = event(WATCHER_MOVED, WATCHER_TYPE_FILE, "src/a.c", "src/b.c");
 
 	(void)state;
-	assert_string_equal(
-		record("json", 0, 0, e),
-		"{\"time\":\"2026-11-21T09:14:03.123456Z\",\"event_type\":\"moved\",\"is_directory\":false,"
-		"\"file_type\":\"file\",\"src_path\":\"src/a.c\",\"dest_path\":\"src/b.c\",\"root\":\"src\","
-		"\"is_synthetic\":false,\"batch\":17}\n");
+	assert_string_equal(record("json", 0, 0, e),
+			    "{\"time\":\"2026-11-21T09:14:03.123456Z\",\"event_type\":"
+			    "\"moved\",\"is_directory\":false,"
+			    "\"file_type\":\"file\",\"src_path\":\"src/"
+			    "a.c\",\"dest_path\":\"src/b.c\",\"root\":\"src\","
+			    "\"is_synthetic\":false,\"batch\":17}\n");
 	e = event(WATCHER_CREATED, WATCHER_TYPE_DIR, "\xff\"\\\n", NULL);
 	e.recovered = e.synthetic = 1;
 	assert_string_equal(
-		record("json", 0, 0, e),
-		"{\"time\":\"2026-11-21T09:14:03.123456Z\",\"event_type\":\"created\",\"is_directory\":true,"
-		"\"file_type\":\"dir\",\"src_path\":\"\xef\xbf\xbd\\\"\\\\\\u000a\","
-		"\"src_path_b64\":\"/yJcCg==\",\"root\":\"src\",\"is_synthetic\":true,\"recovered\":true,"
-		"\"batch\":17}\n");
+	    record("json", 0, 0, e),
+	    "{\"time\":\"2026-11-21T09:14:03.123456Z\",\"event_type\":\"created\",\"is_"
+	    "directory\":true,"
+	    "\"file_type\":\"dir\",\"src_path\":\"\xef\xbf\xbd\\\"\\\\\\u000a\","
+	    "\"src_path_b64\":\"/"
+	    "yJcCg==\",\"root\":\"src\",\"is_synthetic\":true,\"recovered\":true,"
+	    "\"batch\":17}\n");
 }
 
 static void test_custom(void **state)
@@ -93,8 +108,9 @@ static void test_custom(void **state)
 	(void)state;
 	e.cookie = 7;
 	setenv("TZ", "UTC", 1);
-	assert_string_equal(record("{kind}|{path}|{dest}|{name}|{dir}|{root}|{type}|{cookie}|{pid}", 0, 0, e),
-			    "moved|src/x/a.c|src/b.c|a.c|src/x|src|file|7|0\n");
+	assert_string_equal(
+	    record("{kind}|{path}|{dest}|{name}|{dir}|{root}|{type}|{cookie}|{pid}", 0, 0, e),
+	    "moved|src/x/a.c|src/b.c|a.c|src/x|src|file|7|0\n");
 	assert_string_equal(record("{time:%H:%M} {{x}\\t{time}\\n", 0, 0, e),
 			    "09:14 {x}\t2026-11-21T09:14:03.123456Z\n");
 }
@@ -137,7 +153,8 @@ static void test_times(void **state)
 		int64_t ms;
 	} good[] = { { "50ms", 50 }, { "1.5s", 1500 }, { "2m", 120000 }, { "3", 3000 },
 		     { "0", 0 },     { ".25", 250 },   { "1h", 3600000 } };
-	static const char *const bad[] = { "", "x", "-1", "5x", "1e99", "nan", "inf", "5 s", "200h" };
+	static const char *const bad[] = { "",	  "x",	 "-1",	"5x",  "1e99",
+					   "nan", "inf", "5 s", "200h" };
 	char why[256];
 	int64_t ms;
 
@@ -189,7 +206,8 @@ static void test_every_option_of_a_verb_is_reachable(void **state)
 
 static void test_nearest(void **state)
 {
-	static const char *const names[] = { "debounce", "debounce-max", "ignore", "signal", NULL };
+	static const char *const names[] = { "debounce", "debounce-max", "ignore", "signal",
+					     NULL };
 
 	(void)state;
 	assert_string_equal(say_nearest("debuonce", names), "debounce");

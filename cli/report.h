@@ -1,0 +1,17 @@
+/*
+ * What the user reads of a runner: the lines at the start and the end of a run, the screen
+ * cleared before, the bell and the desktop afterwards.
+ */
+#ifndef CLI_REPORT_H
+#define CLI_REPORT_H
+
+#include "runner.h"
+
+void report_clear(const struct settings *s);
+void report_start(const struct runner *r);
+void report_end(const struct runner *r);
+void report_notify(const struct runner *r);
+/* The command writes `path` itself. */
+void report_own(const struct runner *r, const char *path);
+
+#endif

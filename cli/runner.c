@@ -13,6 +13,7 @@
 #include "verbs.h"
 
 #define SWEEP_MS 5
+#define LATE_NS	 20000000
 
 static void act(struct runner *r, unsigned actions);
 
@@ -122,8 +123,10 @@ static void finish_run(struct runner *r)
 	report_notify(r);
 	if (r->on_end)
 		r->on_end(r->code, r->arg);
-	/* What the command wrote itself has to be known before the run counts as over. */
-	if (!r->busy.quitting && r->sync && r->sync(r->arg) == 0) {
+	r->ended_wall_ns = wall_ns();
+	/* Once it seems to trigger itself, what it wrote has to be known before the run counts
+	 * as over. This cuts the quiet time of a batch short, so not after every run. */
+	if (!r->busy.quitting && r->own.streak > 0 && r->sync && r->sync(r->arg) == 0) {
 		r->is_syncing = 1;
 		return;
 	}
@@ -363,12 +366,21 @@ static void act(struct runner *r, unsigned actions)
 
 /* ---- the interface */
 
+/* Was it read while the command ran? Without a sync at its end what it wrote last may be read
+ * a moment later; at first such a doubt does no harm. */
+static int is_during_run(const struct runner *r, const watcher_event *e)
+{
+	if (e->time_ns < r->begun_wall_ns || r->s->on_busy == ON_BUSY_RESTART)
+		return 0;
+	if (r->running > 0 || r->is_syncing)
+		return 1;
+	return r->run > 0 && r->own.streak == 0 && e->time_ns < r->ended_wall_ns + LATE_NS;
+}
+
 static int is_ours(struct runner *r, const watcher_event *e)
 {
-	int during = (r->running > 0 || r->is_syncing) && e->time_ns >= r->begun_wall_ns &&
-		     r->s->on_busy != ON_BUSY_RESTART;
-	enum own_answer a =
-	    own_change(&r->own, e->dest && e->dest_len ? e->dest : e->path, during);
+	enum own_answer a = own_change(&r->own, e->dest && e->dest_len ? e->dest : e->path,
+				       is_during_run(r, e));
 
 	if (a == OWN_TELL)
 		report_own(r, e->path);

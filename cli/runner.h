@@ -52,7 +52,7 @@ struct runner {
 	int code;      /* of the current run: the first that failed */
 	int by_signal; /* the signal the last command died by */
 	uint64_t begun_ns, changed_ns;
-	int64_t begun_wall_ns;
+	int64_t begun_wall_ns, ended_wall_ns;
 	uint64_t user_ns, sys_ns, maxrss_kib;
 	const char *why; /* the current run's end in words; NULL: by its code */
 	char ending[96];

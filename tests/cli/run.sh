@@ -1,7 +1,7 @@
 #!/bin/sh
 # run: what starts when, with which arguments, and how it ends.
 . tests/lib/tap.sh
-plan 30
+plan 31
 mkdir t
 echo 1 >t/a
 
@@ -105,9 +105,16 @@ until_true 1 false
 is 'queue makes exactly one more run' "$(count j.out start)" 2
 finish INT
 
-start k run -q -o drop t -- sh -c 'echo start; while [ -e hold ]; do sleep 0.02; done'
+start r run -q -P -o drop t -- sh -c 'echo start; while [ -e hold ]; do sleep 0.02; done'
 : >hold
+touch t/r0
+until_true 5 has r.out start
+touch t/r1
+until_true 1 false
 rm hold
+until_true 1 false
+is 'drop forgets what came meanwhile' "$(count r.out start)" 1
+finish INT
 start k run -q -P -o signal --signal USR1 t -- sh -c 'trap "echo usr1; exit" USR1; echo start; while :; do sleep 0.05; done'
 touch t/k0
 until_true 5 has k.out start

@@ -1,0 +1,134 @@
+#!/bin/sh
+# What happens on bad days: limits, rights, closed descriptors, editors, big checkouts.
+. tests/lib/tap.sh
+plan 16
+mkdir t
+
+# Standard streams closed in every combination: no file may become one of them.
+bad=
+for how in '<&-' '>&-' '2>&-' '<&- >&-' '<&- 2>&-' '>&- 2>&-' '<&- >&- 2>&-'; do
+  eval "'$W' run -P -1 --log-file said t -- sh -c 'exit 5' $how" &
+  p=$!
+  pids="$pids $p"
+  until_true 5 grep -q watching said || bad="$bad ($how: not ready)"
+  : >said
+  touch "t/f$p"
+  wait $p
+  [ $? -eq 5 ] || bad="$bad ($how)"
+done
+is 'closed standard streams' "$bad" ''
+
+printf 'int main(void) { return 0; }\n' >t/save.c
+start a run -e c t -- true
+until_true 5 has a.err 'run 1: ok'
+i=1
+for save in 'cp t/save.c t/n && mv t/n t/save.c' 'mv t/save.c t/save.c~; cp t/save.c~ t/save.c; rm t/save.c~' \
+  'printf x >>t/save.c' ': >t/save.c; printf x >t/save.c'; do
+  i=$((i + 1))
+  eval "$save"
+  until_true 5 has a.err "run $i: ok" || bad="$bad $save"
+done
+is 'every way to save runs the command' "$bad" ''
+until_true 1 false
+is '... once' "$(count a.err ': ok')" 5
+finish INT
+
+if command -v vim >/dev/null; then
+  start v run -e c t -- true
+  until_true 5 has v.err 'run 1: ok'
+  vim -es -u NONE -c 'e t/save.c' -c 's/x/y/' -c 'set backup' -c 'wq' </dev/null
+  check 'vim saves, one run' until_true 5 has v.err 'run 2: ok'
+  finish INT
+else
+  skip 'vim saves, one run' 'no vim'
+fi
+
+# git checkout of many files is one run.
+git init -q r
+cd r || exit 1
+git config user.email a@b
+git config user.name n
+i=0
+while [ $i -lt 500 ]; do
+  i=$((i + 1))
+  echo 1 >"f$i"
+done
+git add .
+git commit -qm one
+for f in f*; do echo 2 >"$f"; done
+git commit -qam two
+start g run -- true
+until_true 5 has ../g.err 'run 1: ok'
+git checkout -q HEAD~1
+until_true 5 has ../g.err 'run 2: ok'
+until_true 1 false
+runs=$(count ../g.err ': ok')
+# One at once, one for the rest; a checkout slower than --debounce-max makes one more.
+check "git checkout of 500 files is few runs ($((runs - 1)))" test "$runs" -le 4
+is '... and .git is not watched' "$(sed -n 's/.*watching . (\([0-9]*\) .*/\1/p' ../g.err)" 1
+finish INT
+cd ..
+
+# A file given by name survives being replaced, deleted and made again.
+start b log t/save.c
+mv t/save.c t/away
+cp t/away t/save.c
+check 'a file that is made again' until_true 5 has b.out '^created t/save.c$'
+finish INT
+
+start c run -q -P t/later/deep -- echo seen
+mkdir -p t/later
+touch t/later/deep
+check 'a path that does not exist yet' until_true 5 has c.out seen
+finish INT
+
+printf 't/one\nt/two\n' >list
+touch t/one t/two
+start f run -q -P -f list -- echo 'got' '{}'
+touch t/other
+touch t/two
+check '--files-from watches these' until_true 5 has f.out '^got t/two$'
+is '... and only these' "$(count f.out other)" 0
+finish INT
+
+# The program that runs is replaced while it runs.
+cp /bin/sleep t/prog
+start p run -r t/prog -- ./t/prog 1031
+until_true 5 pgrep -fx './t/prog 1031'
+cp /bin/sleep t/new && mv t/new t/prog
+check 'a running program that is replaced' until_true 5 size_is p.err 'run 2:' 1
+finish INT
+check '... ends' until_true 3 sh -c '! pgrep -fx "./t/prog 1031"'
+
+# Out of descriptors is one line and 125, never a crash.
+bad=
+for n_fds in 7 8 9 10 11 12 14 16; do
+  sh -c "ulimit -n $n_fds; exec '$W' run -1 --exit-on-error t -- false" >out 2>err </dev/null
+  status=$?
+  case "$status $(tail -1 err)" in '125 whendo: '* | '1 whendo: run 1: exit 1'*) ;; *) bad="$bad ($n_fds: $status $(cat err))" ;; esac
+done
+is 'out of descriptors' "$bad" ''
+
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+  mkdir -p u/no u/yes
+  chmod 700 u/no
+  chmod 755 "$tmp" u u/yes
+  chmod 777 u/yes
+  setpriv --reuid=65534 --regid=65534 --clear-groups "$W" log u >u.out 2>u.err &
+  p=$!
+  pids="$pids $p"
+  until_true 5 has u.err watching
+  like 'an unreadable directory is told' "$(cat u.err)" 'whendo: .*u/no: cannot be read'
+  touch u/yes/f
+  check '... and the rest is watched' until_true 5 has u.out 'created u/yes/f'
+  kill $p
+  cp "$W" ./suid
+  chown 65533 suid
+  chmod 4755 suid
+  setpriv --reuid=65534 --regid=65534 --clear-groups ./suid --version >out 2>err
+  is 'set-user-ID is refused' "$? $(cut -d' ' -f1-3 err)" '2 whendo: set-user-ID or'
+else
+  skip 'an unreadable directory is told' 'not root'
+  skip '... and the rest is watched' 'not root'
+  skip 'set-user-ID is refused' 'not root'
+fi

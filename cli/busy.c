@@ -75,6 +75,11 @@ unsigned busy_change(struct busy *b, int64_t now)
 	return b->on_busy == ON_BUSY_RESTART && !b->paused ? stop(b) : 0;
 }
 
+void busy_owe(struct busy *b)
+{
+	b->pending = !b->quitting;
+}
+
 unsigned busy_run_now(struct busy *b, int64_t now)
 {
 	if (b->quitting)

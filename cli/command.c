@@ -53,18 +53,30 @@ static void add_path(struct changes *c, const char *path)
 	*slot = c->paths.n;
 }
 
+static char *seen_from_command(const struct changes *c, const char *path)
+{
+	if (!c->base || path[0] == '/')
+		return alloc_copy(path);
+	return alloc_text("%s/%s", c->base, path);
+}
+
 void changes_add(struct changes *c, const watcher_event *e, int keep_json)
 {
 	int has_dest = e->dest && e->dest_len;
+	char *path = seen_from_command(c, e->path);
+	char *dest = has_dest ? seen_from_command(c, e->dest) : NULL;
 
+	add_path(c, has_dest ? dest : path);
 	if (c->count++ == 0) {
 		c->kind = e->kind;
-		c->path = alloc_copy(e->path);
-		c->dest = has_dest ? alloc_copy(e->dest) : NULL;
+		c->path = path;
+		c->dest = dest;
 		c->root = alloc_copy(e->root ? e->root : "");
+	} else {
+		free(path);
+		free(dest);
 	}
 	c->batch = e->batch;
-	add_path(c, has_dest ? e->dest : e->path);
 	if (keep_json) {
 		struct format f;
 		char why[256];

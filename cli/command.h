@@ -19,6 +19,7 @@ struct changes {
 	uint64_t batch;	    /* of the last one */
 	int kind;	    /* of the first event, like what follows */
 	char *path, *dest, *root;
+	const char *base;   /* put before relative paths: the command runs elsewhere; or NULL */
 	size_t *slots, cap; /* finds a path in `paths`; 0 is empty */
 };
 

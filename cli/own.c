@@ -41,15 +41,14 @@ int own_asks(const struct own *o)
 	return o->streak == 1 && !o->mixed && o->seen.n > 0;
 }
 
-void own_start(struct own *o, const struct words *paths)
+void own_start(struct own *o)
 {
 	o->streak = !o->mixed && o->seen.n > 0 ? o->streak + 1 : 0;
 	o->mixed = 0;
 	o->muted = 0;
-	words_free(&o->seen);
 	words_free(&o->cause);
-	for (size_t i = 0; o->streak > 0 && i < paths->n && i < MAX_PATHS; i++)
-		words_add(&o->cause, paths->v[i]);
+	o->cause = o->seen;
+	o->seen = (struct words){ 0 };
 }
 
 void own_free(struct own *o)

@@ -33,8 +33,8 @@ enum own_answer {
 enum own_answer own_change(struct own *o, const char *path, int during_run);
 /* A run ended and another is owed: 1 if it is to wait for OWN_SETTLE_MS of quiet. */
 int own_asks(const struct own *o);
-/* A run starts, for these paths. */
-void own_start(struct own *o, const struct words *paths);
+/* A run starts, for the changes since the last one. */
+void own_start(struct own *o);
 void own_free(struct own *o);
 
 #endif

@@ -14,6 +14,8 @@
 
 #define SWEEP_MS 5
 #define LATE_NS	 20000000
+#define YOUNG_NS 1000000000 /* a command this old is no short one */
+#define DOUBT_MS 50
 
 static void act(struct runner *r, unsigned actions);
 
@@ -115,6 +117,7 @@ static void sweep(struct runner *r, unsigned then)
 
 static void on_done(sh_proc *p, const sh_result *result, void *arg);
 static void start_more(struct runner *r);
+static void settle_doubt(struct runner *r);
 
 static void finish_run(struct runner *r)
 {
@@ -124,6 +127,7 @@ static void finish_run(struct runner *r)
 	if (r->on_end)
 		r->on_end(r->code, r->arg);
 	r->ended_wall_ns = wall_ns();
+	settle_doubt(r);
 	/* Once it seems to trigger itself, what it wrote has to be known before the run counts
 	 * as over. This cuts the quiet time of a batch short, so not after every run. */
 	if (!r->busy.quitting && r->own.streak > 0 && r->sync && r->sync(r->arg) == 0) {
@@ -221,7 +225,7 @@ static void begin_run(struct runner *r)
 	changes_clear(&r->now);
 	r->now = r->next;
 	r->next = (struct changes){ 0 };
-	own_start(&r->own, &r->now.paths);
+	own_start(&r->own);
 	r->busy.settle_ms = 0;
 	r->code = r->by_signal = r->is_stopped = 0;
 	r->user_ns = r->sys_ns = r->maxrss_kib = 0;
@@ -370,11 +374,54 @@ static void act(struct runner *r, unsigned actions)
  * a moment later; at first such a doubt does no harm. */
 static int is_during_run(const struct runner *r, const watcher_event *e)
 {
-	if (e->time_ns < r->begun_wall_ns || r->s->on_busy == ON_BUSY_RESTART)
+	if (e->time_ns < r->begun_wall_ns)
 		return 0;
-	if (r->running > 0 || r->is_syncing)
+	if (r->running > 0)
+		return r->s->on_busy != ON_BUSY_RESTART;
+	if (r->is_syncing)
 		return 1;
 	return r->run > 0 && r->own.streak == 0 && e->time_ns < r->ended_wall_ns + LATE_NS;
+}
+
+/*
+ * Where changes restart the command, its own write must not stop it before it is known for a
+ * short one that would have ended by itself: the restart waits a moment for that.
+ */
+static int is_doubtful(const struct runner *r, const watcher_event *e)
+{
+	return r->s->on_busy == ON_BUSY_RESTART && r->running > 0 && !r->is_stopped &&
+	       !r->own.mixed && e->time_ns >= r->begun_wall_ns &&
+	       e->time_ns < r->begun_wall_ns + YOUNG_NS;
+}
+
+/* The command went on: somebody else made the change. */
+static void on_doubt(uv_timer_t *h)
+{
+	struct runner *r = h->data;
+
+	r->own.mixed = 1;
+	act(r, busy_change(&r->busy, now_ms(r)));
+}
+
+/* The command ended by itself: it may have made the change. */
+static void settle_doubt(struct runner *r)
+{
+	int kept = 0;
+
+	if (!uv_is_active((uv_handle_t *)&r->doubt))
+		return;
+	uv_timer_stop(&r->doubt);
+	for (size_t i = 0; i < r->next.paths.n; i++) {
+		enum own_answer a = own_change(&r->own, r->next.paths.v[i], 1);
+
+		if (a == OWN_TELL)
+			report_own(r, r->next.paths.v[i]);
+		kept |= a == OWN_REACT;
+	}
+	if (kept)
+		busy_owe(&r->busy);
+	else
+		changes_clear(&r->next);
 }
 
 static int is_ours(struct runner *r, const watcher_event *e)
@@ -390,8 +437,10 @@ static int is_ours(struct runner *r, const watcher_event *e)
 int runner_collect(struct runner *r, watcher_batch *batch)
 {
 	size_t before = r->next.count;
+	int doubtful, all_doubtful = 1;
 	watcher_event e;
 
+	r->next.base = r->base;
 	while (watcher_batch_next(batch, &e)) {
 		if (e.kind & WATCHER_CONTROL) {
 			say(r->voice, 1, SAY_DIM,
@@ -400,13 +449,23 @@ int runner_collect(struct runner *r, watcher_batch *batch)
 		}
 		say(r->voice, 2, SAY_DIM, "%s %s%s%s", watcher_kind_name(e.kind), e.path,
 		    e.dest ? " -> " : "", e.dest ? e.dest : "");
-		if (!is_ours(r, &e))
+		doubtful = is_doubtful(r, &e);
+		if (doubtful || !is_ours(r, &e))
 			changes_add(&r->next, &e, r->s->feed == STDIN_JSON);
+		all_doubtful &= doubtful;
 	}
 	r->changed_ns = uv_hrtime();
 	if (r->own.mixed)
 		r->busy.settle_ms = 0;
-	return r->next.count > before;
+	if (r->next.count == before)
+		return 0;
+	if (all_doubtful) {
+		if (!uv_is_active((uv_handle_t *)&r->doubt))
+			uv_timer_start(&r->doubt, on_doubt, DOUBT_MS, 0);
+		return 0;
+	}
+	uv_timer_stop(&r->doubt);
+	return 1;
 }
 
 void runner_batch(struct runner *r, watcher_batch *batch)
@@ -424,6 +483,8 @@ int runner_open(struct runner *r)
 		return EXIT_USAGE;
 	}
 	command_init(&r->command, s);
+	if (s->workdir)
+		r->base = getcwd(NULL, 0);
 	r->busy = (struct busy){
 		.on_busy = s->on_busy,
 		.postpone = s->postpone || r->command.needs_path,
@@ -437,7 +498,8 @@ int runner_open(struct runner *r)
 	r->groups = alloc_zero((size_t)s->jobs, sizeof *r->groups);
 	uv_timer_init(r->loop, &r->timer);
 	uv_timer_init(r->loop, &r->sweep);
-	r->timer.data = r->sweep.data = r;
+	uv_timer_init(r->loop, &r->doubt);
+	r->timer.data = r->sweep.data = r->doubt.data = r;
 	return 0;
 }
 
@@ -503,10 +565,12 @@ void runner_close(struct runner *r)
 		return;
 	uv_close((uv_handle_t *)&r->timer, NULL);
 	uv_close((uv_handle_t *)&r->sweep, NULL);
+	uv_close((uv_handle_t *)&r->doubt, NULL);
 	changes_clear(&r->next);
 	changes_clear(&r->now);
 	own_free(&r->own);
 	command_free(&r->command);
+	free(r->base);
 	free(r->procs);
 	free(r->groups);
 }

@@ -39,10 +39,11 @@ struct runner {
 
 	/* The runner's. */
 	struct command command;
+	char *base; /* with --workdir: the directory relative paths mean */
 	struct busy busy;
 	struct own own;
 	struct changes next, now; /* collected; of the current run */
-	uv_timer_t timer, sweep;
+	uv_timer_t timer, sweep, doubt;
 	sh_proc **procs; /* s->jobs of them, NULL where none runs */
 	pid_t *groups;	 /* of each, kept when it has ended */
 	int running, is_stopped, is_syncing, was_ok, is_over, kill_next;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # run: what starts when, with which arguments, and how it ends.
 . tests/lib/tap.sh
-plan 31
+plan 34
 mkdir t
 echo 1 >t/a
 
@@ -138,6 +138,17 @@ start p run -E A=b -C / t -- sh -c 'echo "$A in $PWD"'
 check '-E and -C' until_true 5 has p.out '^b in /$'
 finish INT
 
+start s run -q -P -C / t -- sh -c 'test -e "$1" && echo "there: $1"' x {}
+touch t/elsewhere
+check '... and paths are right from there' until_true 5 has s.out '^there: /.*/t/elsewhere$'
+finish INT
+
 start q run t -- sh -c 'date +%N >t/own'
 check 'a command that triggers itself is told' until_true 10 has q.err "t/own is changed by the command itself.*-i t/own"
+finish INT
+start v run -r t -- sh -c 'date +%N >t/own2'
+check '... also with -r' until_true 10 has v.err "t/own2 is changed by the command itself"
+runs=$(count v.err ': ok')
+until_true 2 false
+is '... and it stops' "$(count v.err ': ok')" "$runs"
 finish INT

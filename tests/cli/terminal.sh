@@ -1,0 +1,119 @@
+#!/bin/sh
+# In a terminal: keys, colour, the terminal handed to a command that reads it, ^C, ^Z and fg,
+# and modes given back on every end.
+. tests/lib/tap.sh
+if ! command -v python3 >/dev/null; then
+  echo '1..0 # SKIP no python3'
+  exit 0
+fi
+plan 15
+mkdir t
+cat >drive.py <<'X'
+import os, pty, re, select, signal, sys, termios, time
+
+class Terminal:
+    """A program on a terminal of its own, as its session's only job."""
+    def __init__(self, *argv, env=()):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ.pop("NO_COLOR", None)
+            os.environ.update(dict(env), TERM="xterm")
+            os.execvp(argv[0], argv)
+        self.seen = b""
+        self.modes = termios.tcgetattr(self.fd)
+
+    def expect(self, pattern, seconds=8):
+        end = time.monotonic() + seconds
+        while not re.search(pattern, self.seen):
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self.fd], [], [], left)[0]:
+                return False
+            try:
+                data = os.read(self.fd, 65536)
+            except OSError:
+                data = b""
+            if not data:
+                return bool(re.search(pattern, self.seen))
+            self.seen += data
+        self.seen = self.seen[re.search(pattern, self.seen).end():]
+        return True
+
+    def send(self, text):
+        os.write(self.fd, text)
+
+    def modes_are_back(self):
+        now = termios.tcgetattr(self.fd)
+        return now[3] & (termios.ICANON | termios.ECHO) == self.modes[3] & (termios.ICANON | termios.ECHO)
+
+    def end(self, seconds=8):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+            self.expect(b"\0never", 0.02)
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        return None
+
+n = 0
+def ok(good, name, detail=""):
+    global n
+    n += 1
+    print(("ok" if good else "not ok"), n, "-", name, flush=True)
+    if not good:
+        print("#", repr(detail), flush=True)
+
+W = sys.argv[1]
+t = Terminal(W, "run", "t", "--", "echo", "hello")
+ok(t.expect(rb"\x1b\[32mrun 1: ok"), "status lines are in colour", t.seen)
+t.send(b"x ")
+ok(t.expect(rb"run 2: echo hello") and t.expect(rb"run 2: ok"), "space runs now, other keys do nothing", t.seen)
+t.send(b"p")
+ok(t.expect(rb"paused"), "p pauses", t.seen)
+open("t/a", "w").close()
+ok(not t.expect(rb"run 3", 0.7), "nothing runs while paused", t.seen)
+t.send(b"p")
+ok(t.expect(rb"run 3: .*t/a"), "p goes on, with what changed", t.seen)
+t.send(b"q")
+ok(t.end() == 0 and t.modes_are_back(), "q quits, modes are back")
+
+t = Terminal(W, "run", "t", "--", "sh", "-c", "echo up; exec sleep 1041")
+t.expect(rb"up\r\n")
+t.send(b"r")
+ok(t.expect(rb"up\r\n"), "r restarts", t.seen)
+t.send(b"\x03")
+ok(t.end() == 0 and t.modes_are_back(), "^C stops and quits, modes are back")
+
+t = Terminal(W, "run", "t", "--", "sh", "-c", "echo up; read a; echo got $a; stty -echo; read b; echo and $b")
+t.expect(rb"up\r\n")
+t.expect(rb"\0never", 0.3)  # the kernel stops it when it reads
+t.send(b"line\n")
+ok(t.expect(rb"got line"), "a command that reads the terminal gets it", t.seen)
+t.send(b"two\n")
+ok(t.expect(rb"and two") and t.expect(rb"run 1: ok"), "... and may change its modes", t.seen)
+t.send(b" ")
+ok(t.expect(rb"run 2"), "... and the keys are back after it", t.seen)
+t.send(b"\x03")
+ok(t.end() == 0 and t.modes_are_back(), "... ^C while it has the terminal ends both")
+
+# Under a shell with job control.
+t = Terminal("bash", "--norc", "-i", env={"PS1": "$ "}.items())
+t.expect(rb"\$ ")
+t.send(W.encode() + b" run t -- sh -c 'echo up; while :; do sleep 0.1; done'\n")
+t.expect(rb"\nup\r\n")
+t.send(b"\x1a")
+ok(t.expect(rb"Stopped"), "^Z stops it", t.seen)
+t.send(b"fg\n")
+t.expect(rb"run t")
+t.send(b"r")
+ok(t.expect(rb"\nup\r\n"), "fg goes on, with keys", t.seen)
+t.send(b"q")
+t.expect(rb"\$ ")
+t.send(b"stty -a | tr -s ' ;' '\\n\\n' | grep -cx 'icanon\\|echo'\n")
+ok(t.expect(rb"[\r\n]2\r\n"), "the shell has its modes", t.seen)
+t.send(b"exit\n")
+t.end()
+X
+timeout 120 python3 drive.py "$W"
+n=15

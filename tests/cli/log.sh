@@ -58,6 +58,7 @@ like '-0 prints raw names, ended by NUL' "$(tr '\n\0' '@\n' <f.out)" '^created t
 finish INT
 
 start g log --print-ready --format json t
+until_true 5 has g.out ready
 is '--print-ready is the first record' "$(head -1 g.out | grep -c '"event_type":"ready"')" 1
 finish INT
 

@@ -110,7 +110,7 @@ $(PROGRAMS): $B/programs/%: tests/programs/%.c $B/flags
 	$(CC) -D_GNU_SOURCE -O2 -o $@ $< $$(sed -n 's,^ \* link: ,,p' $<)
 
 check: all $(TESTS) $(EXAMPLES) $(PROGRAMS)
-	BUILD=$B CC='$(CC)' SANITIZE='$(SANITIZE)' sh tests/run.sh $(T)
+	BUILD=$B CC='$(CC)' SANITIZE='$(SANITIZE)' ENGINE='$(ENGINE)' sh tests/run.sh $(T)
 
 bench: all $(BENCHES) $(PROGRAMS)
 	BUILD=$B sh tests/bench/run.sh

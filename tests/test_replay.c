@@ -3,7 +3,8 @@
  * events applied to the listing at the start, the result compared with the listing at the end.
  *
  * Every event must also make sense after those before it. Seeds are printed; a failing round is
- * run again with REPLAY_SEED=n (and REPLAY_MODE=plain|overflow). REPLAY_ROUNDS says how many.
+ * run again with REPLAY_SEED=n (and REPLAY_MODE=plain|overflow, REPLAY_BACKEND=poll|...).
+ * REPLAY_ROUNDS says how many.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -25,6 +26,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "watcher/options.h"
 #include "whendo/watcher.h"
 
 /* ---- the model: a sorted list of paths with their types ---- */
@@ -467,8 +469,18 @@ static int compare(const struct model *got, const struct model *want, char *text
 enum mode { PLAIN, OVERFLOW, MODES };
 static const char *const mode_names[] = { "plain", "overflow" };
 
-static int round_of(enum mode mode, int backend, uint64_t seed)
+/* What a round is run with. */
+struct setup {
+	const char *name;
+	int backend;
+	unsigned flags;
+	enum mode mode;
+	int rounds;
+};
+
+static int round_of(const struct setup *setup, uint64_t seed)
 {
+	enum mode mode = setup->mode;
 	char base[] = "/tmp/whendo-replay-XXXXXX", in[64], out[64], text[4000];
 	struct replay r = { 0 };
 	struct model disk = { 0 };
@@ -495,8 +507,11 @@ static int round_of(enum mode mode, int backend, uint64_t seed)
 				r.model.items[i].path);
 	}
 	uv_loop_init(&r.loop);
-	assert_int_equal(watcher_open(&w, WATCHER(.loop = &r.loop, .backend = backend, .arg = &r), &err),
-			 0);
+	if (watcher_open(&w,
+			 WATCHER(.loop = &r.loop, .backend = setup->backend, .flags = setup->flags,
+				 .poll_interval_ms = 5, .arg = &r),
+			 &err) < 0)
+		fail_msg("%s", err.message);
 	if (watcher_add(w, in, WATCH(.kinds = WATCHER_ALL | WATCHER_OVERFLOW, .on_batch = on_batch, .arg = &r),
 			&err) < 0)
 		fail_msg("%s", err.message);
@@ -517,11 +532,11 @@ static int round_of(enum mode mode, int backend, uint64_t seed)
 	model_read(&disk, in);
 	bad = compare(&r.model, &disk, text, sizeof text);
 	if (bad)
-		print_error("%s seed %llu: %d differences\n%s", mode_names[mode],
+		print_error("%s %s seed %llu: %d differences\n%s", setup->name, mode_names[mode],
 			    (unsigned long long)seed, bad, text);
 	if (r.bad && mode == PLAIN)
-		print_error("%s seed %llu: %u inconsistent events, first: %s\n", mode_names[mode],
-			    (unsigned long long)seed, r.bad, r.first_bad);
+		print_error("%s %s seed %llu: %u inconsistent events, first: %s\n", setup->name,
+			    mode_names[mode], (unsigned long long)seed, r.bad, r.first_bad);
 	if (mode == OVERFLOW && !r.overflows)
 		print_error("seed %llu: no overflow came\n", (unsigned long long)seed);
 	if (r.trace) {
@@ -539,46 +554,49 @@ static int round_of(enum mode mode, int backend, uint64_t seed)
 	return bad || (r.bad && mode == PLAIN) || (mode == OVERFLOW && !r.overflows);
 }
 
-static void rounds(enum mode mode, int backend, int n)
+static void test_replay(void **state)
 {
-	const char *only = getenv("REPLAY_MODE"), *seed = getenv("REPLAY_SEED"), *count = getenv("REPLAY_ROUNDS");
+	const struct setup *setup = *state;
+	const char *only = getenv("REPLAY_MODE"), *seed = getenv("REPLAY_SEED"),
+		   *count = getenv("REPLAY_ROUNDS"), *backend = getenv("REPLAY_BACKEND");
 	uint64_t first = (uint64_t)uv_hrtime() / 1000;
-	int bad = 0;
+	int bad = 0, n = count ? atoi(count) : setup->rounds;
 
-	if (only && strcmp(only, mode_names[mode]) != 0)
+	if ((only && strcmp(only, mode_names[setup->mode]) != 0) ||
+	    (backend && strcmp(backend, setup->name) != 0))
 		skip();
 	if (seed) {
-		assert_int_equal(round_of(mode, backend, strtoull(seed, NULL, 10)), 0);
+		assert_int_equal(round_of(setup, strtoull(seed, NULL, 10)), 0);
 		return;
 	}
-	if (count)
-		n = atoi(count);
-	print_message("# %s: %d rounds from seed %llu\n", mode_names[mode], n,
+	print_message("# %s %s: %d rounds from seed %llu\n", setup->name, mode_names[setup->mode], n,
 		      (unsigned long long)first);
 	for (int i = 0; i < n; i++)
-		bad += round_of(mode, backend, first + (uint64_t)i);
+		bad += round_of(setup, first + (uint64_t)i);
 	if (bad)
 		fail_msg("%d of %d rounds are bad", bad, n);
 }
 
-static void test_replay_inotify_plain(void **state)
-{
-	(void)state;
-	rounds(PLAIN, WATCHER_BACKEND_INOTIFY, 60);
-}
-
-static void test_replay_inotify_overflow(void **state)
-{
-	(void)state;
-	rounds(OVERFLOW, WATCHER_BACKEND_INOTIFY, 20);
-}
+/* Polling has no queue that could overflow. */
+static struct setup setups[] = {
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, PLAIN, 60 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, OVERFLOW, 20 },
+	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, PLAIN, 0 },
+	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, OVERFLOW, 0 },
+	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, PLAIN, 0 },
+	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, OVERFLOW, 0 },
+	{ "poll", WATCHER_BACKEND_POLL, 0, PLAIN, 0 },
+};
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_replay_inotify_plain),
-		cmocka_unit_test(test_replay_inotify_overflow),
-	};
+	struct CMUnitTest tests[sizeof setups / sizeof *setups];
+	char names[sizeof setups / sizeof *setups][64];
 
+	for (size_t i = 0; i < sizeof setups / sizeof *setups; i++) {
+		snprintf(names[i], sizeof names[i], "test_replay_%s_%s", setups[i].name,
+			 mode_names[setups[i].mode]);
+		tests[i] = (struct CMUnitTest){ names[i], test_replay, NULL, NULL, &setups[i] };
+	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -746,6 +746,8 @@ void watcher__apply(struct watcher *w, int source, const struct change *c)
 	w->now_ns = c->time_ns;
 	if (c->op == CHANGE_GAP) {
 		w->gap = true;
+		if (c->since_ns && (!w->gap_since_ns || c->since_ns < w->gap_since_ns))
+			w->gap_since_ns = c->since_ns;
 		return;
 	}
 	if (c->op == CHANGE_RENAMED) {
@@ -767,7 +769,7 @@ void watcher__apply(struct watcher *w, int source, const struct change *c)
 		about_itself(w, c, dir);
 		break;
 	case CHANGE_LOOK:
-		watcher__look_at(w, dir);
+		watcher__look_hint(w, dir, c);
 		break;
 	default:
 		apply_named(w, c, dir);

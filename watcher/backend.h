@@ -50,6 +50,8 @@ struct change {
 	uint32_t cookie;
 	int32_t pid;
 	int64_t time_ns;   /* wall clock when it was read */
+	int64_t since_ns;  /* LOOK, GAP: what is older was known; 0: since the queue was last empty */
+	bool content;      /* LOOK: at the change times of files, too */
 	const char *name, *name2; /* valid until next() is called again; not NUL-ended */
 };
 
@@ -61,7 +63,8 @@ enum {
 	BACKEND_PID = 1 << 3,        /* names who did it */
 	BACKEND_OPENS = 1 << 4,      /* opened, closed, closed_no_write */
 	BACKEND_ANY_THREAD = 1 << 5, /* watch() may be called on a crawl thread */
-	BACKEND_SCANS = 1 << 6       /* finds changes only by itself looking: sync() is a round */
+	BACKEND_SCANS = 1 << 6,      /* finds changes only by itself looking: sync() is a round */
+	BACKEND_DIR_ATTRIB = 1 << 7  /* tells of a directory's metadata as SELF_ATTRIB only */
 };
 
 /* How much of a directory is wanted. A wider watch on the same directory widens, never narrows. */
@@ -76,7 +79,9 @@ struct backend_config {
 	uv_loop_t *loop;
 	int poll_interval_ms;
 	const watcher_vfs *vfs;
-	/* Called on the loop when there is, or may be, something to fill() from. */
+	bool nameless; /* fsevent: as if the system gave no names */
+	/* Called on the loop when there is, or may be, something to fill() from. Never from
+	 * within a call of ops. */
 	void (*wake)(void *arg);
 	/* The path of a directory, for backends that work by path: valid until called again. */
 	const char *(*path_of)(void *arg, int32_t id);
@@ -106,8 +111,10 @@ struct backend_ops {
 	int (*fill)(struct backend *b, bool discard);
 	/* 1 with *c filled, 0 when memory is empty. */
 	int (*next)(struct backend *b, struct change *c);
-	/* Looks at everything now instead of at the next interval (BACKEND_SCANS). */
+	/* BACKEND_SCANS: looks at everything now instead of at the next interval; busy() until
+	 * that is done, and wake() is called at its end whatever was found. */
 	void (*round)(struct backend *b);
+	bool (*busy)(const struct backend *b);
 	/* Ends it without blocking the loop; `closed` is called on the loop when all is gone. */
 	void (*close)(struct backend *b, void (*closed)(void *arg), void *arg);
 };

@@ -28,6 +28,7 @@ struct filter_root;
 
 /* A backend in use, and which of its numbers is which node. */
 struct source {
+	struct watcher *w;
 	const struct backend_ops *ops;
 	struct backend *backend;
 	struct ids nodes;
@@ -154,11 +155,12 @@ struct watcher {
 	} *limbo;
 	uint32_t nlimbo, limbo_cap;
 	bool recheck_roots, gap, ready_due, exact_counts, pumping, backlogged;
-	bool watch_limit_told;
+	bool watch_limit_due, watch_limit_told, unwatchable_told;
 	uint32_t filters;    /* watches that have one */
 	unsigned kinds;      /* union over the watches */
 	uint32_t drain;      /* counts fills */
 	uint32_t last_scan;  /* drain in which a directory was last read */
+	int64_t gap_since_ns; /* older changes than this were not lost; 0: calm_ns */
 	int64_t calm_ns;     /* wall clock before the last time the queue was empty */
 	int64_t now_ns;      /* wall clock of the change being applied */
 	struct {
@@ -237,7 +239,13 @@ void watcher__release(struct watcher *w, uint32_t dir);
 /* Lets go of what is unwanted below a node, and reads what is wanted now (rules changed). */
 void watcher__reconsider(struct watcher *w, uint32_t dir);
 enum watch_level watcher__node_level(struct watcher *w, uint32_t dir);
+/* Watches a directory on the way to a root, where it can be. */
+int watcher__watch_way(struct watcher *w, int fd, const char *path, enum watch_level level,
+		       int *source, int32_t *id);
+/* The number of the source that is right for the file system a path is on. */
 int watcher__node_source(struct watcher *w, const char *path);
+/* Tells the user, once, that the kernel's limit of watches was reached. */
+void watcher__tell_limit(struct watcher *w);
 
 /* ---- look.c: the one path for hints, gaps and new directories ---- */
 int watcher__look_init(struct watcher *w);
@@ -245,6 +253,8 @@ void watcher__look_fini(struct watcher *w);
 void watcher__look_at(struct watcher *w, uint32_t dir);
 /* Everything that is indexed, with content changes since `since_ns`. */
 void watcher__look_everywhere(struct watcher *w, int64_t since_ns);
+/* As a backend's hint says. */
+void watcher__look_hint(struct watcher *w, uint32_t dir, const struct change *hint);
 bool watcher__look_pending(const struct watcher *w);
 /* Works until done (true) or until uv_hrtime() passes `until`. */
 bool watcher__look_go(struct watcher *w, uint64_t until);
@@ -289,6 +299,10 @@ void watcher__pump(struct watcher *w);
 /* The pump runs at the next turn of the loop. */
 void watcher__pump_soon(struct watcher *w);
 
+/* ---- watcher.c ---- */
+/* Opens a backend as the next source; errors as watcher_open(). */
+int watcher__source_open(struct watcher *w, const struct backend_ops *ops, watcher_error *err);
+
 /* ---- watch.c ---- */
 void watcher__watch_free(struct watcher_watch *watch);
 
@@ -308,6 +322,15 @@ int watcher__scan_open(const char *path, bool follow);
 void watcher__scan_read(int fd, struct listing *l);
 /* inode, device and change time only. */
 void watcher__scan_stat(int fd, struct listing *l);
+/* What tells a directory from all others, also from one that gets its inode number later. */
+struct identity {
+	uint64_t dev, ino;
+	int64_t btime_ns; /* 0 where it is not known */
+};
+/* Of the directory that is open as fd, or, with fd -1, at path. */
+int watcher__scan_identity(int fd, const char *path, struct identity *id);
+/* The clock that change times are taken from. */
+int64_t watcher__coarse_ns(void);
 int watcher__type_of_mode(unsigned mode);
 uint32_t watcher__dev32(dev_t dev);
 

@@ -64,6 +64,16 @@ void watcher__look_at(struct watcher *w, uint32_t dir)
 		l->queue[l->nqueue++] = (struct looked){ dir, tree_dir(&w->tree, dir)->gen };
 }
 
+void watcher__look_hint(struct watcher *w, uint32_t dir, const struct change *hint)
+{
+	struct look *l = w->look;
+
+	watcher__look_at(w, dir);
+	l->content |= hint->content;
+	if (hint->since_ns && hint->since_ns < l->since_ns)
+		l->since_ns = hint->since_ns;
+}
+
 void watcher__look_everywhere(struct watcher *w, int64_t since_ns)
 {
 	struct look *l = w->look;
@@ -293,7 +303,7 @@ static void sweep(struct watcher *w, uint32_t dir, int fd)
 		tree_set_marks(&w->tree, dir, rec, e.marks & ENTRY_NEW);
 		if (e.marks & ENTRY_NEW)
 			continue;
-		if (l->everywhere && fd >= 0 && e.type == WATCHER_TYPE_FILE)
+		if ((l->everywhere || l->content) && fd >= 0 && e.type == WATCHER_TYPE_FILE)
 			look_at_content(w, fd, dir, &e);
 		if (l->everywhere && e.node != NO_DIR)
 			watcher__look_at(w, e.node);
@@ -378,10 +388,10 @@ static void look_failed(struct watcher *w, uint32_t dir, int code)
 		r->recheck = w->recheck_roots = true;
 	if (d->parent == NO_DIR)
 		return;
+	/* It was there a moment ago. If it still is, it is to be read all the same. */
+	watcher__node_limbo(w, dir);
 	up = tree_dir(&w->tree, d->parent);
-	if (up->flags & DIR_LOOKED)
-		watcher__node_limbo(w, dir); /* it was there a moment ago: look again later */
-	else
+	if (!(up->flags & DIR_LOOKED))
 		watcher__look_at(w, d->parent);
 }
 
@@ -575,10 +585,10 @@ static bool replaced(struct watcher *w, uint32_t dir, int fd)
 	if (d->parent == NO_DIR) {
 		for (struct root *r = d->roots; r; r = r->next_at_node)
 			r->recheck = w->recheck_roots = true;
-	} else if (tree_dir(&w->tree, d->parent)->flags & DIR_LOOKED) {
-		watcher__node_limbo(w, dir);
 	} else {
-		watcher__look_at(w, d->parent);
+		watcher__node_limbo(w, dir);
+		if (!(tree_dir(&w->tree, d->parent)->flags & DIR_LOOKED))
+			watcher__look_at(w, d->parent);
 	}
 	return true;
 }
@@ -656,7 +666,7 @@ static void finish(struct watcher *w)
 		w->stats.recoveries++;
 	/* Without memory something was left out: look at everything once more. */
 	w->gap |= l->failed && !l->silent;
-	l->active = l->everywhere = l->failed = false;
+	l->active = l->everywhere = l->content = l->failed = false;
 	tree_unpin(&w->tree);
 }
 
@@ -668,8 +678,12 @@ void watcher__look_one_queued(struct watcher *w)
 	if (!l->active || l->head == l->nqueue)
 		return;
 	next = l->queue[l->head++];
-	if (tree_alive(&w->tree, next.dir, next.gen) &&
-	    !(tree_dir(&w->tree, next.dir)->flags & DIR_LOOKED) && !doomed(w, next.dir))
+	if (!tree_alive(&w->tree, next.dir, next.gen) ||
+	    tree_dir(&w->tree, next.dir)->flags & DIR_LOOKED)
+		return;
+	if (doomed(w, next.dir))
+		watcher__node_limbo(w, next.dir); /* it may be found again, moved */
+	else
 		look_one(w, next.dir);
 }
 

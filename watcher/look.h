@@ -56,6 +56,7 @@ struct look {
 	size_t nseen, seen_cap;
 	int64_t since_ns;
 	bool active, silent, everywhere, failed;
+	bool content; /* change times of files are looked at, too */
 	struct listing listing;
 	struct bytes path;
 	uint64_t directories, files;

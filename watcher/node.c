@@ -1,10 +1,11 @@
 /* Nodes of the index and the kernel watches that belong to them. */
+#include <stdio.h>
 #include <string.h>
 #ifdef __linux__
 #include <sys/vfs.h>
 #endif
 
-#include "watcher/engine.h"
+#include "watcher/look.h"
 
 enum watch_level watcher__node_level(struct watcher *w, uint32_t dir)
 {
@@ -43,21 +44,90 @@ int watcher__node_claim(struct watcher *w, uint32_t dir, int source, int32_t id,
 	return 0;
 }
 
-/* Out of watches: what is left is polled, and the user is told once what would help. */
-static int fall_back(struct watcher *w, struct dir *d, const char *path)
+/* The limit that watches have run into, and the name of the sysctl that sets it. */
+static long long watch_limit(const char **sysctl)
 {
-	if (d->backend != 0 || w->nsources < 2)
-		return UV_ENOSPC;
-	if (!w->watch_limit_told) {
-		w->watch_limit_told = true;
-		watcher__problem(w, path, UV_ENOSPC,
-				 "out of inotify watches after %llu directories: polling the rest; "
-				 "raise fs.inotify.max_user_watches (sysctl) to more than the number "
-				 "of directories",
-				 (unsigned long long)w->stats.watches);
+	static const char *const files[] = { "/proc/sys/fs/inotify/max_user_watches",
+					     "/proc/sys/user/max_inotify_watches" };
+	static const char *const names[] = { "fs.inotify.max_user_watches",
+					     "user.max_inotify_watches" };
+	long long least = -1, n;
+
+	*sysctl = names[0];
+	for (int i = 0; i < 2; i++) {
+		FILE *f = fopen(files[i], "re");
+
+		if (f && fscanf(f, "%lld", &n) == 1 && (least < 0 || n < least)) {
+			least = n;
+			*sysctl = names[i];
+		}
+		if (f)
+			fclose(f);
 	}
-	d->backend = 1;
+	return least;
+}
+
+void watcher__tell_limit(struct watcher *w)
+{
+	unsigned long long polled = 0;
+	const char *sysctl;
+	long long limit;
+
+	if (!w->watch_limit_due || w->watch_limit_told)
+		return;
+	w->watch_limit_due = false;
+	w->watch_limit_told = true;
+	for (uint32_t i = 0; i < w->tree.nnodes; i++) {
+		const struct dir *d = tree_dir(&w->tree, i);
+
+		polled += d->flags & DIR_USED && d->backend == 1;
+	}
+	limit = watch_limit(&sysctl);
+	watcher__problem(w, NULL, UV_ENOSPC,
+			 "out of inotify watches (%s is %lld, shared by all programs of the user): "
+			 "%llu of %llu directories are polled; to watch all: sysctl %s=%lld",
+			 sysctl, limit, polled, (unsigned long long)w->tree.dirs, sysctl,
+			 limit + (long long)polled + 1024);
+}
+
+/* The source that polls, opened when it is first needed; negative errno if it cannot be. */
+static int polling_source(struct watcher *w)
+{
+	struct source *s = &w->sources[1];
+	int r;
+
+	if (w->nsources > 1)
+		return 1;
+	if (w->sources[0].ops->caps & BACKEND_SCANS)
+		return UV_ENOTSUP;
+	r = watcher__source_open(w, &watcher__poll, NULL);
+	if (r < 0)
+		return r;
+	s->ops->want(s->backend, w->kinds, !w->exact_counts);
+	return 1;
+}
+
+/* What cannot be watched is polled; the user is told once what would help. */
+static int fall_back(struct watcher *w, struct dir *d, const char *path, int why)
+{
+	int source;
+
+	if (d->backend != 0 || (source = polling_source(w)) < 0)
+		return why;
+	if (why == UV_ENOSPC)
+		w->watch_limit_due = true;
+	else if (!w->unwatchable_told)
+		watcher__problem(w, path, why, "%s: %s cannot watch here (%s): polled", path,
+				 w->sources[0].ops->name, uv_strerror(why));
+	w->unwatchable_told |= why != UV_ENOSPC;
+	d->backend = (uint8_t)source;
 	return 0;
+}
+
+static bool unwatchable(int r)
+{
+	return r == UV_ENOSPC || r == UV_ENOTSUP || r == UV_EXDEV || r == UV_ENODEV ||
+	       r == UV_ENOSYS;
 }
 
 int watcher__node_watch(struct watcher *w, uint32_t dir, int fd, const char *path,
@@ -69,9 +139,11 @@ int watcher__node_watch(struct watcher *w, uint32_t dir, int fd, const char *pat
 	int32_t id;
 	int r = s->ops->watch(s->backend, fd, path, level, &id);
 
-	if (r == UV_ENOSPC && fall_back(w, d, path) == 0) {
+	if (unwatchable(r) && fall_back(w, d, path, r) == 0) {
 		s = &w->sources[d->backend];
 		r = s->ops->watch(s->backend, fd, path, level, &id);
+		if (!w->look->silent)
+			watcher__tell_limit(w);
 	}
 	if (r < 0)
 		return r;
@@ -210,5 +282,26 @@ static bool notifies(const char *path)
 
 int watcher__node_source(struct watcher *w, const char *path)
 {
-	return w->nsources > 1 && !notifies(path) ? 1 : 0;
+	int source;
+
+	if (w->options.backend != WATCHER_BACKEND_AUTO || notifies(path))
+		return 0;
+	source = polling_source(w);
+	return source < 0 ? 0 : source;
+}
+
+int watcher__watch_way(struct watcher *w, int fd, const char *path, enum watch_level level,
+		       int *source, int32_t *id)
+{
+	struct source *s;
+	int r;
+
+	*source = watcher__node_source(w, path);
+	s = &w->sources[*source];
+	r = s->ops->watch(s->backend, fd, path, level, id);
+	if (!unwatchable(r) || *source != 0 || polling_source(w) < 0)
+		return r;
+	*source = 1;
+	s = &w->sources[1];
+	return s->ops->watch(s->backend, fd, path, level, id);
 }

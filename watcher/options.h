@@ -8,6 +8,9 @@
 #include <string.h>
 #include <uv.h>
 
+/* A switch of watcher_options.flags for tests: fsevent gets no names, as on BSD. */
+#define WATCHER__NAMELESS (1u << 31)
+
 static inline int options_copy(void *to, size_t to_size, const void *from, size_t from_size)
 {
 	const unsigned char *tail = (const unsigned char *)from + to_size;

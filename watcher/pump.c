@@ -219,7 +219,9 @@ static bool apply_all(struct watcher *w, uint64_t until)
 		while (s->ops->next(s->backend, &c) == 1) {
 			w->stats.events_in++;
 			watcher__apply(w, i, &c);
-			if (watcher__look_pending(w) && !watcher__look_go(w, until))
+			/* Hints are looked at together: a move has two of them. */
+			if (s->ops->caps & BACKEND_EXACT && watcher__look_pending(w) &&
+			    !watcher__look_go(w, until))
 				return false;
 			if (++count % REFILL_CHANGES == 0) {
 				if (uv_hrtime() > until)
@@ -247,7 +249,8 @@ static bool settle_rest(struct watcher *w, int64_t before_ns)
 		w->gap = false;
 		w->stats.overflows++;
 		watcher__emit_control(w, WATCHER_OVERFLOW);
-		watcher__look_everywhere(w, w->calm_ns);
+		watcher__look_everywhere(w, w->gap_since_ns ? w->gap_since_ns : w->calm_ns);
+		w->gap_since_ns = 0;
 		return watcher__look_pending(w);
 	}
 	w->calm_ns = before_ns;
@@ -259,10 +262,21 @@ static bool over_limit(const struct watcher *w)
 	return w->stats.backlog_bytes > w->options.max_backlog_bytes;
 }
 
+/* A round of looking is under way: its end turns the pump again. */
+static bool scanning(const struct watcher *w)
+{
+	for (int i = 0; i < w->nsources; i++)
+		if (w->sources[i].ops->busy && w->sources[i].ops->busy(w->sources[i].backend))
+			return true;
+	return false;
+}
+
 static void finish_syncs(struct watcher *w)
 {
 	uint32_t kept = 0, n = w->nsyncs;
 
+	if (scanning(w))
+		return;
 	for (uint32_t i = 0; i < n && !w->closing; i++) {
 		if (--w->syncs[i].round > 0) {
 			w->syncs[kept++] = w->syncs[i];

@@ -52,16 +52,16 @@ static struct anchor *anchor_of(struct watcher *w, int source, int32_t id)
 static int anchor_add(struct watcher *w, struct root *root, int fd, const char *path,
 		      const char *name)
 {
-	struct source *s = &w->sources[0];
 	struct anchor_want *wants;
 	struct anchor *a;
 	uint32_t cap;
 	int32_t id;
-	int r = s->ops->watch(s->backend, fd, path, name ? WATCH_NAMES : WATCH_SELF, &id);
+	int source, r = watcher__watch_way(w, fd, path, name ? WATCH_NAMES : WATCH_SELF,
+					       &source, &id);
 
 	if (r < 0)
 		return name && r != UV_EACCES ? r : 0;
-	if (!(a = anchor_of(w, 0, id)))
+	if (!(a = anchor_of(w, source, id)))
 		return UV_ENOMEM;
 	if (a->nwants == a->cap) {
 		cap = a->cap ? a->cap * 2 : 2;
@@ -462,8 +462,12 @@ static int read_in(struct watcher *w, struct root *root, bool first, bool look)
 {
 	if (!look)
 		return 0;
-	if (first)
-		return watcher__crawl(w, root->node);
+	if (first) {
+		int r = watcher__crawl(w, root->node);
+
+		watcher__tell_limit(w);
+		return r;
+	}
 	watcher__look_at(w, root->node);
 	return 0;
 }

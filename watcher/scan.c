@@ -31,6 +31,49 @@ int watcher__type_of_mode(unsigned mode)
 	return S_ISLNK(mode) ? WATCHER_TYPE_SYMLINK : WATCHER_TYPE_OTHER;
 }
 
+int64_t watcher__coarse_ns(void)
+{
+	struct timespec ts;
+
+#ifdef CLOCK_REALTIME_COARSE
+	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+#else
+	clock_gettime(CLOCK_REALTIME, &ts);
+#endif
+	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+}
+
+#ifdef STATX_BTIME
+int watcher__scan_identity(int fd, const char *path, struct identity *id)
+{
+	struct statx st;
+	int r = fd >= 0 ? statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &st) :
+			  statx(AT_FDCWD, path, 0, STATX_INO | STATX_BTIME, &st);
+
+	if (r < 0)
+		return -errno;
+	*id = (struct identity){ .dev = makedev(st.stx_dev_major, st.stx_dev_minor),
+				 .ino = st.stx_ino };
+	if (st.stx_mask & STATX_BTIME)
+		id->btime_ns = st.stx_btime.tv_sec * INT64_C(1000000000) + st.stx_btime.tv_nsec;
+	return 0;
+}
+#else
+int watcher__scan_identity(int fd, const char *path, struct identity *id)
+{
+	struct stat st;
+
+	if ((fd >= 0 ? fstat(fd, &st) : stat(path, &st)) < 0)
+		return -errno;
+	*id = (struct identity){ .dev = (uint64_t)st.st_dev, .ino = st.st_ino };
+#ifdef __APPLE__
+	id->btime_ns = st.st_birthtimespec.tv_sec * INT64_C(1000000000) +
+		       st.st_birthtimespec.tv_nsec;
+#endif
+	return 0;
+}
+#endif
+
 uint32_t watcher__dev32(dev_t dev)
 {
 	return (uint32_t)(dev ^ dev >> 32);

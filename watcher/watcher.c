@@ -11,6 +11,8 @@ const struct backend_ops *const watcher__backends[] = {
 #ifdef __linux__
 	&watcher__inotify,
 #endif
+	&watcher__fsevent,
+	&watcher__poll,
 	NULL,
 };
 
@@ -24,35 +26,32 @@ static const struct backend_ops *find_backend(int number)
 
 static const char *path_of(void *arg, int32_t id)
 {
-	struct watcher *w = arg;
+	struct source *s = arg;
+	uint32_t dir = ids_get(&s->nodes, id);
 
-	for (int i = 0; i < w->nsources; i++) {
-		uint32_t dir = ids_get(&w->sources[i].nodes, id);
-
-		if (dir != IDS_NONE && !(w->sources[i].ops->caps & BACKEND_EXACT))
-			return watcher__path(w, dir, NULL, 0);
-	}
-	return NULL;
+	return dir == IDS_NONE ? NULL : watcher__path(s->w, dir, NULL, 0);
 }
 
 static void wake(void *arg)
 {
-	watcher__pump(arg);
+	watcher__pump(((struct source *)arg)->w);
 }
 
-static int open_source(struct watcher *w, const struct backend_ops *ops, watcher_error *err)
+int watcher__source_open(struct watcher *w, const struct backend_ops *ops, watcher_error *err)
 {
+	struct source *s = &w->sources[w->nsources];
 	struct backend_config config = { .loop = w->loop,
 					 .poll_interval_ms = w->options.poll_interval_ms,
 					 .vfs = w->options.vfs,
+					 .nameless = w->options.flags & WATCHER__NAMELESS,
 					 .wake = wake,
 					 .path_of = path_of,
-					 .arg = w };
-	struct source *s = &w->sources[w->nsources];
+					 .arg = s };
 	int r = ops->open(&s->backend, &config, err);
 
 	if (r < 0)
 		return r;
+	s->w = w;
 	s->ops = ops;
 	w->nsources++;
 	return 0;
@@ -74,7 +73,7 @@ static int check_options(struct watcher *w, const watcher_options *options, watc
 	if (o->debounce_ms < 0 || o->debounce_max_ms < 0 || o->leading_ms < 0 ||
 	    o->poll_interval_ms < 0)
 		return watcher__fail(err, UV_EINVAL, "watcher options: a negative time");
-	if (o->flags & ~(unsigned)WATCHER_NO_STAT)
+	if (o->flags & ~(unsigned)(WATCHER_NO_STAT | WATCHER__NAMELESS))
 		return watcher__fail(err, UV_EINVAL, "watcher options: unknown flags 0x%x", o->flags);
 	if (!find_backend(o->backend))
 		return watcher__fail(err,
@@ -121,7 +120,7 @@ int watcher_open(watcher **out, const watcher_options *options, watcher_error *e
 		w->own = true;
 		w->loop = &w->own_loop;
 	}
-	r = open_source(w, find_backend(w->options.backend), err);
+	r = watcher__source_open(w, find_backend(w->options.backend), err);
 	if (r < 0)
 		goto fail_loop;
 	watcher__pump_init(w);

@@ -1,0 +1,475 @@
+/*
+ * The portable backend: libuv's uv_fs_event_t, one a directory.
+ *
+ * What libuv tells is a hint: "renamed" means that a name came or went, "changed" that a file
+ * was written to or its metadata set; names may be missing (kqueue). So it is passed on as
+ * LOOK, and as WRITTEN or ATTRIB after a look at the file's times. Everything of one turn of
+ * the loop is collected; writes are handed out before looks, while the index still has the
+ * names they are about. libuv reads the kernel's queue to its end in one turn, which makes the
+ * time before the turn's polling the time up to which everything is known.
+ *
+ * libuv drops the kernel's report of an overflow: a turn with very many calls is taken for one.
+ * On Linux the path watched is /proc/self/fd/N/. : the very directory that was opened, and "."
+ * is the name libuv gives when the directory itself is meant.
+ */
+#include "watcher/backend.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "watcher/engine.h"
+#include "watcher/keys.h"
+
+#define LOSS_CALLS 4096 /* a quarter of the smallest usual queue */
+
+struct handle {
+	uv_fs_event_t event;
+	struct backend *b;
+	int32_t id;
+	uint8_t level;
+	bool looked_at; /* a LOOK is waiting to be handed out */
+	bool dead;      /* ... or an UNWATCHED */
+	uint8_t selves; /* what it was told of itself in this turn */
+	uint32_t turn, serial;
+};
+
+/* One thing to hand out; the name, if any, is in `names`. */
+struct hint {
+	int32_t id;
+	uint8_t op, len; /* WRITTEN: written or metadata set */
+	uint32_t name, serial; /* of the handle: numbers are given out again */
+	int64_t since_ns;
+};
+
+struct hints {
+	struct hint *items;
+	uint32_t n, cap, at;
+};
+
+struct backend {
+	struct backend_config config;
+	struct keys keys;
+	struct handle **handles; /* by number */
+	int32_t cap;
+	uv_prepare_t prepare;
+	uv_check_t check;
+	int64_t calm_ns, polling_ns; /* known up to; the clock before this turn's polling */
+	uint32_t turn, calls, serial;
+	bool lost, wake_due;
+	struct hints writes, looks;
+	struct bytes names, path;
+	int64_t time_ns, lost_since_ns;
+	int open_handles; /* uv handles that are not closed yet */
+	void (*closed)(void *arg);
+	void *closed_arg;
+};
+
+static void lose(struct backend *b)
+{
+	if (!b->lost)
+		b->lost_since_ns = b->calm_ns;
+	b->lost = true;
+}
+
+static void hold(struct handle *h, struct hints *list, struct hint hint, const char *name)
+{
+	struct backend *b = h->b;
+	uint32_t cap = list->cap ? list->cap * 2 : 64;
+	void *p;
+
+	if (list->n == list->cap) {
+		if (!(p = realloc(list->items, cap * sizeof *list->items))) {
+			lose(b);
+			return;
+		}
+		list->items = p;
+		list->cap = cap;
+	}
+	hint.id = h->id;
+	hint.serial = h->serial;
+	hint.since_ns = b->calm_ns;
+	hint.name = (uint32_t)b->names.len;
+	if (hint.len && bytes_add(&b->names, name, hint.len) < 0)
+		lose(b);
+	else
+		list->items[list->n++] = hint;
+}
+
+static void look(struct handle *h)
+{
+	if (h->looked_at)
+		return;
+	h->looked_at = true;
+	hold(h, &h->b->looks, (struct hint){ .op = CHANGE_LOOK }, NULL);
+}
+
+static void touched(struct handle *h, const char *name)
+{
+	struct backend *b = h->b;
+	size_t len = strlen(name);
+	const struct hint *last = b->writes.n ? &b->writes.items[b->writes.n - 1] : NULL;
+
+	if (!len || len > 255)
+		return;
+	if (last && last->id == h->id && last->len == len &&
+	    memcmp(b->names.data + last->name, name, len) == 0)
+		return;
+	hold(h, &b->writes, (struct hint){ .op = CHANGE_WRITTEN, .len = (uint8_t)len }, name);
+}
+
+/* The directory itself was moved or removed. Removal is told twice in a row: as such, and as
+ * the end of the kernel's watch. A directory moved twice is watched anew for nothing. */
+static void about_self(struct handle *h, int events)
+{
+	struct backend *b = h->b;
+
+	if (!(events & UV_RENAME)) {
+		hold(h, &b->looks, (struct hint){ .op = CHANGE_SELF_ATTRIB }, NULL);
+		return;
+	}
+	if (h->turn != b->turn)
+		h->selves = 0;
+	h->turn = b->turn;
+	if (++h->selves == 1)
+		hold(h, &b->looks, (struct hint){ .op = CHANGE_SELF_MOVED }, NULL);
+	if (h->selves < 2 || h->dead)
+		return;
+	h->dead = true;
+	hold(h, &b->looks, (struct hint){ .op = CHANGE_UNWATCHED }, NULL);
+}
+
+static bool means_itself(const char *name)
+{
+#ifdef __linux__
+	return strcmp(name, ".") == 0;
+#else
+	(void)name;
+	return false;
+#endif
+}
+
+static void on_event(uv_fs_event_t *event, const char *name, int events, int status)
+{
+	struct handle *h = event->data;
+	struct backend *b = h->b;
+	bool self = name && means_itself(name);
+
+	b->calls++;
+	b->wake_due = true;
+	if (status < 0) {
+		h->dead = true;
+		hold(h, &b->looks, (struct hint){ .op = CHANGE_UNWATCHED }, NULL);
+		return;
+	}
+	if (self)
+		about_self(h, events);
+	if (self || (h->level == WATCH_SELF && name && means_itself(".")))
+		return;
+	if (!name || b->config.nameless) {
+		look(h);
+		return;
+	}
+	if (events & UV_RENAME)
+		look(h);
+	if (events & UV_CHANGE && h->level >= WATCH_ALL)
+		touched(h, name);
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+	struct backend *b = prepare->data;
+
+	b->polling_ns = watcher__coarse_ns();
+}
+
+static void on_check(uv_check_t *check)
+{
+	struct backend *b = check->data;
+
+	if (b->calls > LOSS_CALLS)
+		lose(b);
+	b->calm_ns = b->polling_ns;
+	b->calls = 0;
+	b->turn++;
+	if (!b->wake_due)
+		return;
+	b->wake_due = false;
+	b->config.wake(b->config.arg);
+}
+
+static int fsevent_open(struct backend **out, const struct backend_config *config,
+			watcher_error *err)
+{
+	struct backend *b = calloc(1, sizeof *b);
+
+	if (!b)
+		return watcher__fail(err, UV_ENOMEM, "out of memory");
+	b->config = *config;
+	keys_init(&b->keys);
+	b->calm_ns = b->polling_ns = watcher__coarse_ns();
+	uv_prepare_init(config->loop, &b->prepare);
+	uv_check_init(config->loop, &b->check);
+	b->prepare.data = b->check.data = b;
+	uv_prepare_start(&b->prepare, on_prepare);
+	uv_check_start(&b->check, on_check);
+	uv_unref((uv_handle_t *)&b->prepare);
+	uv_unref((uv_handle_t *)&b->check);
+	b->open_handles = 2;
+	*out = b;
+	return 0;
+}
+
+/* ---- directories ---- */
+
+static void finish_close(struct backend *b)
+{
+	void (*closed)(void *) = b->closed;
+	void *arg = b->closed_arg;
+
+	free(b->handles);
+	keys_fini(&b->keys);
+	free(b->writes.items);
+	free(b->looks.items);
+	bytes_free(&b->names);
+	bytes_free(&b->path);
+	free(b);
+	closed(arg);
+}
+
+static void part_closed(struct backend *b)
+{
+	if (--b->open_handles == 0 && b->closed)
+		finish_close(b);
+}
+
+static void on_event_closed(uv_handle_t *handle)
+{
+	struct handle *h = handle->data;
+	struct backend *b = h->b;
+
+	free(h);
+	part_closed(b);
+}
+
+static void on_own_closed(uv_handle_t *handle)
+{
+	part_closed(handle->data);
+}
+
+static int start(struct handle *h, int fd, const char *path)
+{
+#ifdef __linux__
+	char self[40];
+	int r;
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d/.", fd);
+	r = uv_fs_event_start(&h->event, on_event, self, 0);
+	if (r != UV_ENOENT)
+		return r;
+#else
+	(void)fd;
+#endif
+	return uv_fs_event_start(&h->event, on_event, path, 0);
+}
+
+static int make_room(struct backend *b, int32_t id)
+{
+	int32_t cap = b->cap ? b->cap : 64;
+	struct handle **p;
+
+	if (id < b->cap)
+		return 0;
+	while (cap <= id)
+		cap *= 2;
+	if (!(p = realloc(b->handles, (size_t)cap * sizeof *p)))
+		return UV_ENOMEM;
+	memset(p + b->cap, 0, (size_t)(cap - b->cap) * sizeof *p);
+	b->handles = p;
+	b->cap = cap;
+	return 0;
+}
+
+static int add(struct backend *b, int fd, const char *path, const struct identity *self)
+{
+	struct handle *h;
+	int32_t id = keys_add(&b->keys, self, sizeof *self);
+	int r;
+
+	if (id < 0)
+		return UV_ENOMEM;
+	if (make_room(b, id) < 0 || !(h = calloc(1, sizeof *h))) {
+		keys_remove(&b->keys, id);
+		return UV_ENOMEM;
+	}
+	uv_fs_event_init(b->config.loop, &h->event);
+	b->open_handles++;
+	h->event.data = h;
+	h->b = b;
+	h->id = id;
+	h->serial = b->serial++;
+	r = start(h, fd, path);
+	if (r < 0) {
+		keys_remove(&b->keys, id);
+		uv_close((uv_handle_t *)&h->event, on_event_closed);
+		return r;
+	}
+	b->handles[id] = h;
+	return id;
+}
+
+static int fsevent_watch(struct backend *b, int fd, const char *path, enum watch_level level,
+			 int32_t *id)
+{
+	struct identity self;
+	struct handle *h;
+	int r = watcher__scan_identity(fd, path, &self), n;
+
+	if (r < 0)
+		return r;
+	n = keys_find(&b->keys, &self, sizeof self);
+	if (n < 0 && (n = add(b, fd, path, &self)) < 0)
+		return n;
+	h = b->handles[n];
+	if (h->dead) {
+		uv_fs_event_stop(&h->event);
+		if ((r = start(h, fd, path)) < 0)
+			return r;
+		h->dead = false;
+	}
+	if (level > h->level)
+		h->level = (uint8_t)level;
+	*id = n;
+	return 0;
+}
+
+static void fsevent_unwatch(struct backend *b, int32_t id)
+{
+	struct handle *h = id < b->cap ? b->handles[id] : NULL;
+
+	if (!h)
+		return;
+	b->handles[id] = NULL;
+	keys_remove(&b->keys, id);
+	uv_close((uv_handle_t *)&h->event, on_event_closed);
+}
+
+static void fsevent_want(struct backend *b, unsigned kinds, bool merge)
+{
+	(void)b;
+	(void)kinds;
+	(void)merge;
+}
+
+/* ---- handing out ---- */
+
+static int fsevent_fill(struct backend *b, bool discard)
+{
+	struct timespec ts;
+
+	if (discard && (b->writes.n > b->writes.at || b->looks.n > b->looks.at)) {
+		lose(b);
+		if (b->writes.n > b->writes.at &&
+		    b->writes.items[b->writes.at].since_ns < b->lost_since_ns)
+			b->lost_since_ns = b->writes.items[b->writes.at].since_ns;
+		if (b->looks.n > b->looks.at &&
+		    b->looks.items[b->looks.at].since_ns < b->lost_since_ns)
+			b->lost_since_ns = b->looks.items[b->looks.at].since_ns;
+		b->writes.at = b->writes.n;
+	}
+	clock_gettime(CLOCK_REALTIME, &ts);
+	b->time_ns = ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+	return b->lost || b->writes.n > b->writes.at || b->looks.n > b->looks.at;
+}
+
+static int64_t mtime_ns(const struct stat *st)
+{
+#ifdef __APPLE__
+	return st->st_mtimespec.tv_sec * INT64_C(1000000000) + st->st_mtimespec.tv_nsec;
+#else
+	return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec;
+#endif
+}
+
+/* Was it written to, or only its metadata set? What is gone already was written to. */
+static void see_which(struct backend *b, struct change *c, int64_t since_ns)
+{
+	const char *path = b->config.path_of(b->config.arg, c->id);
+	struct stat st;
+
+	bytes_clear(&b->path);
+	if (!path || bytes_adds(&b->path, path) < 0 || bytes_addc(&b->path, '/') < 0 ||
+	    bytes_add(&b->path, c->name, c->name_len) < 0 || lstat(b->path.data, &st) < 0)
+		return;
+	c->is_dir = S_ISDIR(st.st_mode);
+	if (c->is_dir || mtime_ns(&st) < since_ns)
+		c->op = CHANGE_ATTRIB;
+}
+
+static bool from_hint(struct backend *b, const struct hint *hint, struct change *c)
+{
+	struct handle *h = hint->id < b->cap ? b->handles[hint->id] : NULL;
+
+	if (!h || h->serial != hint->serial || (hint->op == CHANGE_UNWATCHED && !h->dead))
+		return false;
+	c->op = hint->op;
+	c->id = hint->id;
+	c->since_ns = hint->since_ns;
+	if (hint->op == CHANGE_LOOK) {
+		h->looked_at = false;
+		c->content = b->config.nameless;
+	}
+	if (hint->op == CHANGE_UNWATCHED)
+		fsevent_unwatch(b, hint->id);
+	if (hint->len) {
+		c->name = b->names.data + hint->name;
+		c->name_len = hint->len;
+		see_which(b, c, hint->since_ns);
+	}
+	return true;
+}
+
+static int fsevent_next(struct backend *b, struct change *c)
+{
+	*c = (struct change){ .id = -1, .id2 = -1, .time_ns = b->time_ns };
+	if (b->lost) {
+		b->lost = false;
+		c->op = CHANGE_GAP;
+		c->since_ns = b->lost_since_ns;
+		return 1;
+	}
+	while (b->writes.at < b->writes.n)
+		if (from_hint(b, &b->writes.items[b->writes.at++], c))
+			return 1;
+	while (b->looks.at < b->looks.n)
+		if (from_hint(b, &b->looks.items[b->looks.at++], c))
+			return 1;
+	b->writes.n = b->writes.at = b->looks.n = b->looks.at = 0;
+	bytes_clear(&b->names);
+	return 0;
+}
+
+static void fsevent_close(struct backend *b, void (*closed)(void *), void *arg)
+{
+	b->closed = closed;
+	b->closed_arg = arg;
+	for (int32_t i = 0; i < b->cap; i++)
+		fsevent_unwatch(b, i);
+	uv_close((uv_handle_t *)&b->prepare, on_own_closed);
+	uv_close((uv_handle_t *)&b->check, on_own_closed);
+}
+
+const struct backend_ops watcher__fsevent = {
+	.name = "fsevent",
+	.number = WATCHER_BACKEND_FSEVENT,
+	.caps = 0,
+	.open = fsevent_open,
+	.watch = fsevent_watch,
+	.unwatch = fsevent_unwatch,
+	.want = fsevent_want,
+	.fill = fsevent_fill,
+	.next = fsevent_next,
+	.close = fsevent_close,
+};

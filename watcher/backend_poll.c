@@ -1,0 +1,449 @@
+/*
+ * The polling backend: directories are compared with what they were, in rounds.
+ *
+ * A round goes over all directories in slices; a slice is compared on the loop's thread pool,
+ * so the loop is never held up (with the user's own stat and list: on the loop, in small
+ * slices). A round begins an interval after the one before, and later if rounds are dear, so
+ * that they take no more than a twentieth of the time. While a thread compares, the loop
+ * leaves the records alone: directories given up in the meantime are forgotten afterwards.
+ * Where a directory is now is asked of the engine, for it may have been moved.
+ */
+#include "watcher/backend.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "watcher/keys.h"
+#include "watcher/poll.h"
+
+#define SLICE     256 /* directories in one piece of work */
+#define VFS_SLICE 8
+#define SHARE     20 /* rounds take one part in so many of the time */
+
+struct job {
+	struct polled *dir;
+	int32_t id;
+	uint32_t path; /* its place in `paths` */
+};
+
+struct backend {
+	struct backend_config config;
+	watcher_vfs vfs;
+	struct keys keys;
+	struct polled **dirs; /* by number */
+	int32_t cap;
+	uv_timer_t timer;
+	uv_work_t work;
+	bool running; /* a round is under way */
+	bool working; /* ... and a thread has the jobs */
+	bool again;   /* another round right after this one */
+	bool holding; /* a round is due, but what was found is still to be fetched */
+	bool gap;
+	int32_t next; /* directory that the next slice begins with */
+	struct job jobs[SLICE];
+	int njobs;
+	struct bytes paths;
+	struct poll_work compare;
+	uint64_t spent_ns; /* of this round */
+	struct bytes found; /* what is handed out, from `pos` on */
+	size_t pos;
+	int64_t time_ns;
+	void (*closed)(void *arg);
+	void *closed_arg;
+};
+
+static void on_timer(uv_timer_t *timer);
+static void next_slice(struct backend *b);
+
+static const watcher_vfs *vfs_of(const struct backend *b)
+{
+	return b->config.vfs ? &b->vfs : NULL;
+}
+
+static int poll_open(struct backend **out, const struct backend_config *config,
+		     watcher_error *err)
+{
+	struct backend *b = calloc(1, sizeof *b);
+
+	if (!b)
+		return watcher__fail(err, UV_ENOMEM, "out of memory");
+	b->config = *config;
+	if (config->vfs) {
+		b->vfs = *config->vfs;
+		b->compare.vfs = &b->vfs;
+	}
+	keys_init(&b->keys);
+	uv_timer_init(config->loop, &b->timer);
+	b->timer.data = b->work.data = b;
+	uv_timer_start(&b->timer, on_timer, (uint64_t)config->poll_interval_ms, 0);
+	*out = b;
+	return 0;
+}
+
+/* ---- rounds ---- */
+
+static uint64_t thread_ns(void)
+{
+#ifdef CLOCK_THREAD_CPUTIME_ID
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+#else
+	return uv_hrtime();
+#endif
+}
+
+/* On a thread, or with a vfs on the loop. */
+static void compare_jobs(uv_work_t *work)
+{
+	struct backend *b = work->data;
+	uint64_t start = thread_ns();
+
+	for (int i = 0; i < b->njobs; i++)
+		poll_compare(&b->compare, b->jobs[i].dir, b->jobs[i].id,
+			     b->paths.data + b->jobs[i].path);
+	b->spent_ns += thread_ns() - start;
+}
+
+static void forget(struct backend *b, int32_t id)
+{
+	keys_remove(&b->keys, id);
+	poll_forget(b->dirs[id]);
+	free(b->dirs[id]);
+	b->dirs[id] = NULL;
+}
+
+static void end_round(struct backend *b)
+{
+	uint64_t wait = (uint64_t)b->config.poll_interval_ms, dear = b->spent_ns * SHARE / 1000000;
+
+	b->running = false;
+	if (dear > wait)
+		wait = dear;
+	uv_timer_start(&b->timer, on_timer, b->again ? 0 : wait, 0);
+	b->config.wake(b->config.arg);
+}
+
+static void finish_close(struct backend *b);
+
+static void on_compared(uv_work_t *work, int status)
+{
+	struct backend *b = work->data;
+
+	(void)status;
+	b->working = false;
+	if (b->closed) {
+		if (!b->timer.data)
+			finish_close(b);
+		return;
+	}
+	for (int i = 0; i < b->njobs; i++)
+		if (b->jobs[i].dir->dead)
+			forget(b, b->jobs[i].id);
+	if (b->compare.failed || bytes_add(&b->found, b->compare.found.data, b->compare.found.len) < 0)
+		b->gap = true;
+	b->compare.failed = false;
+	bytes_clear(&b->compare.found);
+	next_slice(b);
+}
+
+/* A directory for this slice, with its path of now. */
+static void add_job(struct backend *b, int32_t id)
+{
+	const char *path = b->config.path_of(b->config.arg, id);
+	struct polled *p = b->dirs[id];
+	size_t at = b->paths.len;
+
+	if (!path)
+		path = p->path;
+	if (!path) /* half of a move: it has no place just now */
+		return;
+	if (p->wanted >= WATCH_ALL && p->level < WATCH_ALL)
+		p->fresh = true;
+	p->level = p->wanted;
+	if (bytes_add(&b->paths, path, strlen(path) + 1) < 0)
+		b->gap = true;
+	else
+		b->jobs[b->njobs++] = (struct job){ p, id, (uint32_t)at };
+}
+
+static void next_slice(struct backend *b)
+{
+	int max = b->config.vfs ? VFS_SLICE : SLICE;
+
+	b->njobs = 0;
+	bytes_clear(&b->paths);
+	for (; b->next < b->keys.nslots && b->njobs < max; b->next++)
+		if (b->next < b->cap && b->dirs[b->next])
+			add_job(b, b->next);
+	if (!b->njobs) {
+		end_round(b);
+		return;
+	}
+	if (b->config.vfs) {
+		compare_jobs(&b->work);
+		uv_timer_start(&b->timer, on_timer, 0, 0); /* the loop has a turn in between */
+		return;
+	}
+	b->working = true;
+	if (uv_queue_work(b->config.loop, &b->work, compare_jobs, on_compared) < 0) {
+		b->working = false;
+		compare_jobs(&b->work);
+		uv_timer_start(&b->timer, on_timer, 0, 0);
+	}
+}
+
+static void begin_round(struct backend *b)
+{
+	b->again = false;
+	if (b->found.len > b->pos) { /* nobody has fetched the last one: no need to look on */
+		b->holding = true;
+		b->config.wake(b->config.arg);
+		return;
+	}
+	b->running = true;
+	b->spent_ns = 0;
+	b->next = 0;
+	next_slice(b);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct backend *b = timer->data;
+
+	if (!b->running)
+		begin_round(b);
+	else if (!b->working)
+		on_compared(&b->work, 0);
+}
+
+static void poll_round(struct backend *b)
+{
+	b->again = true;
+	if (!b->running)
+		uv_timer_start(&b->timer, on_timer, 0, 0);
+}
+
+static bool poll_busy(const struct backend *b)
+{
+	return b->running || b->again || b->holding;
+}
+
+/* ---- directories ---- */
+
+static int make_room(struct backend *b, int32_t id)
+{
+	int32_t cap = b->cap ? b->cap : 64;
+	struct polled **p;
+
+	if (id < b->cap)
+		return 0;
+	while (cap <= id)
+		cap *= 2;
+	if (!(p = realloc(b->dirs, (size_t)cap * sizeof *p)))
+		return UV_ENOMEM;
+	memset(p + b->cap, 0, (size_t)(cap - b->cap) * sizeof *p);
+	b->dirs = p;
+	b->cap = cap;
+	return 0;
+}
+
+static int add(struct backend *b, struct polled **now, int32_t *id)
+{
+	struct polled *p = *now;
+
+	*id = keys_add(&b->keys, &p->self, sizeof p->self);
+	if (*id < 0)
+		return UV_ENOMEM;
+	if (make_room(b, *id) < 0) {
+		keys_remove(&b->keys, *id);
+		return UV_ENOMEM;
+	}
+	b->dirs[*id] = p;
+	*now = NULL;
+	return 0;
+}
+
+static bool in_work(const struct backend *b, int32_t id)
+{
+	if (b->working)
+		for (int i = 0; i < b->njobs; i++)
+			if (b->jobs[i].id == id)
+				return true;
+	return false;
+}
+
+/* More is wanted of a directory than before: from what it is like now, `now`, if that is not
+ * the record itself. */
+static void widen(struct backend *b, int32_t id, enum watch_level level, const struct polled *now)
+{
+	struct polled *p = b->dirs[id];
+
+	if (now && level >= WATCH_ALL && p->wanted < WATCH_ALL && !in_work(b, id)) {
+		p->ctime_ns = now->ctime_ns;
+		p->mtime_ns = now->mtime_ns;
+		p->checked_ns = now->checked_ns;
+	}
+	if (level > p->wanted)
+		p->wanted = (uint8_t)level;
+}
+
+static int keep_path(struct polled *p, const char *path)
+{
+	char *copy;
+
+	if (p->path && strcmp(p->path, path) == 0)
+		return 0;
+	if (!(copy = strdup(path)))
+		return UV_ENOMEM;
+	free(p->path);
+	p->path = copy;
+	return 0;
+}
+
+static int poll_watch(struct backend *b, int fd, const char *path, enum watch_level level,
+		      int32_t *id)
+{
+	struct polled *p = calloc(1, sizeof *p);
+	int r;
+
+	if (!p)
+		return UV_ENOMEM;
+	r = poll_begin(p, fd, path, vfs_of(b));
+	if (r < 0)
+		goto out;
+	*id = keys_find(&b->keys, &p->self, sizeof p->self);
+	if (*id < 0)
+		r = add(b, &p, id);
+	if (r < 0)
+		goto out;
+	b->dirs[*id]->dead = false;
+	widen(b, *id, level, p);
+	if (level < WATCH_ALL)
+		r = keep_path(b->dirs[*id], path);
+out:
+	if (p) {
+		poll_forget(p);
+		free(p);
+	}
+	return r;
+}
+
+static void poll_unwatch(struct backend *b, int32_t id)
+{
+	if (id >= b->cap || !b->dirs[id])
+		return;
+	if (in_work(b, id))
+		b->dirs[id]->dead = true;
+	else
+		forget(b, id);
+}
+
+static void poll_want(struct backend *b, unsigned kinds, bool merge)
+{
+	(void)b;
+	(void)kinds;
+	(void)merge;
+}
+
+/* ---- handing out ---- */
+
+/* What was found stays found: with `discard` it waits, and no round begins meanwhile. */
+static int poll_fill(struct backend *b, bool discard)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	b->time_ns = ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+	return !discard && (b->gap || b->found.len > b->pos);
+}
+
+static int poll_next(struct backend *b, struct change *c)
+{
+	struct found f;
+
+	for (;;) {
+		*c = (struct change){ .id = -1, .id2 = -1, .time_ns = b->time_ns };
+		if (b->gap) {
+			b->gap = false;
+			c->op = CHANGE_GAP;
+			return 1;
+		}
+		if (b->pos >= b->found.len)
+			break;
+		memcpy(&f, b->found.data + b->pos, sizeof f);
+		c->name = b->found.data + b->pos + sizeof f;
+		b->pos += sizeof f + f.len;
+		if (!keys_has(&b->keys, f.id))
+			continue;
+		c->op = f.op;
+		c->id = f.id;
+		c->is_dir = f.is_dir;
+		c->name_len = f.len;
+		c->since_ns = f.since_ns;
+		return 1;
+	}
+	b->pos = 0;
+	bytes_clear(&b->found);
+	if (b->holding) {
+		b->holding = false;
+		poll_round(b);
+	}
+	return 0;
+}
+
+/* ---- the end ---- */
+
+static void finish_close(struct backend *b)
+{
+	void (*closed)(void *) = b->closed;
+	void *arg = b->closed_arg;
+
+	for (int32_t i = 0; i < b->cap; i++)
+		if (b->dirs[i]) {
+			poll_forget(b->dirs[i]);
+			free(b->dirs[i]);
+		}
+	free(b->dirs);
+	keys_fini(&b->keys);
+	bytes_free(&b->paths);
+	bytes_free(&b->found);
+	poll_work_free(&b->compare);
+	free(b);
+	closed(arg);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	struct backend *b = handle->data;
+
+	handle->data = NULL;
+	if (!b->working)
+		finish_close(b);
+}
+
+static void poll_close(struct backend *b, void (*closed)(void *), void *arg)
+{
+	b->closed = closed;
+	b->closed_arg = arg;
+	if (b->working)
+		uv_cancel((uv_req_t *)&b->work); /* its end is told all the same */
+	uv_close((uv_handle_t *)&b->timer, on_timer_closed);
+}
+
+const struct backend_ops watcher__poll = {
+	.name = "poll",
+	.number = WATCHER_BACKEND_POLL,
+	.caps = BACKEND_SCANS,
+	.open = poll_open,
+	.watch = poll_watch,
+	.unwatch = poll_unwatch,
+	.want = poll_want,
+	.fill = poll_fill,
+	.next = poll_next,
+	.round = poll_round,
+	.busy = poll_busy,
+	.close = poll_close,
+};

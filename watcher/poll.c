@@ -1,0 +1,363 @@
+/* Comparing one directory with what polling remembers of it: see poll.h. */
+#include "watcher/poll.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* As in scan.c: a listing this young may change once more without its times changing. */
+#define YOUNG_NS 20000000
+
+#ifdef __APPLE__
+#define STAT_NS(st, which) \
+	((st)->st_##which##timespec.tv_sec * INT64_C(1000000000) + (st)->st_##which##timespec.tv_nsec)
+#else
+#define STAT_NS(st, which) \
+	((st)->st_##which##tim.tv_sec * INT64_C(1000000000) + (st)->st_##which##tim.tv_nsec)
+#endif
+
+/* What is asked of anything, whether the system or the user's functions know it. */
+struct facts {
+	uint64_t dev, ino;
+	int64_t ctime_ns, mtime_ns;
+	uint32_t content, meta;
+	int type;
+};
+
+static uint32_t mix(uint64_t a, uint64_t b)
+{
+	uint64_t both[2] = { a, b };
+
+	return name_hash((const char *)both, sizeof both);
+}
+
+static struct facts facts_of_stat(const struct stat *st)
+{
+	return (struct facts){ .dev = (uint64_t)st->st_dev,
+			       .ino = st->st_ino,
+			       .ctime_ns = STAT_NS(st, c),
+			       .mtime_ns = STAT_NS(st, m),
+			       .content = mix((uint64_t)st->st_size, (uint64_t)STAT_NS(st, m)),
+			       .meta = mix(st->st_mode, (uint64_t)st->st_uid << 32 | st->st_gid),
+			       .type = watcher__type_of_mode(st->st_mode) };
+}
+
+static int vfs_facts(const struct watcher_vfs *vfs, const char *path, struct facts *f)
+{
+	watcher_vfs_stat st = { 0 };
+	int r = vfs->stat(path, &st, vfs->arg);
+
+	if (r < 0)
+		return r;
+	*f = (struct facts){ .dev = st.dev,
+			     .ino = st.inode,
+			     .ctime_ns = st.ctime_ns ? st.ctime_ns : st.mtime_ns,
+			     .mtime_ns = st.mtime_ns,
+			     .content = mix(st.size, (uint64_t)st.mtime_ns),
+			     .meta = mix(st.mode, 0),
+			     .type = st.type };
+	return 0;
+}
+
+/* Of the directory itself: by descriptor, or by path where it is -1. */
+static int dir_facts(const struct watcher_vfs *vfs, int fd, const char *path, struct facts *f,
+		     struct identity *self)
+{
+	struct stat st;
+	int r;
+
+	if (vfs) {
+		r = vfs_facts(vfs, path, f);
+		if (r == 0)
+			*self = (struct identity){ .dev = f->dev, .ino = f->ino };
+		if (r == 0 && !f->ino)
+			self->ino = name_hash(path, strlen(path)) | UINT64_C(1) << 32;
+		return r;
+	}
+	if ((fd >= 0 ? fstat(fd, &st) : stat(path, &st)) < 0)
+		return -errno;
+	*f = facts_of_stat(&st);
+	return watcher__scan_identity(fd, path, self);
+}
+
+int poll_begin(struct polled *p, int fd, const char *path, const struct watcher_vfs *vfs)
+{
+	int64_t now = watcher__coarse_ns();
+	struct facts f;
+	int r = dir_facts(vfs, fd, path, &f, &p->self);
+
+	if (r < 0)
+		return r;
+	p->checked_ns = now;
+	p->ctime_ns = f.ctime_ns > now - YOUNG_NS ? 0 : f.ctime_ns;
+	p->mtime_ns = f.mtime_ns;
+	p->meta = f.meta;
+	p->fresh = true;
+	return 0;
+}
+
+void poll_forget(struct polled *p)
+{
+	free(p->path);
+	free(p->entries);
+	bytes_free(&p->names);
+	memset(p, 0, sizeof *p);
+}
+
+void poll_work_free(struct poll_work *w)
+{
+	free(w->listing.packed);
+	free(w->entries);
+	bytes_free(&w->names);
+	bytes_free(&w->path);
+	bytes_free(&w->found);
+	memset(w, 0, sizeof *w);
+}
+
+static void find(struct poll_work *w, const struct polled *p, int32_t id, enum change_op op,
+		 const struct polled_entry *e)
+{
+	struct found f = { .since_ns = p->checked_ns, .id = id, .op = (uint8_t)op };
+
+	if (e) {
+		f.is_dir = e->type == WATCHER_TYPE_DIR;
+		f.len = e->len;
+	}
+	if (bytes_reserve(&w->found, sizeof f + f.len) < 0) {
+		w->failed = true;
+		return;
+	}
+	bytes_add(&w->found, &f, sizeof f);
+	if (e)
+		bytes_add(&w->found, p->names.data + e->name, e->len);
+}
+
+/* ---- reading the names ---- */
+
+static void note_name(struct poll_work *w, const char *name, size_t len)
+{
+	struct polled_entry *more;
+	size_t cap = w->entries_cap ? w->entries_cap * 2 : 64;
+
+	if (w->listing.count == w->entries_cap) {
+		if (!(more = realloc(w->entries, cap * sizeof *more))) {
+			w->failed = true;
+			return;
+		}
+		w->entries = more;
+		w->entries_cap = cap;
+	}
+	w->entries[w->listing.count] =
+	    (struct polled_entry){ .name = (uint32_t)w->names.len, .len = (uint8_t)len };
+	if (bytes_add(&w->names, name, len) < 0)
+		w->failed = true;
+	else
+		w->listing.count++;
+}
+
+static int add_vfs_name(const char *name, void *into)
+{
+	size_t len = strlen(name);
+
+	if (len && len <= 255)
+		note_name(into, name, len);
+	return 0;
+}
+
+static int by_name(const void *a, const void *b, void *names)
+{
+	const struct polled_entry *x = a, *y = b;
+	const char *text = names;
+	int c = memcmp(text + x->name, text + y->name, x->len < y->len ? x->len : y->len);
+
+	return c ? c : x->len - y->len;
+}
+
+/* The names that are there now, sorted, into w->entries; how many, or a negative errno. */
+static int read_names(struct poll_work *w, int fd, const char *path)
+{
+	struct listing *l = &w->listing;
+	uint32_t n;
+	int r = 0;
+
+	bytes_clear(&w->names);
+	if (w->vfs) {
+		l->count = 0;
+		r = w->vfs->list(path, add_vfs_name, w, w->vfs->arg);
+	} else {
+		watcher__scan_read(fd, l);
+		r = l->error;
+		n = l->count;
+		l->count = 0;
+		for (size_t at = 0; r == 0 && l->count < n;
+		     at += PACKED_HEAD + (uint8_t)l->packed[at + 9]) {
+			note_name(w, l->packed + at + PACKED_HEAD, (uint8_t)l->packed[at + 9]);
+			if (w->failed)
+				r = UV_ENOMEM;
+		}
+	}
+	if (r < 0)
+		return r;
+	if (l->count)
+		qsort_r(w->entries, l->count, sizeof *w->entries, by_name, w->names.data);
+	return (int)l->count;
+}
+
+/* ---- comparing ---- */
+
+static int entry_facts(struct poll_work *w, int fd, const char *path, const struct polled *p,
+		       const struct polled_entry *e, struct facts *f)
+{
+	char name[256];
+	struct stat st;
+
+	memcpy(name, p->names.data + e->name, e->len);
+	name[e->len] = '\0';
+	if (!w->vfs) {
+		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return -errno;
+		*f = facts_of_stat(&st);
+		return 0;
+	}
+	bytes_clear(&w->path);
+	if (bytes_adds(&w->path, path) < 0 || bytes_addc(&w->path, '/') < 0 ||
+	    bytes_adds(&w->path, name) < 0)
+		return UV_ENOMEM;
+	return vfs_facts(w->vfs, w->path.data, f);
+}
+
+/* The new names take the place of the old ones, with what is known of those that stayed. True
+ * if names came or went. */
+static bool take_names(struct poll_work *w, struct polled *p, uint32_t n)
+{
+	struct polled_entry *old = p->entries, *all;
+	struct bytes names = p->names;
+	uint32_t i = 0, k = 0;
+	bool differ = false;
+
+	if (!(all = malloc((n ? n : 1) * sizeof *all))) {
+		w->failed = true;
+		p->ctime_ns = 0;
+		return false;
+	}
+	for (; k < n; k++) {
+		const struct polled_entry *e = &w->entries[k];
+		int c = -1;
+
+		while (i < p->count) {
+			const struct polled_entry *o = &old[i];
+
+			c = memcmp(names.data + o->name, w->names.data + e->name,
+				   o->len < e->len ? o->len : e->len);
+			c = c ? c : o->len - e->len;
+			if (c >= 0)
+				break;
+			differ = true;
+			i++;
+		}
+		all[k] = *e;
+		if (i < p->count && c == 0) {
+			all[k] = old[i++];
+			all[k].name = e->name;
+		} else {
+			differ = true;
+		}
+	}
+	differ |= i < p->count;
+	p->entries = all;
+	p->count = n;
+	p->names = w->names;
+	free(old);
+	bytes_free(&names);
+	w->names = (struct bytes){ 0 };
+	return differ;
+}
+
+/* One entry against the disk. True if something else has its name now, or nothing. */
+static bool compare_entry(struct poll_work *w, struct polled *p, int32_t id, int fd,
+			  const char *path, struct polled_entry *e)
+{
+	struct polled_entry was = *e;
+	struct facts f;
+	bool news;
+
+	if (entry_facts(w, fd, path, p, e, &f) < 0)
+		return true;
+	e->ino = f.ino;
+	e->type = (uint8_t)f.type;
+	e->ctime_ns = f.ctime_ns;
+	e->content = f.content;
+	e->meta = f.meta;
+	if (!was.type) {
+		if (p->fresh && f.type == WATCHER_TYPE_FILE && f.ctime_ns >= p->checked_ns)
+			find(w, p, id, f.mtime_ns >= p->checked_ns ? CHANGE_WRITTEN : CHANGE_ATTRIB,
+			     e);
+		return true;
+	}
+	if (was.ino != f.ino || was.type != f.type)
+		return true;
+	news = f.type == WATCHER_TYPE_DIR ? was.meta != f.meta :
+					    was.ctime_ns != f.ctime_ns || was.content != f.content;
+	if (news)
+		find(w, p, id,
+		     f.type == WATCHER_TYPE_FILE && was.content != f.content ? CHANGE_WRITTEN :
+									       CHANGE_ATTRIB,
+		     e);
+	return false;
+}
+
+static void compare_all(struct poll_work *w, struct polled *p, int32_t id, int fd,
+			const char *path, const struct facts *now)
+{
+	bool changed = !p->ctime_ns || p->ctime_ns != now->ctime_ns || p->mtime_ns != now->mtime_ns;
+	bool differ = false, was_fresh = p->fresh;
+	int n;
+
+	if (changed || p->fresh) {
+		n = read_names(w, fd, path);
+		if (n < 0) {
+			p->ctime_ns = 0;
+			find(w, p, id, CHANGE_LOOK, NULL);
+			return;
+		}
+		differ = take_names(w, p, (uint32_t)n);
+	}
+	for (uint32_t i = 0; i < p->count; i++)
+		differ |= compare_entry(w, p, id, fd, path, &p->entries[i]);
+	/* What was read for the first time is in the index, unless it changed since. */
+	if (was_fresh ? changed : differ)
+		find(w, p, id, CHANGE_LOOK, NULL);
+}
+
+void poll_compare(struct poll_work *w, struct polled *p, int32_t id, const char *path)
+{
+	bool by_fd = p->level >= WATCH_ALL && !w->vfs;
+	int64_t now_ns = watcher__coarse_ns();
+	int fd = by_fd ? watcher__scan_open(path, true) : -1;
+	struct identity self;
+	struct facts now;
+
+	if ((by_fd && fd < 0) || dir_facts(w->vfs, fd, path, &now, &self) < 0 ||
+	    memcmp(&self, &p->self, sizeof self) != 0) {
+		find(w, p, id, CHANGE_LOOK, NULL);
+		goto out;
+	}
+	if (p->level == WATCH_NAMES && (p->ctime_ns != now.ctime_ns || p->mtime_ns != now.mtime_ns))
+		find(w, p, id, CHANGE_LOOK, NULL);
+	if (p->level >= WATCH_ALL)
+		compare_all(w, p, id, fd, path, &now);
+	if (p->meta != now.meta)
+		find(w, p, id, CHANGE_SELF_ATTRIB, NULL);
+	p->meta = now.meta;
+	p->mtime_ns = now.mtime_ns;
+	p->ctime_ns = now.ctime_ns > now_ns - YOUNG_NS ? 0 : now.ctime_ns;
+	p->checked_ns = now_ns;
+	p->fresh = false;
+out:
+	if (fd >= 0)
+		close(fd);
+}

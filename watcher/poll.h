@@ -1,0 +1,61 @@
+/*
+ * What polling remembers of one directory, and comparing it with what is there now.
+ *
+ * Comparing touches nothing but the directory's own memory and the list of what was found, so
+ * it runs on any thread. Files are told apart by name, inode and change time; their content
+ * by size and modification time. Nothing but directories is ever opened.
+ */
+#ifndef WATCHER_POLL_H
+#define WATCHER_POLL_H
+
+#include "watcher/engine.h"
+
+/* One name as it was when last looked at. */
+struct polled_entry {
+	uint64_t ino;
+	int64_t ctime_ns;
+	uint32_t content, meta; /* hashes: of size and mtime, of mode and owner */
+	uint32_t name;          /* its place in polled.names */
+	uint8_t len, type;
+};
+
+struct polled {
+	struct identity self;
+	int64_t ctime_ns, mtime_ns; /* of the listing in `entries`; ctime 0: read it again */
+	int64_t checked_ns;         /* the file system's clock before the last comparison */
+	char *path;                 /* of a directory on the way to a root; else NULL */
+	struct polled_entry *entries; /* by name */
+	struct bytes names;
+	uint32_t count, meta;
+	uint8_t level, wanted; /* enum watch_level: of the comparison, and of the next one */
+	bool fresh;    /* never compared yet */
+	bool dead;     /* given up while a thread compares it */
+};
+
+/* What a comparison has found, one after the other; the name follows. */
+struct found {
+	int64_t since_ns;
+	int32_t id;
+	uint8_t op, is_dir, len;
+};
+
+/* Memory that is used for one directory after the other, and what was found. */
+struct poll_work {
+	const struct watcher_vfs *vfs;
+	struct listing listing;
+	struct polled_entry *entries;
+	size_t entries_cap;
+	struct bytes names, path;
+	struct bytes found;
+	bool failed; /* out of memory: something may have been left out */
+};
+
+/* Notes what a directory is like before anybody reads it: what changes later is found. `fd` is
+ * open on it, or -1 with `vfs`. 0, or a negative errno. */
+int poll_begin(struct polled *p, int fd, const char *path, const struct watcher_vfs *vfs);
+/* Compares the directory, expected at `path`, with what is remembered of it. */
+void poll_compare(struct poll_work *w, struct polled *p, int32_t id, const char *path);
+void poll_forget(struct polled *p);
+void poll_work_free(struct poll_work *w);
+
+#endif

@@ -304,6 +304,10 @@ void watcher__pump_soon(struct watcher *w);
 int watcher__source_open(struct watcher *w, const struct backend_ops *ops, watcher_error *err);
 
 /* ---- watch.c ---- */
+/* A checked copy of what a caller gave. UV_EINVAL, UV_E2BIG. */
+int watcher__watch_options(watch_options *o, const watch_options *given, watcher_error *err);
+/* The filter of the options and the short forms beside it, as one; a reference, or NULL. */
+int watcher__watch_filter(const watcher_filter **out, const watch_options *o, watcher_error *err);
 void watcher__watch_free(struct watcher_watch *watch);
 
 /* ---- scan.c: reading one directory ---- */

@@ -66,14 +66,13 @@ static int add_rules(watcher_filter *f, int rule, const char *const *list, const
 	return r;
 }
 
-/* The filter object of the options and the short forms beside it, as one. */
-static int make_filter(struct watcher_watch *watch, const watch_options *o, watcher_error *err)
+int watcher__watch_filter(const watcher_filter **out, const watch_options *o, watcher_error *err)
 {
 	watcher_filter *f = NULL;
 	int r;
 
 	if (!o->patterns && !o->ignores && !o->extensions) {
-		watch->filter = o->filter ? watcher__filter_ref(o->filter) : NULL;
+		*out = o->filter ? watcher__filter_ref(o->filter) : NULL;
 		return 0;
 	}
 	r = o->filter ? watcher_filter_copy(&f, o->filter, err) : watcher_filter_new(&f, err);
@@ -88,11 +87,11 @@ static int make_filter(struct watcher_watch *watch, const watch_options *o, watc
 	if (r < 0)
 		watcher_filter_free(f);
 	else
-		watch->filter = f;
+		*out = f;
 	return r;
 }
 
-static int check_options(watch_options *o, const watch_options *options, watcher_error *err)
+int watcher__watch_options(watch_options *o, const watch_options *options, watcher_error *err)
 {
 	static const watch_options none = { .size = sizeof none };
 	const unsigned flags = WATCHER_WATCHDOG_EVENTS | WATCHER_FULL_MOVES |
@@ -157,7 +156,7 @@ static int watch_new(struct watcher_watch **out, struct watcher *w, const watch_
 	} else {
 		watch->batch->merge = watch->spare->merge =
 		    !(o->flags & WATCHER_WATCHDOG_EVENTS);
-		r = make_filter(watch, o, err);
+		r = watcher__watch_filter(&watch->filter, o, err);
 	}
 	if (r < 0)
 		watcher__watch_free(watch);
@@ -209,7 +208,7 @@ int watcher_add(watcher *w, const char *path, const watch_options *options, watc
 		err->message[0] = '\0';
 	if (w->closing)
 		return watcher__fail(err, UV_ECANCELED, "the watcher is being closed");
-	r = check_options(&o, options, err);
+	r = watcher__watch_options(&o, options, err);
 	if (r == 0)
 		r = watch_new(&watch, w, &o, err);
 	if (r < 0)

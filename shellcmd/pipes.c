@@ -2,14 +2,12 @@
  * Descriptors as this library needs them: never inherited by accident, and never on 0, 1 or
  * 2, which a host may have closed and would write its own messages to.
  */
+#include "shellcmd/pipes.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
-#include <uv.h>
 
-#include "shellcmd/proc.h"
-
-/* The descriptor, moved if need be; a negative errno with it closed. */
 int sh__above_stdio(int fd)
 {
 	int moved;

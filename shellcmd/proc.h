@@ -13,6 +13,7 @@
 
 #include <termios.h>
 
+#include "shellcmd/pipes.h"
 #include "shellcmd/spawn.h"
 #include "shellcmd/spec.h"
 #include "shellcmd/stream.h"
@@ -109,12 +110,6 @@ int sh__stop_signal(sh_proc *p, int signum);
 void sh__start_stages(sh_proc *p);
 void sh__stage_failed(struct sh__stage *st, int status, int sys_errno, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-
-/* pipes.c */
-int sh__pipe(int fds[2]);
-int sh__above_stdio(int fd);
-int sh__nonblocking(int fd);
-int sh__open_null(void);
 
 /* guard.c */
 int sh__guard_start(sh_proc *p, struct sh__stage *st);

@@ -107,6 +107,7 @@ int sh__reap_watch(struct sh__child *c, struct sh__loop *loop)
 	return sh__watch_start(loop, &c->watch, POLLIN);
 }
 
+/* UV_ENOSYS before Linux 5.1 (and under valgrind), UV_EINVAL for a flag it does not know. */
 static int signal_by_pidfd(const struct sh__child *c, int signum, unsigned flags)
 {
 	return syscall(SYS_pidfd_send_signal, c->pidfd, signum, NULL, flags) < 0 ? -errno : 0;
@@ -114,8 +115,14 @@ static int signal_by_pidfd(const struct sh__child *c, int signum, unsigned flags
 
 int sh__reap_kill(struct sh__child *c, int signum)
 {
-	if (!c->group)
-		return c->exited ? UV_ESRCH : signal_by_pidfd(c, signum, 0);
+	int r;
+
+	if (!c->group) {
+		r = c->exited ? UV_ESRCH : signal_by_pidfd(c, signum, 0);
+		if (r == -ENOSYS && !c->reaped)
+			r = kill(c->pid, signum) < 0 ? -errno : 0;
+		return r;
+	}
 	/* Unreaped, the leader keeps the number of its group from anyone else. */
 	if (!c->reaped)
 		return kill(-c->pid, signum) < 0 ? -errno : 0;
@@ -182,9 +189,12 @@ static void reap(struct sh__child *c)
  */
 bool sh__reap_group_gone(struct sh__child *c)
 {
+	int r;
+
 	if (!c->group)
 		return c->exited;
-	if (signal_by_pidfd(c, 0, SIGNAL_PROCESS_GROUP) != UV_EINVAL) {
+	r = signal_by_pidfd(c, 0, SIGNAL_PROCESS_GROUP);
+	if (r == 0 || r == UV_EPERM || r == UV_ESRCH) {
 		reap(c);
 		if (signal_by_pidfd(c, 0, SIGNAL_PROCESS_GROUP) == UV_ESRCH)
 			return true;

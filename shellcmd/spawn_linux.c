@@ -8,6 +8,7 @@
  * signal the host's other threads, which exist in this memory but not in this process.
  */
 #ifdef __linux__
+#include "shellcmd/pipes.h"
 #include "shellcmd/reap_linux.h"
 #include "shellcmd/spawn.h"
 
@@ -16,6 +17,7 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -49,7 +51,15 @@ struct attempt {
 	pid_t parent;
 	volatile int error;
 	volatile enum sh__where where;
+	int report_fd; /* -1, or where it says the same in a pipe */
 };
+
+/*
+ * Under qemu-user and valgrind the child gets a copy of our memory, and we do not wait for
+ * it: then it reports through a pipe. The first start finds out; a fact about the system
+ * that is the same for all threads. 0: not known, 1: shared, -1: a copy.
+ */
+static atomic_int memory_is_shared;
 
 /* Instrumented code would mark the borrowed stack in the host's shadow memory. */
 #define IN_CHILD __attribute__((no_sanitize("address", "thread", "undefined")))
@@ -101,12 +111,15 @@ IN_CHILD static void close_between(unsigned first, unsigned last)
  * Every source that sits on a number somebody else is to get moves out of the way first;
  * then no order of the moves can overwrite a source that is still needed.
  */
-IN_CHILD static int child_fds(const struct attempt *a)
+IN_CHILD static int child_fds(struct attempt *a)
 {
 	const struct sh__spawn *s = a->spawn;
 	int above = s->fds[s->n_fds - 1].child + 1;
 	unsigned next = 0;
 
+	if (a->report_fd >= 0 &&
+	    (a->report_fd = (int)syscall(SYS_fcntl, a->report_fd, F_DUPFD_CLOEXEC, above)) < 0)
+		return -1;
 	for (size_t i = 0; i < s->n_fds; i++) {
 		a->fds[i] = s->fds[i].fd;
 		if (a->fds[i] == s->fds[i].child || !is_target(s, a->fds[i]))
@@ -129,6 +142,10 @@ IN_CHILD static int child_fds(const struct attempt *a)
 		if (to > next)
 			close_between(next, to - 1);
 		next = to + 1;
+	}
+	if (a->report_fd >= 0) {
+		close_between(next, (unsigned)a->report_fd - 1);
+		next = (unsigned)a->report_fd + 1;
 	}
 	close_between(next, ~0u);
 	return 0;
@@ -224,6 +241,11 @@ IN_CHILD static int child_main(void *arg)
 		syscall(SYS_execve, s->sh_argv[0], s->sh_argv, s->envp);
 fail:
 	a->error = errno ? errno : EIO;
+	if (a->report_fd >= 0) {
+		int report[2] = { a->error, (int)a->where };
+
+		syscall(SYS_write, a->report_fd, report, sizeof report);
+	}
 	syscall(SYS_exit_group, 127);
 	return 127;
 }
@@ -281,14 +303,49 @@ static int settle_pidfd(int pid, int *pidfd)
 	return r;
 }
 
+/* The pipe ends with execve, or after the report. */
+static void read_report(struct attempt *a, int fd)
+{
+	int report[2];
+	ssize_t n;
+
+	while ((n = read(fd, report, sizeof report)) < 0 && errno == EINTR)
+		;
+	a->error = n == sizeof report ? report[0] : 0;
+	a->where = n == sizeof report ? (enum sh__where)report[1] : SH__AT_EXEC;
+}
+
+/* Starts the child; says with the pipe or without what became of it. */
+static int clone_reporting(struct attempt *a, char *stack, int *pidfd)
+{
+	int known = atomic_load(&memory_is_shared), fds[2] = { -1, -1 }, pid, r = 0;
+
+	if (known < 1 && (r = sh__pipe(fds)) < 0)
+		return r;
+	a->report_fd = fds[1];
+	pid = clone_child(a, stack, pidfd);
+	r = pid < 0 ? -errno : pid;
+	if (known == 1)
+		return r;
+	close(fds[1]);
+	if (pid > 0 && a->where == SH__AT_CLONE) {
+		atomic_store(&memory_is_shared, -1);
+		read_report(a, fds[0]);
+	} else if (pid > 0) {
+		atomic_store(&memory_is_shared, 1);
+	}
+	close(fds[0]);
+	return r;
+}
+
 static int start_child(struct attempt *a, int *pid_out, int *pidfd)
 {
 	/* Ours is suspended until the child has let go of this. */
 	_Alignas(64) char stack[CHILD_STACK];
-	int pid = clone_child(a, stack, pidfd), r = 0;
+	int pid = clone_reporting(a, stack, pidfd), r = 0;
 
 	if (pid < 0)
-		return -errno;
+		return pid;
 	if (a->error) {
 		r = -a->error;
 		reap_failed(pid);
@@ -306,9 +363,11 @@ static int linux_spawn(struct sh__child *c, struct sh__loop *loop, const struct 
 		       enum sh__where *where)
 {
 	int few[FEW_FDS], pid = 0, pidfd = -1, r;
-	struct attempt a = {
-		.spawn = s, .fds = few, .parent = getpid(), .where = SH__AT_CLONE
-	};
+	struct attempt a = { .spawn = s,
+			     .fds = few,
+			     .parent = getpid(),
+			     .where = SH__AT_CLONE,
+			     .report_fd = -1 };
 
 	*where = SH__AT_CLONE;
 	if (s->n_fds > FEW_FDS && !(a.fds = malloc(s->n_fds * sizeof *a.fds)))

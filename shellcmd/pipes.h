@@ -1,0 +1,13 @@
+/* Descriptors as this library needs them: see pipes.c. */
+#ifndef SHELLCMD_PIPES_H
+#define SHELLCMD_PIPES_H
+
+/* 0 and both ends, close-on-exec and above 2; or a negative errno with nothing left open. */
+int sh__pipe(int fds[2]);
+
+/* The descriptor, moved above 2 if need be; or a negative errno with it closed. */
+int sh__above_stdio(int fd);
+int sh__nonblocking(int fd);
+int sh__open_null(void);
+
+#endif

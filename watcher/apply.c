@@ -639,6 +639,9 @@ static void happened(struct watcher *w, const struct change *c, uint32_t dir, in
 				watcher__look_at(w, e.node);
 		}
 	}
+	if (kind == WATCHER_CLOSED && !(w->asked_kinds & WATCHER_CLOSED) &&
+	    !w->options.leading_ms && w->touched.dir == NO_DIR)
+		return;
 	n.complete = kind == WATCHER_CLOSED;
 	if (c->op == CHANGE_ATTRIB || w->touched.dir != NO_DIR)
 		touched(w, c, dir, &n);

@@ -29,7 +29,6 @@
 struct merge_slot {
 	uint32_t hash, drain;
 	int32_t wd;
-	uint32_t mask;
 	size_t at;
 };
 
@@ -275,7 +274,8 @@ static int inotify_fill(struct backend *b, bool discard)
 	return b->len > b->pos;
 }
 
-/* True if `e` only repeats the write that was the last thing to happen to its name. */
+/* True if `e` only repeats the write that was the last thing to happen to its name. Anything
+ * but a write ends all runs: what it is about need not be found out. */
 static bool repeats_write(struct backend *b, const struct inotify_event *e, size_t at,
 			  size_t len)
 {
@@ -283,16 +283,19 @@ static bool repeats_write(struct backend *b, const struct inotify_event *e, size
 	struct merge_slot *s;
 	const struct inotify_event *last;
 
+	if (e->mask != IN_MODIFY) {
+		b->drain++;
+		return false;
+	}
 	for (size_t i = 0; i < len; i++)
 		h = (h ^ (unsigned char)e->name[i]) * 16777619u;
 	s = &b->merged[(h ^ h >> 16) % MERGE_SLOTS];
-	if (s->drain == b->drain && s->hash == h && s->wd == e->wd && s->mask == IN_MODIFY &&
-	    e->mask == IN_MODIFY) {
+	if (s->drain == b->drain && s->hash == h && s->wd == e->wd) {
 		last = (const struct inotify_event *)(const void *)(b->memory + s->at);
 		if (last->len == e->len && memcmp(last->name, e->name, e->len) == 0)
 			return true;
 	}
-	*s = (struct merge_slot){ h, b->drain, e->wd, e->mask, at };
+	*s = (struct merge_slot){ h, b->drain, e->wd, at };
 	return false;
 }
 

@@ -6,7 +6,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "watcher/engine.h"
 #include "watcher/filter.h"
@@ -85,7 +87,7 @@ static void store(struct watcher_watch *watch, const struct news *n, int kind, i
 		w->gap = true; /* the index has it; the pass that follows does not: say so */
 	if (r == 1) {
 		w->stats.backlog_bytes += path.root_len + path.rest_len + sizeof e;
-		debounce_event(&w->debounce, uv_hrtime(), n->complete);
+		debounce_event(&w->debounce, w->turn_ns, n->complete);
 	}
 }
 
@@ -133,17 +135,46 @@ static void store_parent(struct watcher_watch *watch, const struct news *n,
 		store(watch, &parent, WATCHER_MODIFIED, WATCHER_TYPE_DIR, &up, NULL);
 }
 
+/* lstat() of a name; of several in the same directory through a descriptor of it, which costs
+ * half. It is held for a turn of the pump at most, so it keeps no mount busy. */
+static int stat_name(struct watcher *w, uint32_t dir, const char *name, size_t len,
+		     struct stat *st)
+{
+	bool again = w->stat_dir == dir && w->stat_gen == tree_dir(&w->tree, dir)->gen;
+	char buf[256];
+	const char *path;
+
+	if (again && w->stat_fd < 0 && (path = watcher__path(w, dir, NULL, 0)))
+		w->stat_fd = watcher__scan_open(path, true);
+	if (again && w->stat_fd >= 0 && len < sizeof buf) {
+		memcpy(buf, name, len);
+		buf[len] = '\0';
+		return fstatat(w->stat_fd, buf, st, AT_SYMLINK_NOFOLLOW);
+	}
+	watcher__stat_done(w);
+	w->stat_dir = dir;
+	w->stat_gen = tree_dir(&w->tree, dir)->gen;
+	path = watcher__path(w, dir, name, len);
+	return path ? lstat(path, st) : -1;
+}
+
+void watcher__stat_done(struct watcher *w)
+{
+	if (w->stat_fd >= 0)
+		close(w->stat_fd);
+	w->stat_fd = -1;
+	w->stat_dir = NO_DIR;
+}
+
 /* Looks at a created thing once it is known that somebody wants to hear of it. */
 static void look_up_type(struct watcher *w, struct news *n)
 {
-	const char *path;
 	struct stat st;
 
 	if (n->ino || n->type == WATCHER_TYPE_DIR || n->synthetic ||
 	    n->kind != WATCHER_CREATED || (w->options.flags & WATCHER_NO_STAT))
 		return;
-	path = watcher__path(w, n->dir, n->name, n->len);
-	if (path && lstat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+	if (stat_name(w, n->dir, n->name, n->len, &st) == 0 && !S_ISDIR(st.st_mode)) {
 		n->ino = st.st_ino;
 		n->type = watcher__type_of_mode(st.st_mode);
 	}

@@ -163,6 +163,10 @@ struct watcher {
 	int64_t gap_since_ns; /* older changes than this were not lost; 0: calm_ns */
 	int64_t calm_ns;     /* wall clock before the last time the queue was empty */
 	int64_t now_ns;      /* wall clock of the change being applied */
+	uint64_t turn_ns;    /* uv_hrtime() of the turn */
+	uint32_t stat_dir, stat_gen; /* last directory that a created name was looked up in */
+	int stat_fd;         /* open on it, or -1; see emit.c */
+	unsigned asked_kinds; /* union of what the watches were asked for */
 	struct {
 		uint32_t dir, hash, drain;
 	} exchanged[2];      /* names that were swapped last */
@@ -217,6 +221,8 @@ bool watcher__rules_read(struct watcher *w, uint32_t dir, const char *name, size
 /* ---- emit.c ---- */
 /* May fill in news->type and ->ino of what was created. */
 void watcher__emit(struct watcher *w, struct news *news);
+/* Lets go of what looking up created names holds. */
+void watcher__stat_done(struct watcher *w);
 void watcher__emit_control(struct watcher *w, int kind);
 void watcher__problem(struct watcher *w, const char *path, int code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));

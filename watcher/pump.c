@@ -308,7 +308,7 @@ static void announce_ready(struct watcher *w)
 /* True when the pipeline is at rest, false when it wants another turn. */
 static bool turn(struct watcher *w)
 {
-	uint64_t now = uv_hrtime(), until = now + TURN_NS;
+	uint64_t now = w->turn_ns = uv_hrtime(), until = now + TURN_NS;
 	int64_t before_ns;
 	bool any;
 
@@ -316,6 +316,7 @@ static bool turn(struct watcher *w)
 		return false;
 	for (;;) {
 		before_ns = wall_ns();
+		w->turn_ns = uv_hrtime();
 		any = fill(w);
 		if (w->backlogged) {
 			if (w->paused || over_limit(w))
@@ -364,6 +365,7 @@ void watcher__pump(struct watcher *w)
 		return;
 	w->pumping = true;
 	rest = turn(w);
+	watcher__stat_done(w);
 	if (rest && w->ready_due)
 		announce_ready(w);
 	w->pumping = false;

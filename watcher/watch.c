@@ -43,6 +43,7 @@ static void update_kinds(struct watcher *w)
 		exact |= (watch->flags & WATCHER_WATCHDOG_EVENTS) != 0;
 		w->filters += watch->filter != NULL;
 	}
+	w->asked_kinds = kinds;
 	/* A change is known to be complete, and a touch to be one, when the file is closed. */
 	if (kinds & WATCHER_MODIFIED && (w->options.leading_ms || !(kinds & WATCHER_ATTRIB)))
 		kinds |= WATCHER_CLOSED;

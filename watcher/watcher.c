@@ -102,6 +102,8 @@ int watcher_open(watcher **out, const watcher_options *options, watcher_error *e
 		return watcher__fail(err, UV_ENOMEM, "out of memory");
 	tree_init(&w->tree);
 	list_init(&w->watches);
+	w->stat_fd = -1;
+	w->stat_dir = NO_DIR;
 	w->touched.dir = w->exchanged[0].dir = w->exchanged[1].dir = NO_DIR;
 	r = check_options(w, options, err);
 	if (r < 0)

@@ -155,8 +155,9 @@ static int watch_new(struct watcher_watch **out, struct watcher *w, const watch_
 	if (r < 0) {
 		watcher__fail(err, r, "out of memory");
 	} else {
+		/* Without a quiet period a batch is one read, and the backend merges writes. */
 		watch->batch->merge = watch->spare->merge =
-		    !(o->flags & WATCHER_WATCHDOG_EVENTS);
+		    !(o->flags & WATCHER_WATCHDOG_EVENTS) && w->options.debounce_ms;
 		r = watcher__watch_filter(&watch->filter, o, err);
 	}
 	if (r < 0)

@@ -132,13 +132,13 @@ static int add_command(struct bytes *b, const sh_proc *p)
 	return r ? r : bytes_adds(b, "");
 }
 
-/* Shown to a person: nothing in it moves a cursor; lines stay lines. */
-static int add_printable(struct bytes *b, const char *p, size_t n)
+/* Shown to a person: nothing in it moves a cursor. What is in `as_is` stays. */
+static int add_printable(struct bytes *b, const char *p, size_t n, const char *as_is)
 {
 	int r = 0;
 
 	while (r == 0 && n) {
-		size_t len = *p == '\n' || *p == '\t' ? 1 : sh__printable(p, n);
+		size_t len = *p && strchr(as_is, *p) ? 1 : sh__printable(p, n);
 
 		r = len ? bytes_add(b, p, len) : bytes_addf(b, "\\x%02x", (unsigned char)*p);
 		len = len ? len : 1;
@@ -154,7 +154,7 @@ static int add_reason(struct bytes *b, const sh_proc *p, const sh_result *r)
 	const char *name = r->term_signal ? strsignal(r->term_signal) : NULL;
 
 	if (!p->status && st->reason.len)
-		return add_printable(b, st->reason.data, st->reason.len);
+		return add_printable(b, st->reason.data, st->reason.len, "");
 	switch (r->status) {
 	case SH_EXIT:
 		return bytes_addf(b, "exit code %d", r->exit_code);
@@ -224,7 +224,24 @@ static int add_tail(struct bytes *b, const sh_proc *p, const sh_result *r)
 		err = bytes_addf(b, "\n[%zu bytes of its %s are not shown]", cut, what);
 	if (err == 0)
 		err = bytes_adds(b, "\n");
-	return err ? err : add_printable(b, tail, n);
+	return err ? err : add_printable(b, tail, n, "\n\t");
+}
+
+/* "a | b: stage 1 (b): " */
+static int add_place(struct bytes *b, const struct bytes *command, const sh_proc *p, size_t at)
+{
+	const struct sh__spec *spec = &p->stages[at].spec;
+	const char *name = spec->argc ? spec->argv[0] : "";
+	int err = bytes_adds(b, command->len ? command->data : "(no command)");
+
+	if (err == 0 && p->n > 1) {
+		err = bytes_addf(b, ": stage %zu (", at);
+		if (err == 0)
+			err = add_printable(b, name, strlen(name), "");
+		if (err == 0)
+			err = bytes_adds(b, ")");
+	}
+	return err ? err : bytes_adds(b, ": ");
 }
 
 static int add_message(struct made *m, const sh_proc *p)
@@ -235,13 +252,7 @@ static int add_message(struct made *m, const sh_proc *p)
 
 	if (!r->status)
 		return bytes_adds(b, "");
-	err = bytes_adds(b, m->command.len ? m->command.data : "(no command)");
-	if (err == 0 && p->n > 1)
-		err = bytes_addf(
-		    b, ": stage %d (%s)", r->stage,
-		    p->stages[r->stage].spec.argc ? p->stages[r->stage].spec.argv[0] : "");
-	if (err == 0)
-		err = bytes_adds(b, ": ");
+	err = add_place(b, &m->command, p, (size_t)r->stage);
 	if (err == 0)
 		err = add_reason(b, p, r);
 	if (err == 0)

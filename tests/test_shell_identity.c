@@ -21,6 +21,11 @@ static void test_identity_53_a_bad_directory_is_named(void **state)
 	assert_status(r, SH_SPAWN);
 	assert_string_equal(r->message, "ls: /dev/null is not a directory");
 	sh_free(r);
+	/* A name cannot forge a line or move a cursor. */
+	r = sh("ls", .cwd = "/no\nsuch\x1b[31m");
+	assert_string_equal(r->message,
+			    "ls: the directory /no\\x0asuch\\x1b[31m does not exist");
+	sh_free(r);
 	r = sh("pwd", .cwd = "/usr");
 	assert_string_equal(r->out, "/usr\n");
 	sh_free(r);

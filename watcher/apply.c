@@ -591,6 +591,7 @@ static bool adopt_unknown(struct watcher *w, const struct change *c, struct news
 	born.type = n->type = watcher__type_of_mode(st.st_mode);
 	born.ino = n->ino = st.st_ino;
 	born.synthetic = true;
+	tree_dir(&w->tree, n->dir)->ctime_ns = 0;
 	add_entry(w, &born);
 	return true;
 }
@@ -686,6 +687,10 @@ static void apply_named(struct watcher *w, const struct change *c, uint32_t dir)
 			return;
 		}
 	}
+	/* The change may be older than the listing the index has: then its counterpart may be
+	 * among what an overflow lost, and the directory's change time would not show it. */
+	if (c->op <= CHANGE_MOVED_TO)
+		tree_dir(&w->tree, dir)->ctime_ns = 0;
 	switch (c->op) {
 	case CHANGE_CREATED:
 		created(w, c, dir);

@@ -322,6 +322,16 @@ static void touch(size_t mib)
 		p[i] = 1;
 }
 
+/* Python's peers ran in few rounds, too few for a median of ratios. */
+static void print_cell(const struct cell *c, const struct cell *base)
+{
+	double us = bench_median(c->whole, c->n);
+
+	printf(" %.0f (%.2f) |", us,
+	       c->n == base->n ? bench_ratio(c->whole, base->whole, c->n)
+			       : us / bench_median(base->whole, base->n));
+}
+
 static void print_whole(void)
 {
 	printf("Start and wait, us (ratio to posix_spawn + waitpid):\n\n"
@@ -330,13 +340,10 @@ static void print_whole(void)
 	for (size_t i = 0; i < METHODS; i++) {
 		printf("| %s |", methods[i].name);
 		for (int c = 0; c < CASES; c++) {
-			const struct cell *cell = &cells[i][c];
-
 			if (missing[i][0])
 				printf(c ? " |" : " skipped: %s |", missing[i]);
 			else
-				printf(" %.0f (%.2f) |", bench_median(cell->whole, cell->n),
-				       bench_ratio(cell->whole, cells[0][c].whole, cell->n));
+				print_cell(&cells[i][c], &cells[0][c]);
 		}
 		printf("\n");
 	}

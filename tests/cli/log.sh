@@ -126,9 +126,10 @@ kill $p
 exec 4<&-
 wait $p
 
-"$W" log t <&- >&- 2>&- &
+"$W" log --log-file said t <&- >&- 2>&- &
 p=$!
 pids="$pids $p"
-check 'closed standard streams do no harm' kill -0 $p
+until_true 5 has said watching
 kill -TERM $p
 wait $p
+is 'closed standard streams do no harm' $? 143

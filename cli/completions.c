@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "emit.h"
 #include "options.h"
+#include "print.h"
 #include "say.h"
 
 /* Choices of an option as words, or "" where a file name is as good as anything. */
@@ -164,7 +165,6 @@ int verb_completions(struct settings *s)
 	static void (*const add[])(struct bytes *) = { add_bash, add_zsh, add_fish };
 	struct bytes out = { 0 };
 	const char *near;
-	int failed;
 
 	if (s->paths.n != 1) {
 		say_error("completions: name one shell: bash, zsh or fish");
@@ -180,7 +180,5 @@ int verb_completions(struct settings *s)
 			  near ? near : "");
 		return EXIT_USAGE;
 	}
-	failed = fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0;
-	bytes_free(&out);
-	return failed ? EXIT_FAILED : 0;
+	return print_out(&out);
 }

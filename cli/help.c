@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "emit.h"
+#include "print.h"
 #include "say.h"
 #include "verbs.h"
 #include "whendo/version.h"
@@ -55,17 +56,12 @@ static void add_overview(struct bytes *out)
 int help_print(const struct verb *verb)
 {
 	struct bytes out = { 0 };
-	int failed;
 
 	if (verb)
 		add_verb_help(&out, verb);
 	else
 		add_overview(&out);
-	failed = fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0;
-	bytes_free(&out);
-	if (failed)
-		say_error("stdout: cannot be written");
-	return failed ? EXIT_FAILED : 0;
+	return print_out(&out);
 }
 
 int verb_help(struct settings *s)

@@ -1,13 +1,13 @@
 /* Where the program begins: a sound environment, then one verb. */
 #include <errno.h>
 #include <fcntl.h>
-#include <locale.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "emit.h"
 #include "options.h"
+#include "print.h"
 #include "say.h"
 #include "verbs.h"
 #include "whendo/version.h"
@@ -29,11 +29,10 @@ static int has_foreign_rights(void)
 
 static int print_version(const char *name)
 {
-	if (printf("%s %s\n", name, whendo_version_string()) < 0 || fflush(stdout) != 0) {
-		say_error("stdout: %s", strerror(errno));
-		return EXIT_FAILED;
-	}
-	return 0;
+	struct bytes out = { 0 };
+
+	emit_f(&out, "%s %s\n", name, whendo_version_string());
+	return print_out(&out);
 }
 
 int main(int argc, char **argv)

@@ -118,6 +118,8 @@ const struct verb verbs[] = {
 	{ "log", NULL, VERB_LOG, verb_log, "[OPTION...] [PATH...]", "print events" },
 	{ "wait", NULL, VERB_WAIT, verb_wait, "[OPTION...] [PATH...]", "wait for a change, print it, exit" },
 	{ "rules", NULL, VERB_RULES, verb_rules, "[OPTION...] [FILE]", "run every rule of a rules file (whendo.yaml, else tricks.yaml)" },
+	{ "snapshot", NULL, VERB_SNAPSHOT, verb_snapshot, "[OPTION...] FILE [PATH...]", "save the state of the tree" },
+	{ "diff", NULL, VERB_DIFF, verb_diff, "[OPTION...] FILE [PATH...]", "print, as events, what changed since FILE was saved" },
 	{ "why", NULL, VERB_WHY, verb_why, "[OPTION...] PATH...", "say whether events on paths pass, and which rule decides it" },
 	{ "plan", NULL, VERB_PLAN, verb_plan, "[OPTION...] [PATH...] [-- COMMAND]", "say what would be watched, how, and what would run" },
 	{ "shell-command", NULL, VERB_SHELL_COMMAND, verb_shell_command, "[OPTION...] [DIR...]", "watchmedo: run a shell line for each event" },

@@ -3,7 +3,6 @@
 
 #include <ctype.h>
 #include <dirent.h>
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "base/bytes.h"
 #include "command.h"
 #include "emit.h"
+#include "print.h"
 #include "stage.h"
 #include "watching.h"
 
@@ -205,13 +205,9 @@ int verb_plan(struct settings *s)
 		add_numbers(&out, &t);
 		add_filter(&out, s);
 		add_command(&out, s);
-		if (fwrite(out.data, 1, out.len, stdout) != out.len || fflush(stdout) != 0) {
-			say_error("stdout: %s", strerror(errno));
-			r = EXIT_FAILED;
-		}
+		r = print_out(&out);
 	}
 	watching_close(&t);
 	stage_close(&stage);
-	bytes_free(&out);
 	return r;
 }

@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "emit.h"
 #include "orphans.h"
+#include "print.h"
 #include "tricks_file.h"
 
 /* One act without a file. */
@@ -152,25 +153,24 @@ int verb_generate(struct settings *s)
 {
 	struct bytes out = { 0 };
 	const char *path = s->append_to_file;
-	FILE *to = stdout;
+	FILE *to;
 	int is_new = !path || access(path, F_OK) < 0, r = 0;
 
 	if (!known_classes(s))
 		return EXIT_USAGE;
+	emit(&out, "");
 	if (is_new && !(s->append_only && !path))
 		emit(&out, "tricks:\n");
 	for (size_t i = 0; i < s->paths.n; i++)
 		emit_f(&out, "  - %s:\n%s", s->paths.v[i], trick_find(s->paths.v[i])->stub);
-	if (path && !(to = fopen(path, "ae"))) {
+	if (!path)
+		return print_out(&out);
+	if (!(to = fopen(path, "ae")) || fwrite(out.data, 1, out.len, to) != out.len ||
+	    fflush(to) != 0) {
 		say_error("%s: %s", path, strerror(errno));
-		bytes_free(&out);
-		return EXIT_FAILED;
-	}
-	if (fwrite(out.data ? out.data : "", 1, out.len, to) != out.len || fflush(to) != 0) {
-		say_error("%s: %s", path ? path : "stdout", strerror(errno));
 		r = EXIT_FAILED;
 	}
-	if (to != stdout)
+	if (to)
 		fclose(to);
 	bytes_free(&out);
 	return r;

@@ -1,8 +1,6 @@
 /* why: for each path, whether an event on it would pass, and which rule decides that. */
 #include "verbs.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +9,7 @@
 #include "base/bytes.h"
 #include "emit.h"
 #include "filtering.h"
+#include "print.h"
 #include "say.h"
 
 static int type_of(const char *path)
@@ -64,7 +63,7 @@ static int explain(const watcher_filter *f, const char *path, struct bytes *out)
 		return EXIT_USAGE;
 	}
 	emit_safe(out, path, strlen(path), isatty(1) ? EMIT_TERMINAL : EMIT_PIPE);
-	emit(out, v->passes ? ": passes: " : ": does not pass: ");
+	emit(out, v->passes ? ": " : ": does not pass: ");
 	emit_safe(out, v->message, strlen(v->message), EMIT_TERMINAL);
 	if (*v->prunes) {
 		emit(out, "; the crawl stops at ");
@@ -90,11 +89,8 @@ int verb_why(struct settings *s)
 		return r;
 	for (size_t i = 0; i < s->paths.n && r == 0; i++)
 		r = explain(f, s->paths.v[i], &out);
-	if (fwrite(out.data ? out.data : "", 1, out.len, stdout) != out.len ||
-	    fflush(stdout) != 0) {
-		say_error("stdout: %s", strerror(errno));
-		r = EXIT_FAILED;
-	}
+	if (r == 0)
+		r = print_out(&out);
 	bytes_free(&out);
 	watcher_filter_free(f);
 	return r;

@@ -1,0 +1,189 @@
+/* snapshot and diff: the state of trees in a file, and what changed since. */
+#include "verbs.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "filtering.h"
+#include "format.h"
+#include "options.h"
+#include "print.h"
+#include "say.h"
+
+struct comparing {
+	const struct settings *s;
+	struct format format;
+	struct bytes out;
+	const char *const *roots;
+	const watcher_filter *filter;
+	struct stat file; /* the snapshot's own */
+	unsigned kinds;
+};
+
+static int fail(const watcher_error *err, int code)
+{
+	say_error("%s", err->message[0] ? err->message : uv_strerror(code));
+	return EXIT_FAILED;
+}
+
+static int take(watcher_snapshot **snap, const struct settings *s, const watcher_filter *f,
+		const char *const *roots)
+{
+	watch_options o = { .size = sizeof o };
+	watcher_error err = { 0 };
+	int r;
+
+	o.depth = s->recursive ? s->depth : 1;
+	o.follow_symlinks = s->follow_symlinks;
+	o.filter = f;
+	r = watcher_snapshot_take(snap, roots, &o, &err);
+	return r < 0 ? fail(&err, r) : 0;
+}
+
+static int save(const watcher_snapshot *snap, const char *file)
+{
+	watcher_error err = { 0 };
+	int r = watcher_snapshot_save(snap, file, &err);
+
+	return r < 0 ? fail(&err, r) : 0;
+}
+
+static int need_file(const struct settings *s)
+{
+	if (s->paths.n > 0)
+		return 0;
+	say_error("%s: name the file for the state, then the paths", s->verb->name);
+	return EXIT_USAGE;
+}
+
+int verb_snapshot(struct settings *s)
+{
+	static const char *const here[] = { ".", NULL };
+	const char *const *roots = s->paths.n > 1 ? words_list(&s->paths) + 1 : here;
+	watcher_snapshot *snap = NULL;
+	watcher_filter *f = NULL;
+	int r = need_file(s);
+
+	if (r == 0 && (r = filter_open(&f, s)) == 0 && (r = take(&snap, s, f, roots)) == 0)
+		r = save(snap, s->paths.v[0]);
+	watcher_snapshot_free(snap);
+	watcher_filter_free(f);
+	return r;
+}
+
+/* The filter now may be another than that of the snapshot: what it leaves out is not gone. */
+static int passes(const struct comparing *c, const watcher_event *e)
+{
+	size_t n = strlen(e->root);
+	const char *below = strncmp(e->path, e->root, n) == 0 ? e->path + n : e->path;
+	watcher_verdict *v;
+	int yes;
+
+	while (*below == '/')
+		below++;
+	if (watcher_filter_check(&v, c->filter, e->root, below, e->type, (unsigned)e->kind,
+				 NULL) < 0)
+		return 1;
+	yes = v->passes;
+	watcher_verdict_free(v);
+	return yes;
+}
+
+static int is_wanted(const struct comparing *c, const watcher_event *e)
+{
+	struct stat st;
+
+	if (!(e->kind & (int)c->kinds) ||
+	    (c->s->ignore_directories && e->type == WATCHER_TYPE_DIR))
+		return 0;
+	/* The snapshot may lie in the tree it is of. */
+	if (e->kind != WATCHER_DELETED && lstat(e->path, &st) == 0 &&
+	    st.st_ino == c->file.st_ino && st.st_dev == c->file.st_dev)
+		return 0;
+	for (const char *const *root = c->roots; *root; root++)
+		if (strcmp(*root, e->root) == 0)
+			return c->s->terms.n == 0 || passes(c, e);
+	return 0;
+}
+
+static int on_event(const watcher_event *e, void *arg)
+{
+	struct comparing *c = arg;
+
+	if (is_wanted(c, e))
+		format_event(&c->format, &c->out, e);
+	return 0;
+}
+
+/* Compares what is there now with `old`; with --update it is the state from now on. */
+static int compare(struct comparing *c, const watcher_snapshot *old)
+{
+	const struct settings *s = c->s;
+	unsigned flags =
+	    WATCHER_DIFF_IGNORE_DEVICE | (s->dir_modified ? WATCHER_DIFF_DIR_MODIFIED : 0u);
+	watcher_error err = { 0 };
+	watcher_snapshot *now;
+	int r = take(&now, s, c->filter, c->roots);
+
+	if (r)
+		return r;
+	r = watcher_snapshot_diff(old, now, flags, on_event, c);
+	if (r < 0)
+		r = fail(&err, r);
+	else
+		r = print_out(&c->out);
+	if (r == 0 && s->update)
+		r = save(now, s->paths.v[0]);
+	watcher_snapshot_free(now);
+	return r;
+}
+
+static int diff_with(struct comparing *c, const watcher_snapshot *old)
+{
+	const struct settings *s = c->s;
+	struct words roots = { 0 };
+	const char *root;
+	int r;
+
+	for (size_t i = 1; i < s->paths.n; i++)
+		words_add(&roots, s->paths.v[i]);
+	for (size_t i = 0; s->paths.n == 1 && (root = watcher_snapshot_root(old, i)); i++)
+		words_add(&roots, root);
+	c->roots = words_list(&roots);
+	r = compare(c, old);
+	words_free(&roots);
+	return r;
+}
+
+int verb_diff(struct settings *s)
+{
+	struct comparing c = { .s = s };
+	watcher_snapshot *old;
+	watcher_filter *f;
+	watcher_error err = { 0 };
+	char why[256];
+	int r = need_file(s);
+
+	if (r)
+		return r;
+	if (format_init(&c.format, s->format, s->nul, s->show_time, why) < 0) {
+		say_error("--format: '%s' %s", s->format, why);
+		return EXIT_USAGE;
+	}
+	c.format.terminal = isatty(1);
+	c.kinds = s->kinds ? s->kinds : WATCHER_CHANGES | WATCHER_ATTRIB;
+	if ((r = filter_open(&f, s)) != 0)
+		return r;
+	c.filter = f;
+	if (stat(s->paths.v[0], &c.file) < 0)
+		c.file = (struct stat){ 0 };
+	if ((r = watcher_snapshot_load(&old, s->paths.v[0], &err)) < 0) {
+		r = fail(&err, r);
+	} else {
+		r = diff_with(&c, old);
+		watcher_snapshot_free(old);
+	}
+	watcher_filter_free(f);
+	return r;
+}

@@ -1,0 +1,54 @@
+#!/bin/sh
+# The verbs that look: snapshot, diff, why, plan; and wait and log in scripts.
+. tests/lib/tap.sh
+plan 19
+mkdir -p t/d t/ignored .git
+echo 1 >t/a
+echo 1 >t/d/b
+echo 1 >t/ignored/x.o
+printf 'ignored/\n*.o\n!keep.o\n' >.gitignore
+
+is 'snapshot says nothing' "$("$W" snapshot s.snap t 2>&1)" ''
+is 'diff of nothing' "$("$W" diff s.snap)" ''
+echo 22 >t/a
+mv t/d t/e
+mkdir t/new
+: >t/new/f
+is 'diff: what changed, parents first' "$("$W" diff s.snap --events created,modified,moved,deleted | sort)" "created t/new/
+created t/new/f
+modified t/a
+moved t/d/ -> t/e/
+moved t/d/b -> t/e/b"
+is 'diff --format json' "$("$W" diff s.snap --format json -p a | python3 -c '
+import json, sys
+print([(e["event_type"], e["src_path"]) for e in map(json.loads, sys.stdin)])')" "[('modified', 't/a')]"
+"$W" diff --update s.snap >/dev/null
+is 'diff --update' "$("$W" diff s.snap)" ''
+"$W" snapshot in.snap .
+is 'the snapshot itself does not count' "$("$W" diff in.snap)" ''
+head -c 100 s.snap >cut.snap
+"$W" diff cut.snap >out 2>err
+like 'a damaged snapshot' "$? $(cat out err)" '^125 whendo: cut.snap: '
+"$W" diff none.snap >out 2>err
+like 'no snapshot' "$? $(cat out err)" '^125 whendo: none.snap: .*no such file'
+"$W" diff --format '{path}' s.snap | cat >/dev/null
+"$W" diff s.snap --format jsno >out 2>err
+is 'a bad format' "$? $(cat err)" "2 whendo: --format: 'jsno' is not known; did you mean json?"
+
+is 'why: passes' "$("$W" why t/a)" 't/a: passes: no rule is against it'
+like 'why: names file and line' "$("$W" why t/z.o)" '^t/z.o: does not pass: .*\*\.o.*\.gitignore:2'
+like 'why: where the crawl stops' "$("$W" why t/ignored/y)" '^t/ignored/y: does not pass: .*\.gitignore:1.*the crawl stops at t/ignored/$'
+like 'why: re-included' "$("$W" why t/keep.o)" '^t/keep.o: passes: .*\.gitignore:3'
+like 'why: an option' "$("$W" why -i 'a*' t/a)" '^t/a: does not pass: .*a\*.*-i'
+like 'why: built in' "$("$W" why .git/HEAD)" '^\.git/HEAD: does not pass: '
+
+"$W" plan t -p '*.c' -- make -j2 >plan 2>err
+is 'plan' "$? $(wc -c <err) $(cut -c1-11 plan | tr -d ' ' | sort -u | tr '\n' ' ')" '0 0 backend ignored memory passes root runs tree watches '
+like 'plan: watches and limit' "$(cat plan)" '^watches    [0-9]+ needed; [0-9]+ used by others, of [0-9]+ \(fs.inotify.max_user_watches\)$'
+like 'plan: the command' "$(cat plan)" '^runs       make -j2$'
+
+# wait and log compose: a loop that handles each change once.
+start l wait --events created t/done
+: >t/done
+wait $pid && echo handled >handled
+is 'wait in a script' "$(cat handled)" handled

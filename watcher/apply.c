@@ -562,6 +562,7 @@ static void moved_to(struct watcher *w, const struct change *c, uint32_t dir)
 			found = true;
 		}
 	if (!found) {
+		watcher__halves_expire(w, UINT64_MAX); /* it left before this came */
 		appeared(w, c, dir);
 	} else if (h.is_dir != c->is_dir ||
 		   (h.node != NO_DIR && tree_is_below(&w->tree, dir, h.node))) {
@@ -764,6 +765,9 @@ void watcher__apply(struct watcher *w, int source, const struct change *c)
 	}
 	if (s->anchors.count)
 		watcher__anchor_hit(w, source, c);
+	/* Where the very order is asked for, only the other half may follow the first. */
+	if (w->exact_counts && w->nhalves && c->op != CHANGE_MOVED_TO && c->op != CHANGE_SELF_MOVED)
+		watcher__halves_expire(w, UINT64_MAX);
 	dir = ids_get(&s->nodes, c->id);
 	if (dir == IDS_NONE || (w->nhalves && c->op != CHANGE_SELF_MOVED &&
 				left_already(w, dir)))

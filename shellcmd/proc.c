@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { STOPPED_DRAIN_MS = 500 };
+
 /* ------------------------------------------------------------------ making and ending */
 
 static void init_stage(sh_proc *p, struct sh__stage *st)
@@ -249,13 +251,16 @@ static void end(sh_proc *p)
 	p->busy--;
 }
 
+/* What is stopped is not waited for without end, whatever the caller would grant it. */
 static void drain(sh_proc *p)
 {
+	int64_t ms = p->whole.drain_ms;
+
 	if (p->drain_at)
 		return;
-	p->drain_at = p->whole.drain_ms == SH_FOREVER
-			  ? UINT64_MAX
-			  : uv_hrtime() + (uint64_t)p->whole.drain_ms * 1000000u;
+	if (p->stop != SH__NOT_STOPPING && ms > STOPPED_DRAIN_MS)
+		ms = STOPPED_DRAIN_MS;
+	p->drain_at = ms == SH_FOREVER ? UINT64_MAX : uv_hrtime() + (uint64_t)ms * 1000000u;
 	sh__stop_set_timer(p);
 }
 

@@ -83,7 +83,7 @@ void sh__stop_begin(sh_proc *p)
 		return;
 	}
 	p->stop = SH__ASKED;
-	p->timeout_at = p->idle_at = 0;
+	p->timeout_at = p->idle_at = p->drain_at = 0;
 	signal_stages(p, p->whole.stop_signal, true);
 	signal_stages(p, SIGCONT, true);
 	p->force_at = after_ms(uv_hrtime(), p->whole.grace_ms);
@@ -96,7 +96,7 @@ void sh__stop_force(sh_proc *p)
 	if (p->phase != SH__RUNNING || p->stop == SH__FORCED)
 		return;
 	p->stop = SH__FORCED;
-	p->timeout_at = p->idle_at = p->force_at = 0;
+	p->timeout_at = p->idle_at = p->force_at = p->drain_at = 0;
 	if (signal_stages(p, SIGKILL, true) == 0)
 		p->flags |= SH_KILLED;
 	p->give_up_at = after_ms(uv_hrtime(), GIVE_UP_MS);
@@ -139,7 +139,8 @@ static void cut_drain(sh_proc *p)
 	for (size_t i = 0; i <= p->n; i++) {
 		struct sh__sink *s = i < p->n ? &p->stages[i].err : &p->out;
 
-		if (s->watch.fd < 0 || s->paused)
+		/* A reader that takes its time is waited for, unless it has given up. */
+		if (s->watch.fd < 0 || (s->paused && p->stop == SH__NOT_STOPPING))
 			continue;
 		sh__sink_read(s);
 		if (s->watch.fd >= 0)

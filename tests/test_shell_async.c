@@ -3,6 +3,7 @@
 #include "shell_test.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include "base/bytes.h"
 
@@ -434,6 +435,70 @@ static void test_async_lines_from_a_loop_wait_for_their_reader(void **state)
 	close_loop(&loop);
 }
 
+static void stop_loop(uv_timer_t *t)
+{
+	uv_stop(t->loop);
+}
+
+static void test_async_a_stream_nobody_reads_does_not_grow(void **state)
+{
+	struct rusage before, after;
+	uv_timer_t timer;
+	uv_loop_t loop;
+	sh_line line;
+	sh_proc *p;
+
+	(void)state;
+	uv_loop_init(&loop);
+	uv_timer_init(&loop, &timer);
+	uv_timer_start(&timer, stop_loop, 300, 0);
+	getrusage(RUSAGE_SELF, &before);
+	p = sh_start(SH("yes", .loop = &loop, .out = SH_STREAM));
+	uv_run(&loop, UV_RUN_DEFAULT);
+	getrusage(RUSAGE_SELF, &after);
+	assert_true(after.ru_maxrss - before.ru_maxrss < 64 * 1024);
+	for (int i = 0; i < 5000000; i++)
+		if (sh_try_next(p, &line) != 1)
+			uv_run(&loop, UV_RUN_ONCE);
+	assert_memory_equal(line.data, "y\n", 2);
+	sh_proc_free(p);
+	uv_close((uv_handle_t *)&timer, NULL);
+	close_loop(&loop);
+}
+
+static void test_async_an_unread_rest_does_not_keep_the_loop(void **state)
+{
+	uv_timer_t timer;
+	uv_loop_t loop;
+	sh_proc *p;
+
+	(void)state;
+	uv_loop_init(&loop);
+	uv_timer_init(&loop, &timer);
+	uv_timer_start(&timer, stop_loop, 700, 0);
+	p = sh_start(SH("seq", "1000000", .loop = &loop, .out = SH_STREAM, .drain_ms = 20));
+	uv_run(&loop, UV_RUN_DEFAULT);
+	uv_close((uv_handle_t *)&timer, NULL);
+	sh_proc_free(p);
+	close_loop(&loop);
+	assert_no_children();
+}
+
+/* Its grandchild has left the group and holds the pipe for long. */
+static void test_async_stopping_does_not_wait_for_ever(void **state)
+{
+	sh_proc *p =
+	    sh_start(SH("sh", "-c", "setsid sleep 3 & echo $!", .drain_ms = SH_FOREVER));
+	uint64_t from = uv_hrtime();
+	sh_line line;
+
+	(void)state;
+	assert_int_equal(sh_next(p, &line), 1);
+	assert_null(sh_wait(p, 100));
+	sh_proc_free(p);
+	assert_true(uv_hrtime() - from < 2000 * (uint64_t)MS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -451,6 +516,9 @@ int main(void)
 		cmocka_unit_test(test_async_64_trace_and_rehearsal),
 		cmocka_unit_test(test_async_null_is_fine_where_it_is_promised),
 		cmocka_unit_test(test_async_lines_from_a_loop_wait_for_their_reader),
+		cmocka_unit_test(test_async_a_stream_nobody_reads_does_not_grow),
+		cmocka_unit_test(test_async_an_unread_rest_does_not_keep_the_loop),
+		cmocka_unit_test(test_async_stopping_does_not_wait_for_ever),
 	};
 
 	return RUN_ON_BOTH("async", tests);

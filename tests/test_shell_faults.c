@@ -22,6 +22,7 @@ static struct {
 	atomic_long countdown;
 	atomic_long blocks;
 	const char *name;
+	bool old_kernel; /* 5.3: no CLONE_PIDFD by clone, no close_range, no group by pidfd */
 } fault;
 
 static bool fails(enum kind kind, const char *name)
@@ -88,8 +89,19 @@ WRAP(ssize_t, read, (int fd, void *p, size_t n), (fd, p, n))
 WRAP(ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n))
 WRAP(int, poll, (struct pollfd * p, nfds_t n, int ms), (p, n, ms))
 WRAP(int, posix_openpt, (int flags), (flags))
-WRAP(int, clone, (int (*fn)(void *), void *stack, int flags, void *arg, int *pidfd),
-     (fn, stack, flags, arg, pidfd))
+int __real_clone(int (*fn)(void *), void *stack, int flags, void *arg, int *pidfd);
+int __wrap_clone(int (*fn)(void *), void *stack, int flags, void *arg, int *pidfd);
+
+int __wrap_clone(int (*fn)(void *), void *stack, int flags, void *arg, int *pidfd)
+{
+	if (fails(SYSTEM, "clone"))
+		return -1;
+	if (fault.old_kernel && flags & 0x1000) {
+		errno = EINVAL;
+		return -1;
+	}
+	return __real_clone(fn, stack, flags, arg, pidfd);
+}
 
 long __real_syscall(long n, long a, long b, long c, long d, long e, long f);
 long __wrap_syscall(long n, long a, long b, long c, long d, long e, long f);
@@ -102,6 +114,10 @@ long __wrap_syscall(long n, long a, long b, long c, long d, long e, long f)
 		    n == SYS_umask || n == SYS_getpid || n == SYS_getppid || n == SYS_waitid ||
 		    n == SYS_pidfd_send_signal;
 
+	if (fault.old_kernel && (n == SYS_close_range || (n == SYS_pidfd_send_signal && d))) {
+		errno = n == SYS_close_range ? ENOSYS : EINVAL;
+		return -1;
+	}
 	return !sure && fails(SYSTEM, "syscall") ? -1 : __real_syscall(n, a, b, c, d, e, f);
 }
 
@@ -380,6 +396,28 @@ static void test_faults_46_each_call_with_eintr(void **state)
 	fail_each(SYSTEM, EINTR);
 }
 
+static void test_faults_kernels_that_lack_the_newer_calls(void **state)
+{
+	sh_proc *p;
+	sh_line line;
+
+	(void)state;
+	NEEDS(SH__CAN_RECOVER);
+	fault.countdown = 0;
+	fault.old_kernel = true;
+	for (size_t i = 0; i < sizeof scenarios / sizeof *scenarios; i++)
+		if (!scenarios[i].run())
+			fail_msg("%s", scenarios[i].name);
+	p = sh_start(
+	    SH("sh", "-c", "(trap '' TERM; echo go; sleep 99) & wait", .grace_ms = 100));
+	assert_int_equal(sh_next(p, &line), 1);
+	assert_int_equal(sh_stop(p), 0);
+	assert_int_equal(sh_wait(p, -1)->flags, SH_KILLED);
+	sh_proc_free(p);
+	fault.old_kernel = false;
+	assert_no_children();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -388,6 +426,7 @@ int main(void)
 		cmocka_unit_test(test_faults_51_each_call_with_eagain),
 		cmocka_unit_test(test_faults_51_each_call_with_enomem),
 		cmocka_unit_test(test_faults_46_each_call_with_eintr),
+		cmocka_unit_test(test_faults_kernels_that_lack_the_newer_calls),
 	};
 
 	return RUN_ON_BOTH("faults", tests);

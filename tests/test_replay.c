@@ -581,6 +581,7 @@ static void test_replay(void **state)
 static struct setup setups[] = {
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, PLAIN, 60 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, OVERFLOW, 20 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, PLAIN, 0 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, PLAIN, 0 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, OVERFLOW, 0 },
 	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, PLAIN, 0 },

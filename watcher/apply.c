@@ -650,7 +650,7 @@ static void happened(struct watcher *w, const struct change *c, uint32_t dir, in
 	watcher__emit(w, &n);
 }
 
-static void about_itself(struct watcher *w, const struct change *c, uint32_t dir)
+static void metadata_changed(struct watcher *w, const struct change *c, uint32_t dir)
 {
 	struct dir *d = tree_dir(&w->tree, dir);
 	struct news n = { .kind = WATCHER_ATTRIB,
@@ -658,13 +658,31 @@ static void about_itself(struct watcher *w, const struct change *c, uint32_t dir
 			  .dir = dir,
 			  .name = "",
 			  .time_ns = c->time_ns,
+			  .pid = c->pid,
 			  .root_only = true };
 
+	if (d->flags & DIR_NO_ACCESS)
+		watcher__look_at(w, dir);
+	if (d->roots)
+		watcher__emit(w, &n);
+	if (d->parent == NO_DIR || !(w->sources[d->backend].ops->caps & BACKEND_DIR_ATTRIB))
+		return;
+	struct entry e = tree_entry(&w->tree, d->parent, d->rec);
+
+	n.dir = d->parent;
+	n.name = e.name;
+	n.len = e.len;
+	n.ino = e.ino;
+	n.root_only = false;
+	watcher__emit(w, &n);
+}
+
+static void about_itself(struct watcher *w, const struct change *c, uint32_t dir)
+{
+	struct dir *d = tree_dir(&w->tree, dir);
+
 	if (c->op == CHANGE_SELF_ATTRIB) {
-		if (d->roots)
-			watcher__emit(w, &n);
-		if (d->flags & DIR_NO_ACCESS)
-			watcher__look_at(w, dir);
+		metadata_changed(w, c, dir);
 		return;
 	}
 	for (struct root *r = d->roots; r; r = r->next_at_node)

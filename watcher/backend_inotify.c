@@ -2,10 +2,7 @@
  * The inotify backend: one descriptor in a uv_poll_t, read in large pieces.
  *
  * The kernel's queue is emptied into memory first; changes are handed out of that memory.
- * When wake-ups come thick (above some 4000 a second) reading pauses for a millisecond at a
- * time: the kernel otherwise wakes this thread for every single event, which costs the reader
- * five times the processor time and slows the writer down. The first event after a pause is
- * never delayed. inotify(7); Linux 2.6.36 for IN_EXCL_UNLINK.
+ * inotify(7); Linux 2.6.36 for IN_EXCL_UNLINK.
  */
 #include "watcher/backend.h"
 
@@ -18,11 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "watcher/wakes.h"
+
 #define READ_SIZE   (64 * 1024)
 #define FILL_MAX    (4 * 1024 * 1024) /* one fill() ends here even under a flat-out writer */
-#define STORM_WAKES 8                 /* so many wake-ups ... */
-#define STORM_NS    2000000           /* ... within this time are a storm */
-#define HOLD_MS     1
 #define MERGE_SLOTS 256
 
 /* The last event seen for a name; a write after a write within one drain is left out. */
@@ -35,18 +31,15 @@ struct merge_slot {
 struct backend {
 	struct backend_config config;
 	int fd;
-	uv_poll_t poll;
-	uv_timer_t hold;
-	bool holding, merge;
+	struct wakes wakes;
+	bool merge;
 	uint32_t mask, drain;
 	char *memory;
 	size_t len, cap, pos;
-	uint64_t storm_start;
-	unsigned storm_wakes;
 	int64_t time_ns;
 	struct merge_slot merged[MERGE_SLOTS];
 	uv_work_t closing;
-	int open_handles;
+	int open_parts;
 	void (*closed)(void *arg);
 	void *closed_arg;
 };
@@ -57,42 +50,6 @@ static int64_t wall_ns(void)
 
 	clock_gettime(CLOCK_REALTIME, &ts);
 	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
-
-static void on_readable(uv_poll_t *poll, int status, int events);
-
-static void on_hold(uv_timer_t *timer)
-{
-	struct backend *b = timer->data;
-
-	b->config.wake(b->config.arg);
-}
-
-/* Leaves the pause: the next event wakes at once. */
-static void release(struct backend *b)
-{
-	b->holding = false;
-	uv_timer_stop(&b->hold);
-	uv_poll_start(&b->poll, UV_READABLE, on_readable);
-}
-
-static void on_readable(uv_poll_t *poll, int status, int events)
-{
-	struct backend *b = poll->data;
-	uint64_t now = uv_hrtime();
-
-	(void)status;
-	(void)events;
-	if (now - b->storm_start > STORM_NS) {
-		b->storm_start = now;
-		b->storm_wakes = 0;
-	}
-	if (++b->storm_wakes > STORM_WAKES) {
-		b->holding = true;
-		uv_poll_stop(&b->poll);
-		uv_timer_start(&b->hold, on_hold, HOLD_MS, HOLD_MS);
-	}
-	b->config.wake(b->config.arg);
 }
 
 static int inotify_open(struct backend **out, const struct backend_config *config,
@@ -114,12 +71,7 @@ static int inotify_open(struct backend **out, const struct backend_config *confi
 					     "(fs.inotify.max_user_instances) or of descriptors");
 		return watcher__fail(err, r, "cannot watch: inotify: %s", uv_strerror(r));
 	}
-	uv_timer_init(config->loop, &b->hold);
-	b->hold.data = b;
-	/* uv_poll_init fails for a descriptor epoll refuses only; inotify's is none of those. */
-	uv_poll_init(config->loop, &b->poll, b->fd);
-	b->poll.data = b;
-	uv_poll_start(&b->poll, UV_READABLE, on_readable);
+	wakes_init(&b->wakes, config->loop, b->fd, config->wake, config->arg);
 	*out = b;
 	return 0;
 }
@@ -269,8 +221,8 @@ static int inotify_fill(struct backend *b, bool discard)
 		return -errno;
 	if (lost)
 		append_gap(b);
-	if (!got && empty && b->holding)
-		release(b);
+	if (!got && empty)
+		wakes_calm(&b->wakes);
 	return b->len > b->pos;
 }
 
@@ -370,12 +322,13 @@ static void close_fd(uv_work_t *work)
 	close(b->fd);
 }
 
-static void finish(struct backend *b)
+static void finish(void *backend)
 {
+	struct backend *b = backend;
 	void (*closed)(void *) = b->closed;
 	void *arg = b->closed_arg;
 
-	if (--b->open_handles)
+	if (--b->open_parts)
 		return;
 	free(b->memory);
 	free(b);
@@ -388,24 +341,17 @@ static void on_fd_closed(uv_work_t *work, int status)
 	finish(work->data);
 }
 
-static void on_handle_closed(uv_handle_t *handle)
-{
-	finish(handle->data);
-}
-
 /* close(2) of an inotify descriptor waits for a grace period of the kernel, 10 to 100 ms. */
 static void inotify_close(struct backend *b, void (*closed)(void *), void *arg)
 {
 	b->closed = closed;
 	b->closed_arg = arg;
-	b->open_handles = 3;
+	b->open_parts = 2;
 	b->closing.data = b;
-	uv_poll_stop(&b->poll);
-	uv_close((uv_handle_t *)&b->hold, on_handle_closed);
-	uv_close((uv_handle_t *)&b->poll, on_handle_closed);
+	wakes_close(&b->wakes, finish, b);
 	if (uv_queue_work(b->config.loop, &b->closing, close_fd, on_fd_closed) < 0) {
 		close(b->fd);
-		b->open_handles--;
+		b->open_parts--;
 	}
 }
 

@@ -10,6 +10,7 @@
 const struct backend_ops *const watcher__backends[] = {
 #ifdef __linux__
 	&watcher__inotify,
+	&watcher__fanotify,
 #endif
 	&watcher__fsevent,
 	&watcher__poll,

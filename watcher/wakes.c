@@ -1,0 +1,69 @@
+/* A uv_poll_t with a hold-off: see wakes.h. */
+#include "watcher/wakes.h"
+
+#define STORM_WAKES 8       /* so many wake-ups ... */
+#define STORM_NS    2000000 /* ... within this time are a storm */
+#define HOLD_MS     1
+
+static void on_hold(uv_timer_t *timer)
+{
+	struct wakes *w = timer->data;
+
+	w->wake(w->arg);
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	struct wakes *w = poll->data;
+	uint64_t now = uv_hrtime();
+
+	(void)status;
+	(void)events;
+	if (now - w->storm_start > STORM_NS) {
+		w->storm_start = now;
+		w->storm_wakes = 0;
+	}
+	if (++w->storm_wakes > STORM_WAKES) {
+		w->holding = true;
+		uv_poll_stop(&w->poll);
+		uv_timer_start(&w->hold, on_hold, HOLD_MS, HOLD_MS);
+	}
+	w->wake(w->arg);
+}
+
+void wakes_init(struct wakes *w, uv_loop_t *loop, int fd, void (*wake)(void *arg), void *arg)
+{
+	*w = (struct wakes){ .wake = wake, .arg = arg };
+	uv_timer_init(loop, &w->hold);
+	/* uv_poll_init fails for a descriptor epoll refuses only; a queue is none of those. */
+	uv_poll_init(loop, &w->poll, fd);
+	w->hold.data = w->poll.data = w;
+	uv_poll_start(&w->poll, UV_READABLE, on_readable);
+}
+
+void wakes_calm(struct wakes *w)
+{
+	if (!w->holding)
+		return;
+	w->holding = false;
+	uv_timer_stop(&w->hold);
+	uv_poll_start(&w->poll, UV_READABLE, on_readable);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+	struct wakes *w = handle->data;
+
+	if (--w->open_handles == 0)
+		w->closed(w->closed_arg);
+}
+
+void wakes_close(struct wakes *w, void (*closed)(void *arg), void *arg)
+{
+	w->closed = closed;
+	w->closed_arg = arg;
+	w->open_handles = 2;
+	uv_poll_stop(&w->poll);
+	uv_close((uv_handle_t *)&w->hold, on_closed);
+	uv_close((uv_handle_t *)&w->poll, on_closed);
+}

@@ -1,0 +1,35 @@
+/*
+ * Being woken by a descriptor that has something to read, but not for every single event.
+ *
+ * When wake-ups come thick (above some 4000 a second) the descriptor is left alone for a
+ * millisecond at a time: the kernel otherwise wakes this thread for each event, which costs
+ * the reader five times the processor time and slows the writer down. The first event after
+ * a pause is never delayed.
+ */
+#ifndef WATCHER_WAKES_H
+#define WATCHER_WAKES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct wakes {
+	uv_poll_t poll;
+	uv_timer_t hold;
+	bool holding;
+	uint64_t storm_start;
+	unsigned storm_wakes;
+	void (*wake)(void *arg);
+	void *arg;
+	void (*closed)(void *arg); /* after wakes_close(); its argument is that of it */
+	void *closed_arg;
+	int open_handles;
+};
+
+void wakes_init(struct wakes *w, uv_loop_t *loop, int fd, void (*wake)(void *arg), void *arg);
+/* The descriptor was found empty: the next event wakes at once. */
+void wakes_calm(struct wakes *w);
+/* The descriptor is the caller's to close, after this. */
+void wakes_close(struct wakes *w, void (*closed)(void *arg), void *arg);
+
+#endif

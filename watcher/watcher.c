@@ -189,7 +189,9 @@ static void finish_private(struct watcher *w)
 {
 	while (w->open_handles)
 		uv_run(w->loop, UV_RUN_ONCE);
-	uv_loop_close(&w->own_loop);
+	/* Commands that handlers have started are being stopped on it. */
+	while (uv_loop_close(&w->own_loop) == UV_EBUSY && uv_run(w->loop, UV_RUN_ONCE))
+		;
 	free_all(w);
 }
 

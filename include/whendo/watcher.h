@@ -210,7 +210,8 @@ WHENDO_API void watcher_stop(watcher *w);
  * Closes the watcher and its watches; no callback but on_closed comes after it. Never blocks
  * the caller's loop: the kernel's side is closed in the thread pool (closing inotify takes 10
  * to 100 ms), and the memory goes when the loop has turned. With a private loop everything is
- * gone on return, or, inside a callback, when watcher_run() returns. NULL is fine.
+ * gone on return, or, inside a callback, when watcher_run() returns; handles of your own on it
+ * must be closing by then. NULL is fine.
  */
 WHENDO_API void watcher_close(watcher *w);
 
@@ -455,6 +456,141 @@ WHENDO_API watcher *watcher_watch_watcher(const watcher_watch *watch);
 WHENDO_API int watcher_watch_add_handler(int *id, watcher_watch *watch,
 					 const watch_options *handlers);
 WHENDO_API int watcher_watch_remove_handler(watcher_watch *watch, int id);
+
+/* ---------------------------------------------------------------- ready-made handlers ---- */
+
+/*
+ * Objects to give to a watch: `.on_batch = watcher_command_handler_batch, .arg = h`. They belong
+ * to a watcher's loop, serve any number of its watches, and are freed after these were removed
+ * (or from within any callback), before the watcher is closed. OPENED, CLOSED_NO_WRITE and
+ * the control kinds start nothing, whatever the watch asks for. Options are copied.
+ *
+ * Commands are run without a shell (`command`), or by sh -c (`shell`). Paths reach them as
+ * arguments and in the environment, never as part of a shell's text. Their standard input is
+ * empty, output and errors are the host's unless `quiet`.
+ */
+
+typedef struct watcher_log_handler watcher_log_handler;
+typedef struct watcher_command_handler watcher_command_handler;
+typedef struct watcher_supervise_handler watcher_supervise_handler;
+
+typedef struct watcher_log_options {
+	size_t size;
+	int fd;        /* borrowed; 0: standard error */
+	int with_time; /* RFC 3339, UTC, before each line */
+	/* Gets each line instead of `fd`; `line` has no newline, and ends with NUL. */
+	void (*line)(const char *line, size_t len, void *arg);
+	void *arg;
+} watcher_log_options;
+
+/*
+ * One line an event: "created src/a.c", "deleted src/old/" (directories end with '/'),
+ * "moved a -> b"; control characters and backslashes as \xHH. Options may be NULL. UV_E2BIG,
+ * UV_EINVAL, UV_ENOMEM.
+ */
+WHENDO_API int watcher_log_handler_new(watcher_log_handler **h,
+				       const watcher_log_options *options, watcher_error *err);
+WHENDO_API void watcher_log_handler_batch(watcher_watch *watch, watcher_batch *batch, void *h);
+/* The first error of writing, after which nothing more is written; 0: none. */
+WHENDO_API int watcher_log_handler_error(const watcher_log_handler *h);
+WHENDO_API void watcher_log_handler_free(watcher_log_handler *h);
+
+/* What happens to changes while a command runs. */
+enum {
+	WATCHER_BUSY_QUEUE = 0, /* gathered: one run for all of them follows */
+	WATCHER_BUSY_WAIT,      /* each gets a run of its own, one after the other */
+	WATCHER_BUSY_DROP,      /* nothing runs for them */
+	WATCHER_BUSY_PARALLEL   /* further runs beside it, up to `parallel` */
+};
+
+typedef struct watcher_command_options {
+	size_t size;
+	const char *const *command; /* program and arguments, ends with NULL; or: */
+	const char *shell;          /* text for sh -c; the paths are "$@" */
+	int append_paths;           /* `command`: the paths are further arguments */
+	int paths_on_stdin;         /* all paths, each ended by NUL, instead of nothing */
+	int per_event;              /* a run for every event instead of every batch */
+	int run_first;              /* also once when made, without a path */
+	int busy;                   /* WATCHER_BUSY_... */
+	int parallel;               /* 0: 16 */
+	int quiet;                  /* its output is thrown away */
+	const char *cwd;            /* NULL: the host's */
+	const char *const *env;     /* further "NAME=value", ends with NULL */
+	int64_t timeout_ms;         /* stopped after this long; 0: never */
+	/* A run has ended: `code` is what a shell would give (127: not found, 128 + signal);
+	 * `message` is "" or says why it failed. */
+	void (*on_done)(watcher_command_handler *h, int code, const char *message, void *arg);
+	void *arg;
+} watcher_command_options;
+
+/*
+ * Runs a command for each batch, or each event. In its environment are watch_event_type,
+ * watch_object ("file", "directory"), watch_src_path and watch_dest_path ("" but for moves), of
+ * the first event it runs for, and watch_event_count. The paths are those that the events
+ * name (of a move the new one), each once; one that begins with '-' gets "./" before it. At
+ * most 96 KiB of them are arguments, watch_paths_left_out says how many are not.
+ * UV_EINVAL: neither or both of command and shell, an option out of range; UV_E2BIG; UV_ENOMEM.
+ */
+WHENDO_API int watcher_command_handler_new(watcher_command_handler **h, watcher *w,
+					   const watcher_command_options *options,
+					   watcher_error *err);
+WHENDO_API void watcher_command_handler_batch(watcher_watch *watch, watcher_batch *batch, void *h);
+/* How many commands run now. */
+WHENDO_API size_t watcher_command_handler_running(const watcher_command_handler *h);
+/* Events no command was run for: by WATCHER_BUSY_DROP, for want of memory, or because more
+ * than 64 MiB of them were waiting. */
+WHENDO_API uint64_t watcher_command_handler_dropped(const watcher_command_handler *h);
+/* What runs is stopped (SIGTERM, SIGKILL after 2 s) and reaped by the loop. NULL is fine. */
+WHENDO_API void watcher_command_handler_free(watcher_command_handler *h);
+
+/* What a supervisor tells. */
+enum {
+	WATCHER_SUPERVISE_STARTED = 1,
+	WATCHER_SUPERVISE_EXITED, /* `code` as above; also when it could not be started */
+	WATCHER_SUPERVISE_WAITING /* for `code` milliseconds before it is started again */
+};
+
+typedef struct watcher_supervise_options {
+	size_t size;
+	const char *const *command; /* as above */
+	const char *shell;
+	int quiet;
+	const char *cwd;
+	const char *const *env;
+	int stop_signal;       /* 0: SIGTERM */
+	int64_t kill_after_ms; /* from that to SIGKILL; 0: 10000 */
+	int debounce_ms;       /* quiet time before a restart; 0: at once */
+	int stay_down;         /* it is not started again when it exits by itself */
+	/* It is started again at once the first time it exits by itself, then after backoff_ms,
+	 * twice that, and so on; a run of backoff_max_ms, or a change, begins anew. */
+	int backoff_ms;     /* 0: 100 */
+	int backoff_max_ms; /* 0: 10000 */
+	void (*on_state)(watcher_supervise_handler *h, int state, int code, const char *message,
+			 void *arg);
+	void *arg;
+} watcher_supervise_options;
+
+/*
+ * Keeps a command running and restarts it when something changes: the old one, with its whole
+ * process group, is gone before the new one starts. It is not started by this call. Errors as
+ * above.
+ */
+WHENDO_API int watcher_supervise_handler_new(watcher_supervise_handler **h, watcher *w,
+					     const watcher_supervise_options *options,
+					     watcher_error *err);
+/* Starts it; nothing if it runs. A change starts it, too, unless it was stopped. */
+WHENDO_API void watcher_supervise_handler_start(watcher_supervise_handler *h);
+/* Stops it, and lets changes pass until it is started again. */
+WHENDO_API void watcher_supervise_handler_stop(watcher_supervise_handler *h);
+WHENDO_API void watcher_supervise_handler_restart(watcher_supervise_handler *h);
+WHENDO_API void watcher_supervise_handler_batch(watcher_watch *watch, watcher_batch *batch,
+						void *h);
+/* Its process id, 0 when it does not run. */
+WHENDO_API int watcher_supervise_handler_pid(const watcher_supervise_handler *h);
+/* How often it was started again. */
+WHENDO_API uint64_t watcher_supervise_handler_restarts(const watcher_supervise_handler *h);
+/* Stops it; the loop reaps it. NULL is fine. */
+WHENDO_API void watcher_supervise_handler_free(watcher_supervise_handler *h);
 
 /* ---------------------------------------------------------------- snapshots ---- */
 

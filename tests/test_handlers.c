@@ -1,0 +1,616 @@
+/*
+ * The ready-made handlers with real commands: what they get, what happens while one runs, and
+ * how a supervised one is stopped and started.
+ */
+#include "watch_test.h"
+
+#include <signal.h>
+
+static watcher *w;
+static watcher_watch *watch;
+
+static void open_watch(void (*on_batch)(watcher_watch *, watcher_batch *, void *), void *arg,
+		       unsigned kinds)
+{
+	watcher_error err;
+
+	if (watcher_add(w, "in", WATCH(.on_batch = on_batch, .arg = arg, .watch = &watch,
+				       .kinds = kinds), &err) < 0)
+		fail_msg("%s", err.message);
+}
+
+static int enter(void **state)
+{
+	if (watch_test_enter(state) || mkdir("in", 0755))
+		return -1;
+	return watcher_open(&w, NULL, NULL);
+}
+
+static int leave(void **state)
+{
+	watcher_close(w);
+	return watch_test_leave(state);
+}
+
+/* ---- log ---- */
+
+static void add_line(const char *line, size_t len, void *arg)
+{
+	assert_int_equal(len, strlen(line));
+	strcat(arg, line);
+	strcat(arg, "|");
+}
+
+static void test_log_lines(void **state)
+{
+	watcher_log_handler *h;
+	char text[1024] = "";
+
+	(void)state;
+	put("in/a\nb", "");
+	assert_int_equal(watcher_log_handler_new(&h,
+						 &(watcher_log_options){ .size = sizeof(watcher_log_options),
+									 .line = add_line,
+									 .arg = text },
+						 NULL),
+			 0);
+	open_watch(watcher_log_handler_batch, h, 0);
+	assert_int_equal(mkdir("in/d", 0755), 0);
+	sync_watcher(w);
+	assert_int_equal(rename("in/a\nb", "in/d/x\\y"), 0);
+	assert_int_equal(unlink("in/d/x\\y"), 0);
+	assert_int_equal(rmdir("in/d"), 0);
+	sync_watcher(w);
+	assert_string_equal(text, "created in/d/|moved in/a\\x0ab -> in/d/x\\x5cy|"
+				  "deleted in/d/x\\x5cy|deleted in/d/|");
+	watcher_log_handler_free(h);
+}
+
+static void test_log_file(void **state)
+{
+	watcher_log_options o = { .size = sizeof o, .with_time = 1 };
+	watcher_log_handler *h;
+	int year;
+	char rest[64];
+
+	(void)state;
+	o.fd = open("log", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_int_equal(watcher_log_handler_new(&h, &o, NULL), 0);
+	open_watch(watcher_log_handler_batch, h, 0);
+	assert_int_equal(symlink("x", "in/f"), 0);
+	sync_watcher(w);
+	assert_int_equal(sscanf(get("log"), "%4d-%*2d-%*2dT%*2d:%*2d:%*2d.%*6dZ %63[^\n]", &year, rest),
+			 2);
+	assert_true(year >= 2024);
+	assert_string_equal(rest, "created in/f");
+	assert_int_equal(watcher_log_handler_error(h), 0);
+	close(o.fd);
+	assert_int_equal(unlink("in/f"), 0);
+	sync_watcher(w);
+	assert_int_equal(watcher_log_handler_error(h), UV_EBADF);
+	watcher_log_handler_free(h);
+}
+
+/* ---- command ---- */
+
+static struct {
+	int runs, code;
+	char message[500];
+	watcher_command_handler *free_in_callback;
+} done;
+
+static void on_done(watcher_command_handler *h, int code, const char *message, void *arg)
+{
+	(void)arg;
+	done.runs++;
+	done.code = code;
+	snprintf(done.message, sizeof done.message, "%s", message);
+	if (done.free_in_callback == h) {
+		done.free_in_callback = NULL;
+		watcher_command_handler_free(h);
+	}
+}
+
+static bool ran(void *times)
+{
+	return done.runs >= *(int *)times;
+}
+
+static void await_runs(int times)
+{
+	turn_until(watcher_loop(w), ran, &times);
+	assert_int_equal(done.runs, times);
+}
+
+static watcher_command_handler *command(const watcher_command_options *options)
+{
+	watcher_command_options o = *options;
+	watcher_command_handler *h;
+	watcher_error err;
+
+	o.size = sizeof o;
+	o.on_done = on_done;
+	memset(&done, 0, sizeof done);
+	if (watcher_command_handler_new(&h, w, &o, &err) < 0)
+		fail_msg("%s", err.message);
+	return h;
+}
+#define COMMAND(...) command(&(watcher_command_options){ __VA_ARGS__ })
+
+static void test_command_environment(void **state)
+{
+	watcher_command_handler *h = COMMAND(
+	    .shell = "printf '<%s>' \"$watch_event_type\" \"$watch_object\" \"$watch_src_path\" "
+		     "\"$watch_dest_path\" \"$watch_event_count\" \"$X\" \"$@\" >> out",
+	    .env = LIST("X=y z"));
+
+	(void)state;
+	put("in/$(touch PWNED)", "");
+	open_watch(watcher_command_handler_batch, h, 0);
+	assert_int_equal(rename("in/$(touch PWNED)", "in/`touch PWNED`;"), 0);
+	sync_watcher(w);
+	await_runs(1);
+	assert_string_equal(get("out"), "<moved><file><in/$(touch PWNED)><in/`touch PWNED`;><1><y z>"
+					"<in/`touch PWNED`;>");
+	assert_int_equal(access("PWNED", F_OK), -1);
+	assert_int_equal(done.code, 0);
+	assert_string_equal(done.message, "");
+	watcher_command_handler_free(h);
+}
+
+static void test_command_batch(void **state)
+{
+	watcher_command_handler *h = COMMAND(.shell = "echo $# $watch_event_count \"$@\" >> out");
+
+	(void)state;
+	open_watch(watcher_command_handler_batch, h, 0);
+	assert_int_equal(symlink("x", "in/b"), 0);
+	assert_int_equal(symlink("x", "in/a"), 0);
+	assert_int_equal(unlink("in/b"), 0);
+	sync_watcher(w);
+	await_runs(1);
+	assert_string_equal(get("out"), "2 3 in/b in/a\n");
+	watcher_command_handler_free(h);
+}
+
+static void test_command_arguments(void **state)
+{
+	watcher_command_handler *h =
+	    COMMAND(.command = LIST("sh", "-c", "echo \"$0\" \"$@\" >> out", "zero"),
+		    .append_paths = 1);
+
+	(void)state;
+	assert_int_equal(chdir("in"), 0);
+	watcher_add(w, ".", WATCH(.on_batch = watcher_command_handler_batch, .arg = h), NULL);
+	assert_int_equal(symlink("x", "-rf"), 0);
+	sync_watcher(w);
+	await_runs(1);
+	assert_string_equal(get("out"), "zero ./-rf\n");
+	assert_int_equal(chdir(".."), 0);
+	watcher_command_handler_free(h);
+}
+
+static void test_command_per_event(void **state)
+{
+	watcher_command_handler *h = COMMAND(.shell = "echo $watch_event_type \"$@\" >> out",
+					     .per_event = 1, .busy = WATCHER_BUSY_WAIT);
+
+	(void)state;
+	open_watch(watcher_command_handler_batch, h, WATCHER_ALL);
+	assert_int_equal(symlink("x", "in/b"), 0);
+	assert_int_equal(rename("in/b", "in/c"), 0);
+	assert_int_equal(unlink("in/c"), 0);
+	sync_watcher(w);
+	await_runs(3);
+	assert_string_equal(get("out"), "created in/b\nmoved in/c\ndeleted in/c\n");
+	watcher_command_handler_free(h);
+}
+
+/* Reading a file is no reason to run anything, even where the watch asks for it. */
+static void test_command_not_for_reading(void **state)
+{
+	watcher_command_handler *h = COMMAND(.command = LIST("false"));
+
+	(void)state;
+	put("in/f", "x");
+	open_watch(watcher_command_handler_batch, h, WATCHER_OPENED | WATCHER_CLOSED_NO_WRITE);
+	get("in/f");
+	sync_watcher(w);
+	assert_int_equal(watcher_command_handler_running(h), 0);
+	assert_int_equal(done.runs, 0);
+	watcher_command_handler_free(h);
+}
+
+/* A command that runs until the file `go` is there. */
+#define UNTIL_GO "while [ ! -e go ]; do sleep 0.01; done; echo \"$@\" >> out"
+
+static void change_and_sync(const char *path)
+{
+	assert_int_equal(symlink("x", path), 0);
+	sync_watcher(w);
+}
+
+static void test_busy_queue(void **state)
+{
+	watcher_command_handler *h = COMMAND(.shell = UNTIL_GO);
+
+	(void)state;
+	open_watch(watcher_command_handler_batch, h, 0);
+	change_and_sync("in/a");
+	change_and_sync("in/b");
+	change_and_sync("in/c");
+	assert_int_equal(watcher_command_handler_running(h), 1);
+	put("go", "");
+	await_runs(2);
+	assert_string_equal(get("out"), "in/a\nin/b in/c\n");
+	assert_int_equal(watcher_command_handler_dropped(h), 0);
+	watcher_command_handler_free(h);
+}
+
+static void test_busy_wait(void **state)
+{
+	watcher_command_handler *h = COMMAND(.shell = UNTIL_GO, .busy = WATCHER_BUSY_WAIT);
+
+	(void)state;
+	open_watch(watcher_command_handler_batch, h, 0);
+	change_and_sync("in/a");
+	change_and_sync("in/b");
+	change_and_sync("in/c");
+	assert_int_equal(watcher_command_handler_running(h), 1);
+	put("go", "");
+	await_runs(3);
+	assert_string_equal(get("out"), "in/a\nin/b\nin/c\n");
+	watcher_command_handler_free(h);
+}
+
+static void test_busy_drop(void **state)
+{
+	watcher_command_handler *h = COMMAND(.shell = UNTIL_GO, .busy = WATCHER_BUSY_DROP);
+
+	(void)state;
+	open_watch(watcher_command_handler_batch, h, 0);
+	change_and_sync("in/a");
+	change_and_sync("in/b");
+	assert_int_equal(watcher_command_handler_dropped(h), 1);
+	put("go", "");
+	await_runs(1);
+	change_and_sync("in/c");
+	await_runs(2);
+	assert_string_equal(get("out"), "in/a\nin/c\n");
+	watcher_command_handler_free(h);
+}
+
+static void test_busy_parallel(void **state)
+{
+	watcher_command_handler *h =
+	    COMMAND(.shell = UNTIL_GO, .busy = WATCHER_BUSY_PARALLEL, .parallel = 2);
+
+	(void)state;
+	open_watch(watcher_command_handler_batch, h, 0);
+	change_and_sync("in/a");
+	change_and_sync("in/b");
+	change_and_sync("in/c");
+	assert_int_equal(watcher_command_handler_running(h), 2);
+	put("go", "");
+	await_runs(3);
+	assert_int_equal(watcher_command_handler_running(h), 0);
+	watcher_command_handler_free(h);
+}
+
+static void test_run_first_and_failures(void **state)
+{
+	watcher_command_handler *h = COMMAND(.shell = "echo first $# \"[$watch_src_path]\" > out; exit 3",
+					     .run_first = 1);
+
+	(void)state;
+	await_runs(1);
+	assert_string_equal(get("out"), "first 0 []\n");
+	assert_int_equal(done.code, 3);
+	assert_true(done.message[0] != '\0');
+	watcher_command_handler_free(h);
+	h = COMMAND(.command = LIST("/no/such/program"), .run_first = 1);
+	await_runs(1);
+	assert_int_equal(done.code, 127);
+	assert_non_null(strstr(done.message, "/no/such/program"));
+	done.free_in_callback = h;
+	watcher_command_handler_free(h);
+	h = COMMAND(.command = LIST("true"), .run_first = 1);
+	done.free_in_callback = h;
+	await_runs(1);
+	assert_null(done.free_in_callback);
+}
+
+/* More paths than arguments may be: the rest is counted, and all of them are on stdin. */
+static void test_many_paths(void **state)
+{
+	watcher_command_handler *h =
+	    COMMAND(.shell = "echo $(($# + watch_paths_left_out)) $(tr '\\0' '\\n' | sort -u | wc -l) "
+			     "$((watch_paths_left_out > 0)) > out",
+		    .paths_on_stdin = 1);
+	char path[128];
+
+	(void)state;
+	open_watch(watcher_command_handler_batch, h, 0);
+	for (int i = 0; i < 2000; i++) {
+		snprintf(path, sizeof path, "in/%0100d", i);
+		assert_int_equal(symlink("x", path), 0);
+	}
+	sync_watcher(w);
+	await_runs(1);
+	assert_string_equal(get("out"), "2000 2000 1\n");
+	watcher_command_handler_free(h);
+}
+
+/* Ended while commands run: they are stopped, nothing calls back, nothing waits. */
+static void test_command_freed_while_running(void **state)
+{
+	watcher_command_handler *h =
+	    COMMAND(.shell = "echo $$ > pid.new; mv pid.new pid; exec sleep 1000", .run_first = 1);
+	bool there;
+	pid_t pid;
+
+	(void)state;
+	while (!(there = access("pid", F_OK) == 0))
+		uv_run(watcher_loop(w), UV_RUN_NOWAIT);
+	pid = atoi(get("pid"));
+	watcher_command_handler_free(h);
+	watcher_close(w);
+	assert_int_equal(kill(pid, 0), -1);
+	assert_int_equal(done.runs, 0);
+	assert_int_equal(watcher_open(&w, NULL, NULL), 0);
+}
+
+static void test_command_bad_options(void **state)
+{
+	watcher_command_handler *h = NULL;
+	watcher_error err;
+	struct {
+		watcher_command_options o;
+		const char *message;
+	} bad[] = {
+		{ { 0 }, "command handler: no options, or their size is not set" },
+		{ { .size = sizeof bad->o }, "command handler: no command is given" },
+		{ { .size = sizeof bad->o, .command = LIST("") }, "command handler: no command is given" },
+		{ { .size = sizeof bad->o, .command = LIST("x"), .shell = "x" },
+		  "command handler: both command and shell are given" },
+		{ { .size = sizeof bad->o, .shell = "x", .busy = 7 }, "command handler: unknown busy 7" },
+		{ { .size = sizeof bad->o, .shell = "x", .parallel = -1 },
+		  "command handler: a negative number" },
+		{ { .size = sizeof bad->o, .shell = "x", .env = LIST("A") },
+		  "command handler: not NAME=value: A" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		assert_int_equal(watcher_command_handler_new(&h, w, &bad[i].o, &err), UV_EINVAL);
+		assert_string_equal(err.message, bad[i].message);
+		assert_null(h);
+	}
+	assert_int_equal(watcher_command_handler_new(&h, w, NULL, &err), UV_EINVAL);
+	watcher_command_handler_free(NULL);
+	watcher_log_handler_free(NULL);
+	watcher_supervise_handler_free(NULL);
+}
+
+/* ---- supervise ---- */
+
+static struct {
+	int started, exited, waiting, code, last_wait;
+	watcher_supervise_handler *free_at_exit;
+} seen;
+
+static void on_state(watcher_supervise_handler *h, int state, int code, const char *message,
+		     void *arg)
+{
+	(void)arg;
+	assert_non_null(message);
+	if (state == WATCHER_SUPERVISE_STARTED) {
+		seen.started++;
+		assert_int_equal(code, watcher_supervise_handler_pid(h));
+	} else if (state == WATCHER_SUPERVISE_EXITED) {
+		seen.exited++;
+		seen.code = code;
+		if (seen.free_at_exit == h) {
+			seen.free_at_exit = NULL;
+			watcher_supervise_handler_free(h);
+		}
+	} else {
+		seen.waiting++;
+		seen.last_wait = code;
+	}
+}
+
+static watcher_supervise_handler *supervise(const watcher_supervise_options *options)
+{
+	watcher_supervise_options o = *options;
+	watcher_supervise_handler *h;
+	watcher_error err;
+
+	o.size = sizeof o;
+	o.on_state = on_state;
+	memset(&seen, 0, sizeof seen);
+	if (watcher_supervise_handler_new(&h, w, &o, &err) < 0)
+		fail_msg("%s", err.message);
+	return h;
+}
+#define SUPERVISE(...) supervise(&(watcher_supervise_options){ __VA_ARGS__ })
+
+static bool lines_are(void *n)
+{
+	const char *at = get("out");
+	int lines = 0;
+
+	for (; *at; at++)
+		lines += *at == '\n';
+	return lines >= *(int *)n;
+}
+
+static void await_lines(int n)
+{
+	turn_until(watcher_loop(w), lines_are, &n);
+}
+
+static bool exited(void *n)
+{
+	return seen.exited >= *(int *)n;
+}
+
+static void await_exits(int n)
+{
+	turn_until(watcher_loop(w), exited, &n);
+}
+
+#define SERVER "exec 2>/dev/null; trap 'echo bye >> out; exit 0' TERM; echo up >> out; while :; do sleep 0.01; done"
+
+static void test_supervise(void **state)
+{
+	watcher_supervise_handler *h = SUPERVISE(.shell = SERVER);
+	int first;
+
+	(void)state;
+	open_watch(watcher_supervise_handler_batch, h, 0);
+	assert_int_equal(watcher_supervise_handler_pid(h), 0);
+	watcher_supervise_handler_start(h);
+	watcher_supervise_handler_start(h);
+	first = watcher_supervise_handler_pid(h);
+	assert_true(first > 0);
+	await_lines(1);
+	change_and_sync("in/a");
+	await_lines(3);
+	assert_string_equal(get("out"), "up\nbye\nup\n");
+	assert_true(watcher_supervise_handler_pid(h) != first);
+	assert_int_equal(watcher_supervise_handler_restarts(h), 1);
+	assert_int_equal(kill(first, 0), -1);
+	watcher_supervise_handler_stop(h);
+	await_exits(2);
+	assert_int_equal(watcher_supervise_handler_pid(h), 0);
+	change_and_sync("in/b"); /* stopped is stopped */
+	assert_int_equal(watcher_supervise_handler_pid(h), 0);
+	watcher_supervise_handler_start(h);
+	await_lines(5);
+	watcher_supervise_handler_stop(h);
+	watcher_supervise_handler_start(h); /* while it is being stopped */
+	await_lines(7);
+	assert_string_equal(get("out"), "up\nbye\nup\nbye\nup\nbye\nup\n");
+	watcher_supervise_handler_free(h);
+}
+
+static void test_supervise_kill_after(void **state)
+{
+	watcher_supervise_handler *h =
+	    SUPERVISE(.shell = "trap '' INT; echo up >> out; while :; do sleep 0.01; done",
+		      .stop_signal = SIGINT, .kill_after_ms = 50);
+
+	(void)state;
+	watcher_supervise_handler_start(h);
+	await_lines(1);
+	watcher_supervise_handler_restart(h);
+	watcher_supervise_handler_restart(h); /* no second stop signal, no second start */
+	await_lines(2);
+	assert_int_equal(seen.code, 128 + SIGKILL);
+	assert_int_equal(seen.started, 2);
+	assert_int_equal(watcher_supervise_handler_restarts(h), 1);
+	watcher_supervise_handler_free(h);
+}
+
+static void test_supervise_exit(void **state)
+{
+	watcher_supervise_handler *h = SUPERVISE(.shell = "echo up >> out; exit 4", .backoff_ms = 10,
+						 .backoff_max_ms = 40);
+
+	(void)state;
+	watcher_supervise_handler_start(h);
+	await_exits(6);
+	assert_int_equal(seen.code, 4);
+	assert_true(seen.last_wait == 40 || seen.last_wait == 0); /* 0 if a run took 40 ms */
+	assert_true(watcher_supervise_handler_restarts(h) >= 5);
+	seen.free_at_exit = h;
+	await_exits(7);
+	assert_null(seen.free_at_exit);
+}
+
+static void test_supervise_stays_down(void **state)
+{
+	watcher_supervise_handler *h = SUPERVISE(.shell = "echo up >> out", .stay_down = 1);
+
+	(void)state;
+	open_watch(watcher_supervise_handler_batch, h, 0);
+	watcher_supervise_handler_start(h);
+	await_exits(1);
+	assert_int_equal(seen.waiting, 0);
+	assert_int_equal(watcher_supervise_handler_pid(h), 0);
+	change_and_sync("in/a");
+	await_exits(2);
+	assert_string_equal(get("out"), "up\nup\n");
+	watcher_supervise_handler_free(h);
+}
+
+static void test_supervise_debounce(void **state)
+{
+	watcher_supervise_handler *h = SUPERVISE(.shell = SERVER, .debounce_ms = 30);
+
+	(void)state;
+	open_watch(watcher_supervise_handler_batch, h, 0);
+	watcher_supervise_handler_start(h);
+	await_lines(1);
+	change_and_sync("in/a");
+	change_and_sync("in/b");
+	change_and_sync("in/c");
+	await_lines(3);
+	assert_int_equal(watcher_supervise_handler_restarts(h), 1);
+	watcher_supervise_handler_free(h);
+}
+
+static void test_supervise_not_found(void **state)
+{
+	watcher_supervise_handler *h = SUPERVISE(.command = LIST("/no/such/server"));
+	watcher_error err;
+
+	(void)state;
+	watcher_supervise_handler_start(h);
+	await_exits(2);
+	assert_int_equal(seen.code, 127);
+	assert_int_equal(seen.started, 0);
+	watcher_supervise_handler_free(h);
+	h = NULL;
+	assert_int_equal(watcher_supervise_handler_new(
+			     &h, w,
+			     &(watcher_supervise_options){ .size = sizeof(watcher_supervise_options),
+							   .shell = "x",
+							   .kill_after_ms = -1 },
+			     &err),
+			 UV_EINVAL);
+	assert_string_equal(err.message, "supervise handler: a negative time");
+	assert_null(h);
+}
+
+int main(void)
+{
+#undef TEST
+#define TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
+	const struct CMUnitTest tests[] = {
+		TEST(test_log_lines),
+		TEST(test_log_file),
+		TEST(test_command_environment),
+		TEST(test_command_batch),
+		TEST(test_command_arguments),
+		TEST(test_command_per_event),
+		TEST(test_command_not_for_reading),
+		TEST(test_busy_queue),
+		TEST(test_busy_wait),
+		TEST(test_busy_drop),
+		TEST(test_busy_parallel),
+		TEST(test_run_first_and_failures),
+		TEST(test_many_paths),
+		TEST(test_command_freed_while_running),
+		TEST(test_command_bad_options),
+		TEST(test_supervise),
+		TEST(test_supervise_kill_after),
+		TEST(test_supervise_exit),
+		TEST(test_supervise_stays_down),
+		TEST(test_supervise_debounce),
+		TEST(test_supervise_not_found),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -343,6 +343,29 @@ static void test_args_62_other_sizes_of_the_struct(void **state)
 	sh_free(r);
 }
 
+static void test_args_63_the_command_of_a_result_can_be_typed_again(void **state)
+{
+	sh_result *r =
+	    sh(child(), "args", "a b", "it's", "$HOME `x` \"q\" \\ *", "", "\xc3\xa9");
+	sh_result *again = sh("sh", "-c", r->command);
+
+	(void)state;
+	assert_status(again, SH_DONE);
+	assert_int_equal(again->out_len, r->out_len);
+	assert_memory_equal(again->out, r->out, r->out_len);
+	sh_free(r);
+	sh_free(again);
+	r = sh(child(), "args", "line\nbreak", "\x1b[2J", "\xff");
+	assert_null(strpbrk(r->command, "\n\x1b\xff"));
+	again = sh("bash", "-c", r->command);
+	if (again->status != SH_NOTFOUND) {
+		assert_int_equal(again->out_len, r->out_len);
+		assert_memory_equal(again->out, r->out, r->out_len);
+	}
+	sh_free(r);
+	sh_free(again);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -361,6 +384,7 @@ int main(void)
 		cmocka_unit_test(test_args_17_conflicts_name_both_fields),
 		cmocka_unit_test(test_args_17_stages_that_differ_are_invalid),
 		cmocka_unit_test(test_args_62_other_sizes_of_the_struct),
+		cmocka_unit_test(test_args_63_the_command_of_a_result_can_be_typed_again),
 	};
 
 	return RUN_ON_BOTH("args", tests);

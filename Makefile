@@ -29,10 +29,10 @@ PKG_NEEDS  := libuv:libuv1-dev libpcre2-8:libpcre2-dev yaml-0.1:libyaml-dev
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
         -Wpointer-arith -Wwrite-strings -Wundef -Wformat=2 -Wvla
 SAN  := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer)
-PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) $(PKGS_CLI) 2>/dev/null)
-LIBS     := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread
-LIBS_CLI := $(shell pkg-config --libs $(PKGS_CLI) 2>/dev/null)
-ALL_CPPFLAGS := -Iinclude -I. -D_GNU_SOURCE -DWHENDO_BUILDING $(if $(filter uv,$(ENGINE)),-DWHENDO_ENGINE_UV) \
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) $(PKGS_CLI) 2>/dev/null)
+LIBS      = $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lpthread
+LIBS_CLI  = $(shell pkg-config --libs $(PKGS_CLI) 2>/dev/null)
+ALL_CPPFLAGS = -Iinclude -I. -D_GNU_SOURCE -DWHENDO_BUILDING $(if $(filter uv,$(ENGINE)),-DWHENDO_ENGINE_UV) \
                 $(PKG_CFLAGS) $(CPPFLAGS)
 ALL_CFLAGS   := -std=gnu11 $(WARN) -fvisibility=hidden -fPIC $(CFLAGS) $(SAN)
 ALL_LDFLAGS  := $(LDFLAGS) $(SAN)
@@ -62,7 +62,7 @@ PROGRAM  := $(if $(CLI_SRC),$B/whendo)
 all: $(PROGRAM) $(STATIC) $(SHARED) $B/whendo.pc
 
 # Objects are made again when the compiler or its flags change.
-$B/flags: FORCE
+$B/flags: FORCE $(filter deps,$(MAKECMDGOALS))
 	@mkdir -p $B; $(NEEDS_CHECK)
 	@echo '$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS)' | cmp -s - $@ || \
 	 echo '$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS)' > $@

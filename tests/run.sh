@@ -1,8 +1,8 @@
 #!/bin/sh
 # Runs every test program, script and check (or those named as arguments), each with a time
-# limit of its own, and closes with one line: N passed, N failed, N skipped.
-# Programs and scripts speak TAP; lines that are not ok are shown, the rest is kept in
-# $BUILD/log. BUILD is where the build is.
+# limit of its own, as many at a time as there are processors (JOBS), and closes with one line:
+# N passed, N failed, N skipped. Programs and scripts speak TAP; lines that are not ok are
+# shown, the rest is kept in $BUILD/log. BUILD is where the build is.
 set -u
 : "${BUILD:=build}"
 export BUILD CMOCKA_MESSAGE_OUTPUT=TAP
@@ -10,10 +10,8 @@ export BUILD CMOCKA_MESSAGE_OUTPUT=TAP
 export TSAN_OPTIONS="${TSAN_OPTIONS:-die_after_fork=0}"
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0}"
 log=$BUILD/log
-rm -rf "$log"
-mkdir -p "$log"
-passed=0 failed=0 skipped=0
 
+# Runs one, prints what is to be said of it, and leaves "passed failed skipped" in its .count.
 run_one() {
   name=$(basename "$1")
   out=$log/$name.tap
@@ -39,22 +37,30 @@ run_one() {
     grep -a -A 12 '^not ok ' "$out" | head -n 80
     head -n 60 "$out.err"
   fi
-  passed=$((passed + ok - skip)) failed=$((failed + bad)) skipped=$((skipped + skip))
+  echo "$((ok - skip)) $bad $skip" >"$log/$name.count"
   printf '%-32s %4d ok %3d not ok %3d skipped  %ds\n' "$name" $((ok - skip)) "$bad" "$skip" \
     $(($(date +%s) - start))
   grep -a '^ok .*# *[Ss][Kk][Ii][Pp]' "$out" | sed 's/^/    /'
 }
 
-if [ $# -gt 0 ]; then
-  for t in "$@"; do run_one "$t"; done
-else
+all_tests() {
   for t in "$BUILD"/tests/test_*; do
     case $t in *.o | *.d) continue ;; esac
-    [ -x "$t" ] && run_one "$t"
+    [ -x "$t" ] && echo "$t"
   done
   for t in tests/checks/*.sh tests/cli/*.sh; do
-    [ -f "$t" ] && run_one "$t"
+    [ -f "$t" ] && echo "$t"
   done
+}
+
+if [ "${1:-}" = --one ]; then
+  said=$(run_one "$2")
+  printf '%s\n' "$said"
+  exit 0
 fi
-echo "$passed passed, $failed failed, $skipped skipped"
-[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+rm -rf "$log"
+mkdir -p "$log"
+if [ $# -gt 0 ]; then printf '%s\n' "$@"; else all_tests; fi |
+  xargs -P "${JOBS:-$(nproc 2>/dev/null || echo 1)}" -n 1 sh tests/run.sh --one
+cat "$log"/*.count | awk '{ p += $1; f += $2; s += $3 }
+  END { print p + 0 " passed, " f + 0 " failed, " s + 0 " skipped"; exit f > 0 || p == 0 }'

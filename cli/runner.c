@@ -162,9 +162,12 @@ static void start_words(struct runner *r, int slot, struct words *argv, const ch
 	call.args = words_list(argv) + 1;
 	call.env = words_list(&env);
 	call.cwd = s->workdir;
-	call.in = s->feed != STDIN_NONE ? SH_BYTES(input.data ? input.data : "", input.len)
-		  : r->inherit_stdin	? SH_FD(0)
-					: SH_NULL;
+	/* By name: a command that is given the terminal's descriptor stays in our group. */
+	call.in = SH_NULL;
+	if (s->feed != STDIN_NONE)
+		call.in = SH_BYTES(input.data ? input.data : "", input.len);
+	else if (r->inherit_stdin)
+		call.in = SH_FILE("/dev/tty");
 	call.out = r->on_output ? SH_LINES(r->on_output, r->arg) : SH_INHERIT;
 	call.err = r->on_error ? SH_LINES(r->on_error, r->arg) : SH_INHERIT;
 	call.timeout_ms = s->timeout_ms;
@@ -554,7 +557,7 @@ pid_t runner_group(const struct runner *r)
 
 void runner_reap(struct runner *r)
 {
-	for (int i = 0; i < r->s->jobs; i++)
+	for (int i = 0; r->groups && i < r->s->jobs; i++)
 		if (r->groups[i])
 			orphans_reap(r->groups[i]);
 }
@@ -573,4 +576,6 @@ void runner_close(struct runner *r)
 	free(r->base);
 	free(r->procs);
 	free(r->groups);
+	r->procs = NULL;
+	r->groups = NULL;
 }

@@ -198,11 +198,11 @@ static void close_acts(struct band *b)
 {
 	for (size_t i = 0; i < b->n; i++)
 		act_close(&b->acts[i]);
-	/* Their handles are closed at the end of a turn of the loop. */
+	/* Their handles are closed at the end of a turn of the loop, in which a signal may come. */
+	b->n = 0;
 	uv_run(&b->stage.loop, UV_RUN_NOWAIT);
 	free(b->acts);
 	b->acts = NULL;
-	b->n = 0;
 	rules_free(&b->rules);
 }
 

@@ -125,8 +125,13 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
   cp "$W" ./suid
   chown 65533 suid
   chmod 4755 suid
-  setpriv --reuid=65534 --regid=65534 --clear-groups ./suid --version >out 2>err
-  is 'set-user-ID is refused' "$? $(cut -d' ' -f1-3 err)" '2 whendo: set-user-ID or'
+  case $BUILD in
+  *sanitize*) skip 'set-user-ID is refused' 'the leak checker fails there' ;;
+  *)
+    setpriv --reuid=65534 --regid=65534 --clear-groups ./suid --version >out 2>err
+    is 'set-user-ID is refused' "$? $(cut -d' ' -f1-3 err)" '2 whendo: set-user-ID or'
+    ;;
+  esac
 else
   skip 'an unreadable directory is told' 'not root'
   skip '... and the rest is watched' 'not root'

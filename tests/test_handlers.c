@@ -176,7 +176,7 @@ static void test_command_batch(void **state)
 static void test_command_arguments(void **state)
 {
 	watcher_command_handler *h =
-	    COMMAND(.command = LIST("sh", "-c", "echo \"$0\" \"$@\" >> out", "zero"),
+	    COMMAND(.command = LIST("sh", "-c", "echo \"$0\" \"$@\" >> ../out", "zero"),
 		    .append_paths = 1);
 
 	(void)state;
@@ -185,7 +185,7 @@ static void test_command_arguments(void **state)
 	assert_int_equal(symlink("x", "-rf"), 0);
 	sync_watcher(w);
 	await_runs(1);
-	assert_string_equal(get("out"), "zero ./-rf\n");
+	assert_string_equal(get("../out"), "zero ./-rf\n");
 	assert_int_equal(chdir(".."), 0);
 	watcher_command_handler_free(h);
 }

@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/fanotify.h>
@@ -79,15 +80,26 @@ struct backend {
 	void *closed_arg;
 };
 
-static void on_mounts(uv_poll_t *poll, int status, int events)
+static void on_mounts(uv_poll_t *mounts, int status, int events)
 {
-	struct backend *b = poll->data;
+	struct backend *b = mounts->data;
 
 	(void)status;
 	(void)events;
 	b->remounted = true;
 	b->recheck = 0;
 	b->config.wake(b->config.arg);
+}
+
+/* Asked at every fill: what was mounted before it counts as having happened before it. */
+static void see_mounts(struct backend *b)
+{
+	struct pollfd p = { .fd = b->mounts_fd, .events = POLLPRI };
+
+	if (b->mounts_fd < 0 || poll(&p, 1, 0) <= 0)
+		return;
+	b->remounted = true;
+	b->recheck = 0;
 }
 
 static int refuse(watcher_error *err, int code)
@@ -289,6 +301,7 @@ static int fanotify_fill(struct backend *b, bool discard)
 	if (b->now.bits) /* its strings are in the memory */
 		return 1;
 	b->nrenamed = 0;
+	see_mounts(b);
 	while (got < FILL_MAX) {
 		if ((r = make_room(b)) < 0) {
 			if (b->cap < READ_SIZE)

@@ -236,17 +236,28 @@ static bool same_sink(const struct watcher_watch *a, const struct watcher_watch 
 	       x->on.arg == y->on.arg && a->flags == b->flags;
 }
 
+/* A watch hears of a thing once, below its nearest root; but where two roots are the same
+ * directory under two names, by each of them. */
 static bool told_before(const struct hit *hits, int i)
 {
+	const struct root *r = hits[i].root;
+
 	for (int k = 0; k < i; k++)
-		if (hits[k].root->watch == hits[i].root->watch)
+		if (hits[k].root->watch == r->watch &&
+		    (hits[k].root->node != r->node || r->single ||
+		     strcmp(hits[k].root->path, r->path) == 0))
 			return true;
 	return false;
 }
 
-/* The hit of that watch, or else of one with the same handlers, or -1. */
-static int partner(const struct hit *hits, int n, const struct watcher_watch *watch)
+/* The hit of that root, or else of its watch, or of one with the same handlers, or -1. */
+static int partner(const struct hit *hits, int n, const struct root *root)
 {
+	const struct watcher_watch *watch = root->watch;
+
+	for (int k = 0; k < n; k++)
+		if (hits[k].root == root)
+			return k;
 	for (int k = 0; k < n; k++)
 		if (hits[k].root->watch == watch)
 			return k;
@@ -274,7 +285,7 @@ static void emit_move(struct watcher *w, struct news *n, const struct hit *src, 
 		if (told_before(src, i))
 			continue;
 		from = side_of(&w->path, &src[i]);
-		k = partner(dst, ndst, watch);
+		k = partner(dst, ndst, src[i].root);
 		if (k >= 0) {
 			to = side_of(&w->dest_path, &dst[k]);
 			if (n->exchange && !(watch->flags & WATCHER_WATCHDOG_EVENTS))
@@ -290,7 +301,7 @@ static void emit_move(struct watcher *w, struct news *n, const struct hit *src, 
 	for (int i = 0; i < ndst; i++) {
 		struct watcher_watch *watch = dst[i].root->watch;
 
-		if (told_before(dst, i) || partner(src, nsrc, watch) >= 0)
+		if (told_before(dst, i) || partner(src, nsrc, dst[i].root) >= 0)
 			continue;
 		to = side_of(&w->dest_path, &dst[i]);
 		if (watch->flags & WATCHER_FULL_MOVES)

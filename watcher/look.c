@@ -305,7 +305,9 @@ static void sweep(struct watcher *w, uint32_t dir, int fd)
 			continue;
 		if ((l->everywhere || l->content) && fd >= 0 && e.type == WATCHER_TYPE_FILE)
 			look_at_content(w, fd, dir, &e);
-		if (l->everywhere && e.node != NO_DIR)
+		if (e.node != NO_DIR &&
+		    (l->everywhere ||
+		     (l->content && tree_dir(&w->tree, e.node)->flags & DIR_NO_ACCESS)))
 			watcher__look_at(w, e.node);
 	}
 }

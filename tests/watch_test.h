@@ -27,7 +27,7 @@
 #include "whendo/watcher.h"
 
 #define COUNT(a)    (sizeof(a) / sizeof *(a))
-#define DEADLINE_MS 20000
+#define DEADLINE_MS 10000
 
 static char watch_test_top[64], watch_test_cwd[PATH_MAX];
 

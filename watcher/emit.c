@@ -5,6 +5,7 @@
  */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -29,15 +30,22 @@ int watcher__fail(watcher_error *err, int code, const char *fmt, ...)
 
 void watcher__problem(struct watcher *w, const char *path, int code, const char *fmt, ...)
 {
-	watcher_error err = { .code = code };
+	struct problem *p;
 	va_list ap;
 
 	if (!w->options.on_problem || w->closing)
 		return;
+	if (!(p = calloc(1, sizeof *p + (path ? strlen(path) + 1 : 0))))
+		return;
 	va_start(ap, fmt);
-	vsnprintf(err.message, sizeof err.message, fmt, ap);
+	vsnprintf(p->err.message, sizeof p->err.message, fmt, ap);
 	va_end(ap);
-	w->options.on_problem(w, path, &err, w->options.arg);
+	p->err.code = code;
+	p->has_path = path != NULL;
+	if (path)
+		strcpy(p->path, path);
+	list_append(&w->problems, &p->link);
+	watcher__pump_soon(w);
 }
 
 /* One side of an event as a watch sees it. */

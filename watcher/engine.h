@@ -120,6 +120,14 @@ struct news {
 	bool sub_move;  /* follows from the move of a directory above */
 };
 
+/* What on_problem will be told once no step of the pipeline is half done. */
+struct problem {
+	struct link link;
+	watcher_error err;
+	bool has_path;
+	char path[];
+};
+
 /* Lists of the pass that is going on; see look.c. */
 struct look;
 struct listing;
@@ -145,7 +153,7 @@ struct watcher {
 	int nsources;
 	struct tree tree;
 	struct look *look;
-	struct link watches;
+	struct link watches, problems;
 	struct anchor *anchors;
 	uint32_t nanchors, anchors_cap;
 	struct half_move *halves;
@@ -224,6 +232,7 @@ void watcher__emit(struct watcher *w, struct news *news);
 /* Lets go of what looking up created names holds. */
 void watcher__stat_done(struct watcher *w);
 void watcher__emit_control(struct watcher *w, int kind);
+/* Queues it for on_problem. */
 void watcher__problem(struct watcher *w, const char *path, int code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 
@@ -252,13 +261,6 @@ int watcher__watch_way(struct watcher *w, int fd, const char *path, enum watch_l
 int watcher__node_source(struct watcher *w, const char *path);
 /* Tells the user, once, that the kernel's limit of watches was reached. */
 void watcher__tell_limit(struct watcher *w);
-
-/* ---- mounts.c: what is known of file systems and limits without watching ---- */
-/* Does the kernel tell of all changes on the file system of a path? *type, which may be NULL,
- * gets its name where it does not. */
-bool watcher__mount_notifies(const char *path, const char **type);
-/* The limit of inotify watches, -1 if there is none to be known, and the sysctl that sets it. */
-long long watcher__watch_limit(const char **sysctl);
 
 /* ---- look.c: the one path for hints, gaps and new directories ---- */
 int watcher__look_init(struct watcher *w);

@@ -297,12 +297,32 @@ static void finish_syncs(struct watcher *w)
 		sweep_removed(w);
 }
 
+static void tell_problems(struct watcher *w)
+{
+	if (list_empty(&w->problems))
+		return;
+	w->dispatching++;
+	while (!list_empty(&w->problems) && !w->closing) {
+		struct problem *p = LIST_ENTRY(w->problems.next, struct problem, link);
+
+		list_remove(&p->link);
+		w->options.on_problem(w, p->has_path ? p->path : NULL, &p->err, w->options.arg);
+		free(p);
+	}
+	w->dispatching--;
+	sweep_removed(w);
+}
+
 static void announce_ready(struct watcher *w)
 {
 	w->ready_due = false;
 	watcher__emit_control(w, WATCHER_READY);
-	if (w->options.on_ready)
-		w->options.on_ready(w, w->options.arg);
+	if (!w->options.on_ready)
+		return;
+	w->dispatching++;
+	w->options.on_ready(w, w->options.arg);
+	w->dispatching--;
+	sweep_removed(w);
 }
 
 /* True when the pipeline is at rest, false when it wants another turn. */
@@ -319,8 +339,10 @@ static bool turn(struct watcher *w)
 		w->turn_ns = uv_hrtime();
 		any = fill(w);
 		if (w->backlogged) {
-			if (w->paused || over_limit(w))
+			if (w->paused)
 				return true;
+			if (over_limit(w)) /* delivered before the gap is looked into */
+				return false;
 			w->backlogged = false;
 		}
 		if (any) {
@@ -366,13 +388,15 @@ void watcher__pump(struct watcher *w)
 	w->pumping = true;
 	rest = turn(w);
 	watcher__stat_done(w);
-	if (rest && w->ready_due)
-		announce_ready(w);
 	w->pumping = false;
+	if (!watcher__look_pending(w))
+		tell_problems(w);
+	if (rest && w->ready_due && !w->closing)
+		announce_ready(w);
 	if (!w->closing && !w->paused && !watcher__look_pending(w) &&
 	    (debounce_due(&w->debounce) <= uv_hrtime() || over_limit(w) || (rest && w->nsyncs)))
 		deliver(w);
-	if (rest && w->nsyncs && !w->closing)
+	if (rest && w->nsyncs && !w->closing && !w->paused)
 		finish_syncs(w);
 	if (w->closing)
 		return;

@@ -582,11 +582,13 @@ void watcher__root_free(struct watcher *w, struct root *root)
 {
 	uint32_t node = root->node;
 
-	anchors_forget(w, root);
 	list_remove(&root->link);
-	if (node != NO_DIR) {
-		watcher__root_detach(w, root);
-		watcher__release(w, node);
+	if (!w->closing) { /* else the backend ends all watches at once, and the index goes whole */
+		anchors_forget(w, root);
+		if (node != NO_DIR) {
+			watcher__root_detach(w, root);
+			watcher__release(w, node);
+		}
 	}
 	watcher__filter_unbind(root->filter);
 	free(root->given);

@@ -103,6 +103,7 @@ int watcher_open(watcher **out, const watcher_options *options, watcher_error *e
 		return watcher__fail(err, UV_ENOMEM, "out of memory");
 	tree_init(&w->tree);
 	list_init(&w->watches);
+	list_init(&w->problems);
 	w->stat_fd = -1;
 	w->stat_dir = NO_DIR;
 	w->touched.dir = w->exchanged[0].dir = w->exchanged[1].dir = NO_DIR;
@@ -155,6 +156,9 @@ static void free_all(struct watcher *w)
 		for (uint32_t k = 0; k < w->anchors[i].nwants; k++)
 			free(w->anchors[i].wants[k].name);
 		free(w->anchors[i].wants);
+	}
+	LIST_EACH(it, next, &w->problems) {
+		free(LIST_ENTRY(it, struct problem, link));
 	}
 	free(w->anchors);
 	free(w->halves);

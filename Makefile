@@ -5,7 +5,7 @@
 #   make ENGINE=uv  processes over uv_spawn, as on systems that are not Linux
 #   make bench      measurements beside the peers that are installed
 #   make fuzz       every fuzz target for FUZZ_SECONDS=30 each (clang)
-#   make install    PREFIX=/usr/local DESTDIR=
+#   make install    PREFIX=/usr/local DESTDIR=   WATCHMEDO=1 adds the name watchmedo
 #   make deps       installs the packages that the targets after it need (Debian, Ubuntu)
 
 PREFIX     ?= /usr/local
@@ -13,6 +13,7 @@ BINDIR     ?= $(PREFIX)/bin
 LIBDIR     ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR     ?= $(PREFIX)/share/man
+COMPLETIONS := bash-completion/completions zsh/site-functions fish/vendor_completions.d
 CFLAGS     ?= -O2 -g
 SANITIZE   ?=
 FUZZ_SECONDS ?= 30
@@ -135,8 +136,16 @@ install: all
 	install -m 644 $B/whendo.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
 	install -m 644 include/whendo/*.h $(DESTDIR)$(INCLUDEDIR)/whendo/
 	for m in man/*.[1-8]; do install -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.}/ || exit 1; done
+	install -d $(COMPLETIONS:%=$(DESTDIR)$(PREFIX)/share/%)
+	$B/whendo completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/whendo
+	$B/whendo completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_whendo
+	$B/whendo completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/whendo.fish
+	$(if $(WATCHMEDO),ln -sf whendo $(DESTDIR)$(BINDIR)/watchmedo)
 
 uninstall:
+	[ "$$(readlink $(DESTDIR)$(BINDIR)/watchmedo)" != whendo ] || rm -f $(DESTDIR)$(BINDIR)/watchmedo
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/whendo $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_whendo \
+	 $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/whendo.fish
 	rm -f $(DESTDIR)$(BINDIR)/whendo $(DESTDIR)$(LIBDIR)/libwhendo.a $(DESTDIR)$(LIBDIR)/libwhendo.so* \
 	 $(DESTDIR)$(LIBDIR)/pkgconfig/whendo.pc $(addprefix $(DESTDIR)$(INCLUDEDIR)/whendo/,$(notdir $(wildcard include/whendo/*.h)))
 	for m in man/*.[1-8]; do rm -f $(DESTDIR)$(MANDIR)/man$${m##*.}/$${m#man/}; done

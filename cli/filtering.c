@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "say.h"
 #include "verbs.h"
@@ -67,6 +68,64 @@ static unsigned flags_of(const struct settings *s)
 	       (s->ignore_directories ? WATCHER_FILTER_NO_DIRECTORIES : 0u);
 }
 
+/* Glob characters of a path, made literal. */
+static char *escaped(const char *path)
+{
+	char *s = alloc_zero(strlen(path) * 2 + 2, 1), *p = s;
+
+	*p++ = '/';
+	for (; *path; path++) {
+		if (strchr("*?[]{}\\!# ", *path))
+			*p++ = '\\';
+		*p++ = *path;
+	}
+	return s;
+}
+
+/* Ignores the file at the absolute path `file` where it lies below a root. */
+static int ignore_file(watcher_filter *f, const char *root, const char *file,
+		       const char *origin)
+{
+	char *real = realpath(root, NULL), *glob;
+	size_t n = real ? strlen(real) : 0;
+	watcher_error err;
+	int r = 0;
+
+	if (n == 1)
+		n = 0; /* "/" */
+	if (real && strncmp(file, real, n) == 0 && file[n] == '/' && file[n + 1]) {
+		glob = escaped(file + n + 1);
+		r = watcher_filter_add(f, WATCHER_RULE_IGNORE, glob, origin, &err);
+		free(glob);
+	}
+	free(real);
+	return r;
+}
+
+/*
+ * What is printed into a file below a root would be an event, which would be printed: our own
+ * output is no change.
+ */
+static void ignore_own_output(watcher_filter *f, const struct settings *s)
+{
+	static const char *const names[] = { "/dev/fd/1", "/dev/fd/2", NULL };
+	static const char *const here[] = { ".", NULL };
+	const char *const *roots = s->paths.n ? words_list(&s->paths) : here;
+
+	for (int i = 0; i < 3; i++) {
+		const char *name = names[i] ? names[i] : s->log_file;
+		struct stat st;
+		char *file;
+
+		if (!name || stat(name, &st) < 0 || !S_ISREG(st.st_mode) ||
+		    !(file = realpath(name, NULL)))
+			continue;
+		for (const char *const *root = roots; *root; root++)
+			ignore_file(f, *root, file, i < 2 ? "our own output" : "--log-file");
+		free(file);
+	}
+}
+
 int filter_open(watcher_filter **out, const struct settings *s)
 {
 	watcher_filter *f;
@@ -79,6 +138,7 @@ int filter_open(watcher_filter **out, const struct settings *s)
 	}
 	for (size_t i = 0; i < s->terms.n && r == 0; i++)
 		r = add_term(f, &s->terms.v[i]);
+	ignore_own_output(f, s);
 	if (r == 0)
 		*out = f;
 	else

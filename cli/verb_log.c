@@ -22,12 +22,22 @@ struct stream {
 	uv_timer_t timeout;
 	int is_wait;
 	int status;
+	size_t gone; /* roots, with --watchdog */
 };
 
 static void end(struct stream *l, int status)
 {
 	l->status = status;
 	uv_stop(&l->stage.loop);
+}
+
+/* Watchdog's emitter ends with its root. */
+static int is_last_root(struct stream *l, const watcher_event *e)
+{
+	if (!l->t.s->watchdog || e->kind != WATCHER_DELETED || strcmp(e->path, e->root) != 0)
+		return 0;
+	l->gone++;
+	return !watcher_watch_root(l->t.watch, l->gone);
 }
 
 static void on_batch(watcher_batch *batch, void *arg)
@@ -40,6 +50,8 @@ static void on_batch(watcher_batch *batch, void *arg)
 	while (watcher_batch_next(batch, &e)) {
 		format_event(&l->format, out, &e);
 		seen |= !(e.kind & WATCHER_CONTROL);
+		if (is_last_root(l, &e))
+			end(l, 0);
 		/* Watchdog's emitter ends with its root. */
 		root_gone |= l->t.s->watchdog && e.kind == WATCHER_DELETED &&
 			     strcmp(e.path, e.root) == 0;

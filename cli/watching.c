@@ -101,7 +101,10 @@ static void on_problem(watcher *w, const char *path, const watcher_error *err, v
 
 	(void)w;
 	clear_progress(t);
-	if (path && !strstr(err->message, path))
+	/* That a root went or came back is news, not a failure. */
+	if (err->code == 0 || err->code == UV_ENOENT)
+		say(t->voice, 0, SAY_NOTE, "%s", err->message);
+	else if (path && !strstr(err->message, path))
 		say_error("%s: %s", path, err->message);
 	else
 		say_error("%s", err->message);

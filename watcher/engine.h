@@ -262,6 +262,13 @@ int watcher__node_source(struct watcher *w, const char *path);
 /* Tells the user, once, that the kernel's limit of watches was reached. */
 void watcher__tell_limit(struct watcher *w);
 
+/* ---- mounts.c: what is known of file systems and limits without watching ---- */
+/* Does the kernel tell of all changes on the file system of a path? *type, which may be NULL,
+ * gets its name where it does not. */
+bool watcher__mount_notifies(const char *path, const char **type);
+/* The limit of inotify watches, -1 if there is none to be known, and the sysctl that sets it. */
+long long watcher__watch_limit(const char **sysctl);
+
 /* ---- look.c: the one path for hints, gaps and new directories ---- */
 int watcher__look_init(struct watcher *w);
 void watcher__look_fini(struct watcher *w);

@@ -1,9 +1,5 @@
 /* Nodes of the index and the kernel watches that belong to them. */
-#include <stdio.h>
 #include <string.h>
-#ifdef __linux__
-#include <sys/vfs.h>
-#endif
 
 #include "watcher/look.h"
 
@@ -44,29 +40,6 @@ int watcher__node_claim(struct watcher *w, uint32_t dir, int source, int32_t id,
 	return 0;
 }
 
-/* The limit that watches have run into, and the name of the sysctl that sets it. */
-static long long watch_limit(const char **sysctl)
-{
-	static const char *const files[] = { "/proc/sys/fs/inotify/max_user_watches",
-					     "/proc/sys/user/max_inotify_watches" };
-	static const char *const names[] = { "fs.inotify.max_user_watches",
-					     "user.max_inotify_watches" };
-	long long least = -1, n;
-
-	*sysctl = names[0];
-	for (int i = 0; i < 2; i++) {
-		FILE *f = fopen(files[i], "re");
-
-		if (f && fscanf(f, "%lld", &n) == 1 && (least < 0 || n < least)) {
-			least = n;
-			*sysctl = names[i];
-		}
-		if (f)
-			fclose(f);
-	}
-	return least;
-}
-
 void watcher__tell_limit(struct watcher *w)
 {
 	unsigned long long polled = 0;
@@ -82,7 +55,7 @@ void watcher__tell_limit(struct watcher *w)
 
 		polled += d->flags & DIR_USED && d->backend == 1;
 	}
-	limit = watch_limit(&sysctl);
+	limit = watcher__watch_limit(&sysctl);
 	watcher__problem(w, NULL, UV_ENOSPC,
 			 "out of inotify watches (%s is %lld, shared by all programs of the user): "
 			 "%llu of %llu directories are polled; to watch all: sysctl %s=%lld",
@@ -252,39 +225,12 @@ void watcher__reconsider(struct watcher *w, uint32_t dir)
 	}
 }
 
-#ifdef __linux__
-/* File systems on which inotify watches succeed and stay silent about changes made elsewhere,
- * or about any change at all. Numbers of statfs(2) and linux/magic.h. */
-static bool notifies(const char *path)
-{
-	static const unsigned long silent[] = {
-		0x6969,     0x517B,     0xFF534D42, 0xFE534D42, 0x01021997, 0x65735546,
-		0x5346414F, 0x00c36400, 0x73757245, 0x564c,     0x786f4256, 0x7461636f,
-		0x01161970, 0x0BD00BD0, 0x47504653, 0x53464846, 0x9fa0,     0x62656572,
-		0x64626720, 0x74726163, 0x27e0eb,   0x63677270,
-	};
-	struct statfs fs;
-
-	if (statfs(path, &fs) < 0)
-		return true;
-	for (size_t i = 0; i < sizeof silent / sizeof *silent; i++)
-		if ((unsigned long)fs.f_type == silent[i])
-			return false;
-	return true;
-}
-#else
-static bool notifies(const char *path)
-{
-	(void)path;
-	return true;
-}
-#endif
-
 int watcher__node_source(struct watcher *w, const char *path)
 {
 	int source;
 
-	if (w->options.backend != WATCHER_BACKEND_AUTO || notifies(path))
+	if (w->options.backend != WATCHER_BACKEND_AUTO ||
+	    watcher__mount_notifies(path, NULL))
 		return 0;
 	source = polling_source(w);
 	return source < 0 ? 0 : source;

@@ -250,6 +250,28 @@ typedef struct watcher_stats_t {
 /* `stats_size` is sizeof(watcher_stats_t) of the caller's header. */
 WHENDO_API void watcher_stats(const watcher *w, watcher_stats_t *stats, size_t stats_size);
 
+/* What WATCHER_BACKEND_AUTO would do; fields are only appended. */
+typedef struct watcher_backend_info {
+	int backend;          /* WATCHER_BACKEND_... */
+	const char *name;     /* its name; static */
+	char why[200];        /* in a few words */
+	/* Inotify: how many directories one user may watch, the sysctl that says so ("" if there
+	 * is none), and how many are watched by the caller's user now, as far as /proc shows.
+	 * What does not fit is polled. -1: no limit is known. */
+	long long watch_limit;
+	const char *limit_name;
+	uint64_t watches_used;
+} watcher_backend_info;
+
+/*
+ * Which backend AUTO would use for the file system a path is on, and why; for a path that is
+ * not there, that of its nearest ancestor. Nothing is opened or watched. `info_size` is
+ * sizeof(watcher_backend_info) of the caller's header. UV_EINVAL: an empty path; UV_EACCES;
+ * UV_ENAMETOOLONG.
+ */
+WHENDO_API int watcher_backend_for(watcher_backend_info *info, size_t info_size,
+				   const char *path, watcher_error *err);
+
 /* ---------------------------------------------------------------- filters ---- */
 
 /*

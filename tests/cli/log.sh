@@ -1,7 +1,7 @@
 #!/bin/sh
 # log and wait: events as text, NDJSON and custom formats; ends and their exit status.
 . tests/lib/tap.sh
-plan 24
+plan 27
 mkdir t
 
 start a log t
@@ -133,3 +133,22 @@ until_true 5 has said watching
 kill -TERM $p
 wait $p
 is 'closed standard streams do no harm' $? 143
+
+mkdir w
+start wd log --watchdog w
+echo x >w/f
+until_true 5 has wd.out 'closed w/f'
+is "--watchdog is Watchdog's sequence" "$(head -7 wd.out | tr '\n' ' ')" 'ready created w/f modified w/ opened w/f modified w/f closed w/f modified w/ '
+rm -r w
+wait $pid
+is '... and ends with its root' "$? $(tail -1 wd.out)" '0 deleted w/'
+
+mkdir own
+cd own || exit 1
+start 'own/o [1]' log .
+touch x
+until_true 5 has 'o [1].out' '^created x$'
+touch last
+until_true 5 has 'o [1].out' '^created last$'
+is 'the file that is printed to is no event' "$(grep -c '^[a-z]* o ' 'o [1].out')" 0
+finish INT

@@ -161,7 +161,7 @@ deps:
 # The main job: print what happens in DIR until ^C.
 DIR ?= .
 run: all
-	$B/whendo log --print-ready -- $(DIR)
+	$B/whendo log --print-ready -- $(DIR) || [ $$? -eq 130 ]
 
 clean:
 	rm -rf build

@@ -196,13 +196,12 @@ int act_open(struct act *a)
 		.kinds = (is_run ? WATCHER_CHANGES
 				 : WATCHER_CHANGES | WATCHER_ATTRIB | WATCHER_CLOSED) |
 			 WATCHER_OVERFLOW,
-		.debounce_ms = setting_or(s->debounce_ms, is_medo ? 0 : 50),
-		.debounce_max_ms = setting_or(s->debounce_max_ms, is_medo ? 0 : 500),
 		.leading_ms = is_medo ? 0 : 1000,
 		.on_batch = on_batch,
 		.on_ready = on_ready,
 		.arg = a,
 	};
+	watching_set_debounce(&a->t, is_medo ? 0 : 50);
 	return watching_open(&a->t);
 }
 

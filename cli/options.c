@@ -62,7 +62,7 @@ const struct option options[] = {
 	{ "trust", 0, OPTION_SET, NULL, VERB_RULES | VERB_TRICKS, AT(trust), 1, "read a rules file that others may write" },
 	/* running */
 	{ "debounce", 'd', OPTION_TIME, "TIME", RUNS | STREAMS, AT(debounce_ms), 0, "quiet time that ends a batch (50ms; log: 0)" },
-	{ "debounce-max", 0, OPTION_TIME, "TIME", RUNS | STREAMS, AT(debounce_max_ms), 0, "a batch is never older than this (500ms)" },
+	{ "debounce-max", 0, OPTION_TIME, "TIME", RUNS | STREAMS, AT(debounce_max_ms), 0, "a batch is never older than this (ten times --debounce)" },
 	{ "on-busy", 'o', OPTION_CHOICE, "queue|restart|drop|signal", RUNS, AT(on_busy), 0, "what a change does while the command runs" },
 	{ "restart", 'r', OPTION_SET, NULL, RUNS, AT(on_busy), ON_BUSY_RESTART, "the same as --on-busy restart" },
 	{ "signal", 0, OPTION_SIGNAL, "SIG", RUNS, AT(signal), 0, "what --on-busy signal sends (TERM)" },

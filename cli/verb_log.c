@@ -151,12 +151,11 @@ static int open_stream(struct settings *s, int is_wait)
 			 WATCHER_OVERFLOW |
 			 (s->print_ready || s->watchdog ? WATCHER_READY : 0u) |
 			 (s->watchdog ? WATCHER_ALL : 0u),
-		.debounce_ms = setting_or(s->debounce_ms, is_wait ? 50 : 0),
-		.debounce_max_ms = setting_or(s->debounce_max_ms, is_wait ? 500 : 0),
 		.on_batch = on_batch,
 		.on_ready = on_started,
 		.arg = &l,
 	};
+	watching_set_debounce(&l.t, is_wait ? 50 : 0);
 	return run_stream(&l);
 }
 

@@ -177,13 +177,12 @@ static int open_run(struct run *m, struct settings *s)
 		.s = s,
 		.voice = &m->stage.voice,
 		.kinds = WATCHER_CHANGES | WATCHER_OVERFLOW,
-		.debounce_ms = setting_or(s->debounce_ms, 50),
-		.debounce_max_ms = setting_or(s->debounce_max_ms, 500),
 		.leading_ms = 1000,
 		.on_batch = on_batch,
 		.on_ready = on_ready,
 		.arg = m,
 	};
+	watching_set_debounce(&m->t, 50);
 	return watching_open(&m->t);
 }
 

@@ -16,9 +16,14 @@
 
 #define MAX_LIST_BYTES (64u << 20) /* of --files-from */
 
-int64_t setting_or(int64_t value, int64_t verb_default)
+void watching_set_debounce(struct watching *t, int64_t quiet_ms)
 {
-	return value >= 0 ? value : verb_default;
+	const struct settings *s = t->s;
+	int64_t quiet = s->debounce_ms >= 0 ? s->debounce_ms : quiet_ms;
+
+	t->debounce_ms = quiet;
+	/* A cap shorter than the quiet time that was asked for would be the quiet time. */
+	t->debounce_max_ms = s->debounce_max_ms >= 0 ? s->debounce_max_ms : quiet * 10;
 }
 
 static int read_all(struct bytes *text, const char *path)
@@ -220,6 +225,10 @@ int watching_open(struct watching *t)
 	int r;
 
 	t->opened_ns = uv_hrtime();
+	if (t->s->ready_fd >= 0 && fcntl(t->s->ready_fd, F_GETFD) < 0) {
+		say_error("--ready-fd %d: %s", t->s->ready_fd, strerror(errno));
+		return EXIT_USAGE;
+	}
 	if ((r = filter_open(&t->filter, t->s)) != 0)
 		return r;
 	if (t->s->files_from) {

@@ -31,8 +31,8 @@ struct watching {
 	int progress_shown, is_ready;
 };
 
-/* The user's value, or the verb's default where there is none (-1). */
-int64_t setting_or(int64_t value, int64_t verb_default);
+/* The user's debounce, or the verb's own quiet time, and the cap that goes with it. */
+void watching_set_debounce(struct watching *t, int64_t quiet_ms);
 
 /*
  * Opens the watcher and its one watch. Returns 0, or the exit status after having said what

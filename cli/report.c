@@ -53,8 +53,7 @@ void report_end(const struct runner *r)
 	if (r->s->timings) {
 		emit_duration(&user, (int64_t)r->user_ns);
 		emit_duration(&sys, (int64_t)r->sys_ns);
-		emit_duration(&late,
-			      r->changed_ns ? (int64_t)(r->begun_ns - r->changed_ns) : 0);
+		emit_duration(&late, (int64_t)r->late_ns);
 		say(r->voice, 0, SAY_DIM,
 		    "run %lu: started %s after the batch; user %s, system %s, at most %llu KiB",
 		    r->run, late.data, user.data, sys.data, (unsigned long long)r->maxrss_kib);

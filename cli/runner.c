@@ -239,6 +239,8 @@ static void begin_run(struct runner *r)
 	report_clear(r->s);
 	report_start(r);
 	r->begun_ns = uv_hrtime();
+	r->late_ns = r->changed_ns ? r->begun_ns - r->changed_ns : 0;
+	r->changed_ns = 0;
 	r->begun_wall_ns = wall_ns();
 	start_more(r);
 }
@@ -457,7 +459,8 @@ int runner_collect(struct runner *r, watcher_batch *batch)
 			changes_add(&r->next, &e, r->s->feed == STDIN_JSON);
 		all_doubtful &= doubtful;
 	}
-	r->changed_ns = uv_hrtime();
+	if (!r->changed_ns)
+		r->changed_ns = uv_hrtime();
 	if (r->own.mixed)
 		r->busy.settle_ms = 0;
 	if (r->next.count == before)

@@ -53,6 +53,7 @@ struct runner {
 	int code;      /* of the current run: the first that failed */
 	int by_signal; /* the signal the last command died by */
 	uint64_t begun_ns, changed_ns;
+	uint64_t late_ns; /* from the first batch to the start of the current run */
 	int64_t begun_wall_ns, ended_wall_ns;
 	uint64_t user_ns, sys_ns, maxrss_kib;
 	const char *why; /* the current run's end in words; NULL: by its code */

@@ -1,7 +1,7 @@
 #!/bin/sh
 # run: what starts when, with which arguments, and how it ends.
 . tests/lib/tap.sh
-plan 34
+plan 35
 mkdir t
 echo 1 >t/a
 
@@ -152,3 +152,10 @@ runs=$(count v.err ': ok')
 until_true 2 false
 is '... and it stops' "$(count v.err ': ok')" "$runs"
 finish INT
+
+start x run -r --timings t -- sh -c 'echo up; exec sleep 1061'
+until_true 5 has x.out up
+touch t/timed
+until_true 5 size_is x.out up 2
+finish INT
+like '--timings' "$(cat x.err)" 'run 1: started 0.0 ms after the batch; user [0-9.]+ m?s, system [0-9.]+ m?s, at most [0-9]+ KiB'

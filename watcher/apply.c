@@ -30,7 +30,8 @@ static struct news news_of(const struct watcher *w, const struct change *c, int 
 			      .name = c->name,
 			      .len = c->name_len,
 			      .time_ns = c->time_ns,
-			      .pid = c->pid };
+			      .pid = c->pid,
+			      .type_known = c->is_file };
 }
 
 /* Does the kernel call this entry a directory? A link that is followed is none to it. */

@@ -287,6 +287,18 @@ static enum change_op op_of(uint32_t mask, bool named)
 	return mask & IN_OPEN ? CHANGE_OPENED : CHANGE_NONE;
 }
 
+/* What was created is written to next: a file, no need to look. */
+static bool written_next(const struct backend *b, const struct inotify_event *e)
+{
+	const struct inotify_event *next;
+
+	if (e->mask != IN_CREATE || b->pos >= b->len)
+		return false;
+	next = (const struct inotify_event *)(const void *)(b->memory + b->pos);
+	return next->mask & (IN_MODIFY | IN_CLOSE_WRITE) && next->wd == e->wd &&
+	       next->len == e->len && memcmp(next->name, e->name, e->len) == 0;
+}
+
 static int inotify_next(struct backend *b, struct change *c)
 {
 	const struct inotify_event *e;
@@ -303,6 +315,7 @@ static int inotify_next(struct backend *b, struct change *c)
 		if (c->op == CHANGE_NONE)
 			continue;
 		c->is_dir = e->mask & IN_ISDIR;
+		c->is_file = written_next(b, e);
 		c->id = e->wd;
 		c->id2 = -1;
 		c->cookie = e->cookie;

@@ -179,7 +179,7 @@ static void look_up_type(struct watcher *w, struct news *n)
 {
 	struct stat st;
 
-	if (n->ino || n->type == WATCHER_TYPE_DIR || n->synthetic ||
+	if (n->ino || n->type_known || n->type == WATCHER_TYPE_DIR || n->synthetic ||
 	    n->kind != WATCHER_CREATED || (w->options.flags & WATCHER_NO_STAT))
 		return;
 	if (stat_name(w, n->dir, n->name, n->len, &st) == 0 && !S_ISDIR(st.st_mode)) {

@@ -109,6 +109,7 @@ struct news {
 	uint32_t cookie;
 	int32_t pid;
 	bool synthetic, recovered;
+	bool type_known; /* CREATED: no need to look */
 	bool exchange;  /* MOVED, the second of an exchange: CREATED, but for Watchdog */
 	bool complete;  /* the change is whole: worth acting on at once */
 	bool root_only; /* only for roots that are this very thing */

@@ -26,6 +26,9 @@ void watcher__look_fini(struct watcher *w)
 		free(l->arrivals[i].from);
 	free(l->arrivals);
 	free(l->departures);
+	free(l->origins);
+	ids_free(&l->by_node);
+	bytes_free(&l->told);
 	free(l->changed);
 	free(l->seen);
 	free(l->listing.packed);
@@ -433,8 +436,7 @@ static bool take_half(struct watcher *w, uint32_t node, struct arrival *a)
 		a->from_len = h->len;
 		a->from_dir = h->dir;
 		a->from_gen = h->gen;
-		w->look->norigins++;
-		*h = w->halves[--w->nhalves];
+			*h = w->halves[--w->nhalves];
 		return true;
 	}
 	return false;
@@ -476,7 +478,6 @@ static bool note_origin(struct watcher *w, uint32_t node, struct arrival *a)
 	a->from_len = old.len;
 	a->from_dir = n->parent;
 	a->from_gen = tree_dir(&w->tree, n->parent)->gen;
-	w->look->norigins++;
 	return true;
 }
 

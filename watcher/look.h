@@ -47,7 +47,11 @@ struct look {
 	struct looked *queue;
 	size_t nqueue, queue_cap, head;
 	struct arrival *arrivals;
-	size_t narrivals, arrivals_cap, norigins; /* arrivals with a `from` */
+	size_t narrivals, arrivals_cap;
+	struct ids by_node;   /* settling: node -> its arrival */
+	uint32_t *origins;    /* ... and the arrivals with a `from` */
+	size_t norigins, origins_cap;
+	struct bytes told;
 	struct departure *departures;
 	size_t ndepartures, departures_cap;
 	struct looked *changed; /* dir and rec: written to while nobody listened */

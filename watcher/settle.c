@@ -15,6 +15,8 @@
 #include "watcher/filter.h"
 #include "watcher/look.h"
 
+#define DEEP 2000 /* of recursion, along paths and from one announcement to another */
+
 /* ---- what follows for everything below a directory ---- */
 
 /* Calls one() for every announced entry below `node`, with its path relative to it behind what
@@ -276,7 +278,9 @@ static int match(struct watcher *w)
 			order[n++] = i;
 	qsort_r(order, n, sizeof *order, by_ino_arrival, l);
 	for (uint32_t i = 0; i < l->ndepartures; i++)
-		if (!l->departures[i].done && l->departures[i].ino)
+		/* A directory with a node is known again by its watch; without that what is in it
+		 * has come and gone by itself. */
+		if (!l->departures[i].done && l->departures[i].ino && !l->departures[i].had_node)
 			match_one(w, i, order, n);
 	free(order);
 	return 0;
@@ -296,6 +300,140 @@ static struct news news_for(struct watcher *w, int kind, int type, uint64_t ino)
 }
 
 static void announce_arrival(struct watcher *w, uint32_t i, int depth);
+static void announce_end(struct watcher *w, uint32_t i, int depth);
+
+/* The arrival of a node whose entry is new, or NULL. */
+static struct arrival *arrival_at(struct watcher *w, uint32_t dir)
+{
+	const struct dir *d = tree_dir(&w->tree, dir);
+	uint32_t i;
+
+	if (d->parent == NO_DIR || !(tree_entry(&w->tree, d->parent, d->rec).marks & ENTRY_NEW))
+		return NULL;
+	i = ids_get(&w->look->by_node, (int32_t)dir);
+	return i == IDS_NONE ? NULL : &w->look->arrivals[i];
+}
+
+/*
+ * Where those who were told of everything so far have a directory: below the node that is
+ * given back, by the path in `rel` (empty: it is that node). The index is ahead of them where
+ * a directory has been moved and the move is not announced yet.
+ */
+static uint32_t told_place(struct watcher *w, uint32_t dir, struct bytes *rel)
+{
+	const struct dir *d = tree_dir(&w->tree, dir);
+	const struct arrival *a = arrival_at(w, dir);
+	struct entry e;
+	uint32_t base;
+	int r = 0;
+
+	if (d->parent == NO_DIR) {
+		bytes_clear(rel);
+		return dir;
+	}
+	if (a && a->from && !a->done && tree_alive(&w->tree, a->from_dir, a->from_gen)) {
+		base = told_place(w, a->from_dir, rel);
+		if (rel->len)
+			r = bytes_addc(rel, '/');
+		if (r < 0 || bytes_add(rel, a->from, a->from_len) < 0)
+			w->gap = true;
+		return base;
+	}
+	base = told_place(w, d->parent, rel);
+	if (!rel->len)
+		return dir;
+	e = tree_entry(&w->tree, d->parent, d->rec);
+	if (bytes_addc(rel, '/') < 0 || bytes_add(rel, e.name, e.len) < 0)
+		w->gap = true;
+	return base;
+}
+
+/* Sets where news is about to `name` in `dir`, as those who are told know it. */
+static void set_place(struct watcher *w, struct news *n, uint32_t dir, const char *name,
+		      size_t len)
+{
+	struct bytes *rel = &w->look->told;
+
+	n->dir = told_place(w, dir, rel);
+	n->name = name;
+	n->len = len;
+	if (!rel->len)
+		return;
+	if (bytes_addc(rel, '/') < 0 || bytes_add(rel, name, len) < 0)
+		w->gap = true;
+	n->name = rel->data;
+	n->len = rel->len;
+}
+
+/* Is the place gone, or below one that is? */
+static bool in_doomed(const struct watcher *w, uint32_t dir)
+{
+	const struct dir *d = tree_dir(&w->tree, dir);
+
+	for (; d->parent != NO_DIR; d = tree_dir(&w->tree, d->parent))
+		if (tree_entry(&w->tree, d->parent, d->rec).marks & ENTRY_DOOMED)
+			return true;
+	return false;
+}
+
+/* The end of a match: both are told for themselves. */
+static void unmatch(struct look *l, struct departure *d)
+{
+	if (d->arrival == NO_ITEM)
+		return;
+	l->arrivals[d->arrival].departure = NO_ITEM;
+	d->arrival = NO_ITEM;
+}
+
+/* A directory whose move cannot be told as one: it ends where it was, with all that is known to
+ * be in it, and its arrival will be that of something new. */
+static void break_move(struct watcher *w, struct arrival *a, int depth)
+{
+	struct look *l = w->look;
+	struct news n = news_for(w, WATCHER_DELETED, a->type, a->ino);
+	char name[256];
+
+	if (!a->from || a->done)
+		return;
+	memcpy(name, a->from, a->from_len);
+	for (size_t i = 0; i < l->norigins; i++) {
+		struct arrival *o = &l->arrivals[l->origins[i]];
+
+		if (o != a && o->from && !o->done && a->node != NO_DIR &&
+		    tree_is_below(&w->tree, o->from_dir, a->node))
+			break_move(w, o, depth + 1);
+	}
+	for (uint32_t i = 0; i < l->ndepartures; i++)
+		if (!l->departures[i].done && a->node != NO_DIR &&
+		    tree_is_below(&w->tree, l->departures[i].dir, a->node))
+			announce_end(w, i, depth + 1);
+	if (!a->from) /* broken from within */
+		return;
+	if (tree_alive(&w->tree, a->from_dir, a->from_gen)) {
+		set_place(w, &n, a->from_dir, name, a->from_len);
+		if (a->node != NO_DIR)
+			watcher__emit_gone_below(w, &n, n.dir, n.name, n.len, a->node);
+		watcher__emit(w, &n);
+	}
+	free(a->from);
+	a->from = NULL;
+}
+
+/* What has moved out of a directory is told before the directory's end. */
+static void empty(struct watcher *w, uint32_t node, int depth)
+{
+	struct look *l = w->look;
+
+	for (size_t i = 0; i < l->norigins; i++) {
+		uint32_t k = l->origins[i];
+
+		if (!l->arrivals[k].from || l->arrivals[k].done ||
+		    !tree_is_below(&w->tree, l->arrivals[k].from_dir, node))
+			continue;
+		announce_arrival(w, k, depth + 1);
+		break_move(w, &l->arrivals[k], depth + 1);
+	}
+}
 
 /* A departure that turned out not to be a move, or whose move cannot be told as one. */
 static void announce_end(struct watcher *w, uint32_t i, int depth)
@@ -308,42 +446,36 @@ static void announce_end(struct watcher *w, uint32_t i, int depth)
 	if (d->done || !tree_alive(&w->tree, d->dir, d->gen))
 		return;
 	d->done = true;
-	if (d->arrival != NO_ITEM) {
-		l->arrivals[d->arrival].departure = NO_ITEM;
-		d->arrival = NO_ITEM;
-	}
+	unmatch(l, d);
+	e = tree_entry(&w->tree, d->dir, d->rec);
+	if (e.node != NO_DIR && l->norigins)
+		empty(w, e.node, depth);
 	for (uint32_t k = d->inside; k < d->inside + d->ninside; k++) {
-		if (!l->departures[k].done && l->departures[k].arrival != NO_ITEM && depth < 32)
+		if (!l->departures[k].done && l->departures[k].arrival != NO_ITEM && depth < DEEP)
 			announce_arrival(w, l->departures[k].arrival, depth + 1);
 		announce_end(w, k, depth + 1);
 	}
 	n = news_for(w, WATCHER_DELETED, d->type, d->ino);
 	e = tree_entry(&w->tree, d->dir, d->rec);
-	n.dir = d->dir;
-	n.name = e.name;
-	n.len = e.len;
+	set_place(w, &n, d->dir, e.name, e.len);
 	watcher__emit(w, &n);
 }
 
-static uint32_t find_arrival(const struct look *l, uint32_t dir, uint32_t rec)
-{
-	for (uint32_t i = 0; i < l->narrivals; i++)
-		if (l->arrivals[i].dir == dir && l->arrivals[i].rec == rec)
-			return i;
-	return NO_ITEM;
-}
-
-/* What is above an arrival is announced before it. */
-static void announce_above(struct watcher *w, uint32_t dir, int depth)
+/* What is above an arrival is announced before it; false if that cannot be, yet. */
+static bool announce_above(struct watcher *w, uint32_t dir, int depth)
 {
 	const struct dir *d = tree_dir(&w->tree, dir);
-	uint32_t i;
+	struct arrival *a;
 
-	if (d->parent == NO_DIR || !(tree_entry(&w->tree, d->parent, d->rec).marks & ENTRY_NEW))
-		return;
-	i = find_arrival(w->look, d->parent, d->rec);
-	if (i != NO_ITEM)
-		announce_arrival(w, i, depth);
+	if (d->parent == NO_DIR)
+		return true;
+	if (depth > DEEP || !announce_above(w, d->parent, depth + 1))
+		return false;
+	a = arrival_at(w, dir);
+	if (!a)
+		return true;
+	announce_arrival(w, (uint32_t)(a - w->look->arrivals), depth + 1);
+	return a->done;
 }
 
 /* What has left the name that an arrival takes is told before. */
@@ -352,123 +484,112 @@ static void announce_origins(struct watcher *w, const struct arrival *a, int dep
 	struct look *l = w->look;
 	struct entry e = tree_entry(&w->tree, a->dir, a->rec);
 
-	for (uint32_t i = 0; l->norigins && i < l->narrivals; i++) {
-		const struct arrival *o = &l->arrivals[i];
+	for (size_t i = 0; i < l->norigins; i++) {
+		uint32_t k = l->origins[i];
+		struct arrival *o = &l->arrivals[k];
 
-		if (o->from && !o->done && o->from_dir == a->dir && o->from_len == e.len &&
-		    memcmp(o->from, e.name, e.len) == 0)
-			announce_arrival(w, i, depth);
+		if (o == a || !o->from || o->done || o->from_dir != a->dir ||
+		    o->from_len != e.len || memcmp(o->from, e.name, e.len) != 0)
+			continue;
+		announce_arrival(w, k, depth + 1);
+		break_move(w, o, depth + 1);
 	}
+}
+
+/* What held the name is told of before it is taken. True if it was replaced in place. */
+static bool free_name(struct watcher *w, const struct arrival *a, int depth)
+{
+	struct look *l = w->look;
+	struct departure *d = a->twin == NO_ITEM ? NULL : &l->departures[a->twin];
+	bool moved = a->departure != NO_ITEM || a->from;
+
+	announce_origins(w, a, depth);
+	if (d && d->arrival != NO_ITEM && depth < DEEP)
+		announce_arrival(w, d->arrival, depth + 1);
+	if (!d || d->done)
+		return false;
+	if (a->replaces && !moved && d->arrival == NO_ITEM)
+		return d->done = true;
+	if (!moved || a->type == WATCHER_TYPE_DIR || d->type == WATCHER_TYPE_DIR) {
+		announce_end(w, a->twin, depth + 1);
+		return false;
+	}
+	unmatch(l, d);
+	d->done = true; /* overwritten by the move */
+	return false;
 }
 
 static void announce_move(struct watcher *w, struct arrival *a, const struct entry *e)
 {
 	struct look *l = w->look;
 	struct news n = news_for(w, WATCHER_MOVED, a->type, a->ino);
+	struct departure *d;
 	struct entry old;
 
+	if (a->from) {
+		set_place(w, &n, a->from_dir, a->from, a->from_len);
+	} else {
+		d = &l->departures[a->departure];
+		d->done = true;
+		old = tree_entry(&w->tree, d->dir, d->rec);
+		set_place(w, &n, d->dir, old.name, old.len);
+	}
 	n.dest_dir = a->dir;
 	n.dest = e->name;
 	n.dest_len = e->len;
-	if (a->from) {
-		n.dir = a->from_dir;
-		n.name = a->from;
-		n.len = a->from_len;
-	} else {
-		struct departure *d = &l->departures[a->departure];
-
-		d->done = true;
-		old = tree_entry(&w->tree, d->dir, d->rec);
-		n.dir = d->dir;
-		n.name = old.name;
-		n.len = old.len;
-	}
 	watcher__emit(w, &n);
 	if (a->node != NO_DIR)
 		watcher__emit_moved_below(w, &n, a->node);
 }
 
-/* Has the name it came from been taken, and told of, in the meantime? (Names were swapped.) */
-static bool origin_taken(struct watcher *w, const struct arrival *a)
+/* An arrival in a place that is gone again: only that it left where it was is told. */
+static void drop_arrival(struct watcher *w, struct arrival *a, int depth)
 {
-	uint32_t rec;
+	struct look *l = w->look;
 
-	if (!tree_alive(&w->tree, a->from_dir, a->from_gen))
-		return true;
-	rec = tree_find(&w->tree, a->from_dir, a->from, a->from_len);
-	return rec != NO_REC &&
-	       !(tree_entry(&w->tree, a->from_dir, rec).marks & ENTRY_NEW);
-}
-
-static bool above_is_new(struct watcher *w, const struct arrival *a)
-{
-	const struct dir *d = tree_dir(&w->tree, a->dir);
-
-	return d->parent != NO_DIR && tree_entry(&w->tree, d->parent, d->rec).marks & ENTRY_NEW;
-}
-
-/* A directory that moved below what has taken its old name: the move cannot be told as one.
- * Its end is told now, and its arrival as something created in its turn. */
-static void break_ring(struct watcher *w, struct arrival *a)
-{
-	struct news n = news_for(w, WATCHER_DELETED, a->type, a->ino);
-
-	n.dir = a->from_dir;
-	n.name = a->from;
-	n.len = a->from_len;
-	if (tree_alive(&w->tree, a->from_dir, a->from_gen)) {
-		if (a->node != NO_DIR)
-			watcher__emit_gone_below(w, &n, n.dir, n.name, n.len, a->node);
-		watcher__emit(w, &n);
-	}
-	free(a->from);
-	a->from = NULL;
-	w->look->norigins--;
+	if (a->departure != NO_ITEM)
+		unmatch(l, &l->departures[a->departure]);
+	break_move(w, a, depth);
+	a->done = true;
 }
 
 static void announce_arrival(struct watcher *w, uint32_t i, int depth)
 {
 	struct look *l = w->look;
 	struct arrival *a = &l->arrivals[i];
-	bool replaced = false;
+	bool replaced;
 	struct entry e;
 	struct news n;
-	uint32_t twin;
 
 	if (a->done || a->busy || !tree_alive(&w->tree, a->dir, a->gen))
 		return;
+	if (in_doomed(w, a->dir)) {
+		drop_arrival(w, a, depth);
+		return;
+	}
 	a->busy = true;
-	if (depth < 64)
-		announce_above(w, a->dir, depth + 1);
-	if (depth && a->from && above_is_new(w, a)) {
-		break_ring(w, a);
+	if (!announce_above(w, a->dir, depth)) {
+		/* What waits for this one to leave comes first; so it leaves now. */
+		if (a->departure != NO_ITEM)
+			unmatch(l, &l->departures[a->departure]);
+		break_move(w, a, depth);
 		a->busy = false;
 		return;
 	}
-	announce_origins(w, a, depth + 1);
-	twin = a->twin;
-	if (twin != NO_ITEM && l->departures[twin].arrival != NO_ITEM && depth < 64)
-		announce_arrival(w, l->departures[twin].arrival, depth + 1);
-	if (twin != NO_ITEM && !l->departures[twin].done) {
-		if (a->replaces && a->departure == NO_ITEM && !a->from &&
-		    l->departures[twin].arrival == NO_ITEM)
-			l->departures[twin].done = replaced = true;
-		else if (a->departure == NO_ITEM || a->type == WATCHER_TYPE_DIR ||
-			 l->departures[twin].type == WATCHER_TYPE_DIR)
-			announce_end(w, twin, depth + 1);
-		else
-			l->departures[twin].done = true; /* overwritten by the move */
-	}
-	a = &l->arrivals[i];
-	a->done = true;
+	replaced = free_name(w, a, depth);
 	e = tree_entry(&w->tree, a->dir, a->rec);
-	tree_set_marks(&w->tree, a->dir, a->rec, 0);
 	if (a->departure != NO_ITEM && l->departures[a->departure].done)
 		a->departure = NO_ITEM;
-	if (a->departure != NO_ITEM || (a->from && !origin_taken(w, a))) {
+	if (a->departure != NO_ITEM ||
+	    (a->from && tree_alive(&w->tree, a->from_dir, a->from_gen))) {
+		/* Its old place is found while it counts as not announced. */
 		announce_move(w, a, &e);
+		a->done = true;
+		tree_set_marks(&w->tree, a->dir, a->rec, 0);
 		return;
 	}
+	a->done = true;
+	tree_set_marks(&w->tree, a->dir, a->rec, 0);
 	n = news_for(w, replaced ? WATCHER_MODIFIED : WATCHER_CREATED, a->type, a->ino);
 	n.dir = a->dir;
 	n.name = e.name;
@@ -476,6 +597,32 @@ static void announce_arrival(struct watcher *w, uint32_t i, int depth)
 	watcher__emit(w, &n);
 	if (a->node != NO_DIR)
 		emit_created_below(w, &n, a->node);
+}
+
+/* Arrivals by node, and a list of those whose old place is known. */
+static int index_arrivals(struct watcher *w)
+{
+	struct look *l = w->look;
+	struct entry e;
+
+	ids_free(&l->by_node);
+	l->norigins = 0;
+	for (uint32_t i = 0; i < l->narrivals; i++) {
+		const struct arrival *a = &l->arrivals[i];
+
+		if (!tree_alive(&w->tree, a->dir, a->gen))
+			continue;
+		e = tree_entry(&w->tree, a->dir, a->rec);
+		if (e.node != NO_DIR && ids_set(&l->by_node, (int32_t)e.node, i) < 0)
+			return UV_ENOMEM;
+		if (!a->from)
+			continue;
+		if (!watcher__look_room(l, (void **)&l->origins, l->norigins, &l->origins_cap,
+					sizeof *l->origins))
+			return UV_ENOMEM;
+		l->origins[l->norigins++] = i;
+	}
+	return 0;
 }
 
 /* The doomed entries leave the index, with the nodes that are still theirs. */
@@ -523,7 +670,7 @@ void watcher__settle(struct watcher *w)
 		watcher__halves_expire(w, UINT64_MAX);
 	for (size_t i = 0; i < l->ndepartures; i++)
 		expand(w, i);
-	if (match(w) < 0)
+	if (match(w) < 0 || index_arrivals(w) < 0)
 		l->failed = true;
 	for (uint32_t i = 0; i < l->narrivals; i++)
 		announce_arrival(w, i, 0);

@@ -29,7 +29,7 @@ report() {
 
 code include/whendo/shellcmd.h >"$tmp/code"
 cp man/shellcmd.3 "$tmp/manual"
-echo 1..5
+echo 1..15
 grep -oE '\b(sh_[a-z_]*[a-z])\(' "$tmp/code" | tr -d '(' | grep -vE '_$|sh_auto_free' | sort -u >"$tmp/names"
 report 'functions of shellcmd.h'
 members "$tmp/code" sh_call | grep -vE '^(size|argv|argv_end|stays_null_.)$' | sort -u >"$tmp/names"
@@ -49,3 +49,36 @@ END
 tr ' ' '\n' <"$tmp/names" >"$tmp/one" && mv "$tmp/one" "$tmp/names"
 sed -n '/^.Sh COMING FROM/,$p' man/shellcmd.3 >"$tmp/manual"
 report "keyword arguments of Python's sh"
+
+code include/whendo/watcher.h >"$tmp/code"
+cp man/watcher.3 "$tmp/manual"
+grep -oE '\bwatcher_[a-z_]*[a-z]\(' "$tmp/code" | tr -d '(' | sort -u >"$tmp/names"
+report 'functions of watcher.h'
+grep -oE '\b(WATCHER|WATCH|LIST)(_[A-Z_]*[A-Z])?\b' "$tmp/code" | sort -u >"$tmp/names"
+report 'constants and macros of watcher.h'
+for s in watcher_error watcher_event watcher_options watch_options watcher_stats_t \
+  watcher_snapshot_entry; do
+  members "$tmp/code" $s | grep -vxE 'size|on_.*' | sort -u >"$tmp/names"
+  # Callbacks are members, too: void (*on_x)(...).
+  awk -v s="$s" '$0 ~ "^typedef struct " s " \\{" { i = 1 } /^}/ { i = 0 } i' "$tmp/code" |
+    grep -oE '\(\*on_[a-z_]+' | tr -d '(*' >>"$tmp/names"
+  report "members of $s"
+done
+awk '/^typedef struct watcher_(log|command|supervise)_options/ { i = 1 } /^}/ { i = 0 } i' "$tmp/code" |
+  grep -oE '\(\*?on_[a-z_]+|[a-z_]+[;,]' | tr -d '(*;,' | grep -vx len | sort -u >"$tmp/names"
+report 'options of the ready-made handlers'
+cat >"$tmp/names" <<'END'
+src_path dest_path event_type is_directory is_synthetic FileSystemEventHandler
+PatternMatchingEventHandler RegexMatchingEventHandler ignore_directories case_sensitive
+LoggingEventHandler Observer InotifyObserver generate_full_events FSEventsObserver KqueueObserver
+WindowsApiObserver PollingObserver PollingObserverVFS schedule recursive event_filter
+follow_symlink ObservedWatch add_handler_for_watch remove_handler_for_watch unschedule
+unschedule_all emitters event_queue EventEmitter DirectorySnapshot DirectorySnapshotDiff
+ContextManager EmptyDirectorySnapshot ignore_device generate_sub_moved_events
+generate_sub_created_events EventDebouncer SkipRepeatsQueue DelayedQueue ProcessWatcher
+LoggerTrick ShellCommandTrick wait_for_process drop_during_process AutoRestartTrick stop_signal
+kill_after debounce_interval_seconds restart_on_command_exit restart_count
+END
+tr ' ' '\n' <"$tmp/names" >"$tmp/one" && mv "$tmp/one" "$tmp/names"
+sed -n '/^.Sh COMING FROM/,$p' man/watcher.3 >"$tmp/manual"
+report "what Python's Watchdog has"

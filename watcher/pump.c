@@ -370,11 +370,12 @@ static void set_timer(struct watcher *w)
 	for (uint32_t i = 0; i < w->nhalves; i++)
 		if (w->halves[i].deadline_ns < due)
 			due = w->halves[i].deadline_ns;
-	if (due == UINT64_MAX) {
+	/* Another turn comes anyway; a timer that is due would be run in this one for ever. */
+	if (due == UINT64_MAX || uv_is_active((uv_handle_t *)&w->more)) {
 		uv_timer_stop(&w->timer);
 		return;
 	}
-	ms = due > now ? (due - now + 999999) / 1000000 : 0;
+	ms = due > now ? (due - now + 999999) / 1000000 : 1;
 	uv_update_time(w->loop);
 	uv_timer_start(&w->timer, on_timer, ms, 0);
 }

@@ -578,15 +578,15 @@ static void test_replay(void **state)
 }
 
 /* Polling has no queue that could overflow. */
-static struct setup setups[] = {
+static const struct setup setups[] = {
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, PLAIN, 60 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, OVERFLOW, 20 },
-	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, PLAIN, 0 },
-	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, PLAIN, 0 },
-	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, OVERFLOW, 0 },
-	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, PLAIN, 0 },
-	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, OVERFLOW, 0 },
-	{ "poll", WATCHER_BACKEND_POLL, 0, PLAIN, 0 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, PLAIN, 20 },
+	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, PLAIN, 20 },
+	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, OVERFLOW, 5 },
+	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, PLAIN, 20 },
+	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, OVERFLOW, 5 },
+	{ "poll", WATCHER_BACKEND_POLL, 0, PLAIN, 20 },
 };
 
 int main(void)
@@ -597,7 +597,8 @@ int main(void)
 	for (size_t i = 0; i < sizeof setups / sizeof *setups; i++) {
 		snprintf(names[i], sizeof names[i], "test_replay_%s_%s", setups[i].name,
 			 mode_names[setups[i].mode]);
-		tests[i] = (struct CMUnitTest){ names[i], test_replay, NULL, NULL, &setups[i] };
+		tests[i] = (struct CMUnitTest){ names[i], test_replay, NULL, NULL,
+						(void *)(uintptr_t)&setups[i] };
 	}
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

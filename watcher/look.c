@@ -177,7 +177,7 @@ static void depart(struct watcher *w, uint32_t dir, const struct entry *e)
 			       sizeof *l->departures))
 		l->departures[l->ndepartures++] = (struct departure){
 			dir, tree_dir(&w->tree, dir)->gen, e->rec, e->ino, e->type, false,
-			e->node != NO_DIR, NO_ITEM, 0, 0
+			e->node != NO_DIR, NO_ITEM, 0, 0, false
 		};
 }
 

@@ -37,6 +37,7 @@ struct departure {
 	bool done, had_node;
 	uint32_t arrival; /* NO_ITEM: deleted */
 	uint32_t inside, ninside; /* of a directory: the departures of its entries */
+	bool others; /* ... and there are others, from before it was known to be gone */
 };
 
 struct looked {

@@ -194,6 +194,7 @@ static void expand(struct watcher *w, size_t i)
 	for (rec = tree_next(&w->tree, node, NO_REC); rec != NO_REC;
 	     rec = tree_next(&w->tree, node, rec)) {
 		e = tree_entry(&w->tree, node, rec);
+		l->departures[i].others |= (e.marks & ENTRY_DOOMED) != 0;
 		if (e.marks & (ENTRY_NEW | ENTRY_DOOMED))
 			continue;
 		tree_set_marks(&w->tree, node, rec, ENTRY_DOOMED);
@@ -201,7 +202,7 @@ static void expand(struct watcher *w, size_t i)
 				       &l->departures_cap, sizeof *l->departures))
 			l->departures[l->ndepartures++] = (struct departure){
 				node, tree_dir(&w->tree, node)->gen, rec, e.ino, e.type, false,
-				e.node != NO_DIR, NO_ITEM, 0, 0
+				e.node != NO_DIR, NO_ITEM, 0, 0, false
 			};
 	}
 	l->departures[i].ninside = (uint32_t)l->ndepartures - l->departures[i].inside;
@@ -435,6 +436,16 @@ static void empty(struct watcher *w, uint32_t node, int depth)
 	}
 }
 
+/* Something in a directory that ends: moved out of it, or it ends, too. */
+static void end_inside(struct watcher *w, uint32_t i, int depth)
+{
+	const struct departure *d = &w->look->departures[i];
+
+	if (!d->done && d->arrival != NO_ITEM && depth < DEEP)
+		announce_arrival(w, d->arrival, depth);
+	announce_end(w, i, depth);
+}
+
 /* A departure that turned out not to be a move, or whose move cannot be told as one. */
 static void announce_end(struct watcher *w, uint32_t i, int depth)
 {
@@ -450,11 +461,11 @@ static void announce_end(struct watcher *w, uint32_t i, int depth)
 	e = tree_entry(&w->tree, d->dir, d->rec);
 	if (e.node != NO_DIR && l->norigins)
 		empty(w, e.node, depth);
-	for (uint32_t k = d->inside; k < d->inside + d->ninside; k++) {
-		if (!l->departures[k].done && l->departures[k].arrival != NO_ITEM && depth < DEEP)
-			announce_arrival(w, l->departures[k].arrival, depth + 1);
-		announce_end(w, k, depth + 1);
-	}
+	for (uint32_t k = d->inside; k < d->inside + d->ninside; k++)
+		end_inside(w, k, depth + 1);
+	for (uint32_t k = 0; d->others && k < l->ndepartures; k++)
+		if (l->departures[k].dir == e.node)
+			end_inside(w, k, depth + 1);
 	n = news_for(w, WATCHER_DELETED, d->type, d->ino);
 	e = tree_entry(&w->tree, d->dir, d->rec);
 	set_place(w, &n, d->dir, e.name, e.len);

@@ -240,16 +240,16 @@ static int limit_at_start(void)
 	watcher_stats_t stats;
 	int bad = add_root(r) != 0;
 
+	for (int i = 0; i < 2; i++) {
+		barrier(r);
+		next_tick();
+	}
 	watcher_stats(r->w, &stats, sizeof stats);
 	if (r->problems != 1 || !strstr(r->problem, "user.max_inotify_watches is 7") ||
 	    !strstr(r->problem, " directories are polled") || stats.polled_directories < 3) {
 		fprintf(stderr, "%d problems: %s; %d polled\n", r->problems, r->problem,
 			(int)stats.polled_directories);
 		bad = 1;
-	}
-	for (int i = 0; i < 2; i++) {
-		barrier(r);
-		next_tick();
 	}
 	r->nseen = 0;
 	command(r, "for i in 1 2 3 4 5 6 7 8; do : > d$i/f; done");

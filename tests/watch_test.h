@@ -26,8 +26,10 @@
 
 #include "whendo/watcher.h"
 
-#define COUNT(a)    (sizeof(a) / sizeof *(a))
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+#ifndef DEADLINE_MS
 #define DEADLINE_MS 10000
+#endif
 
 static char watch_test_top[64], watch_test_cwd[PATH_MAX];
 

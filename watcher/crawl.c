@@ -255,19 +255,17 @@ int watcher__crawl(struct watcher *w, uint32_t top)
 {
 	struct look *l = w->look;
 	uint64_t start = uv_hrtime();
-	bool failed;
 
 	watcher__look_go(w, UINT64_MAX);
 	l->silent = true;
+	l->error = 0;
 	l->directories = l->files = 0;
 	watcher__look_at(w, top);
 	watcher__look_one_queued(w); /* a tree of one directory needs no threads */
 	if (l->nqueue - l->head > 8)
 		run_threads(w);
-	failed = l->failed;
 	watcher__look_go(w, UINT64_MAX);
-	failed |= l->failed;
 	l->silent = false;
 	w->stats.crawl_ns += uv_hrtime() - start;
-	return failed ? UV_ENOMEM : 0;
+	return l->error;
 }

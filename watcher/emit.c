@@ -287,6 +287,10 @@ static void emit_move(struct watcher *w, struct news *n, const struct hit *src, 
 	struct side from, to;
 	int k, ndst = watcher__hits(w, &w->dest_path, n->dest_dir, n->dest, n->dest_len, dst);
 
+	if (ndst < 0) {
+		w->gap = true;
+		return;
+	}
 	for (int i = 0; i < nsrc; i++) {
 		struct watcher_watch *watch = src[i].root->watch;
 

@@ -383,6 +383,11 @@ static void look_failed(struct watcher *w, uint32_t dir, int code)
 		break;
 	case UV_ENOSPC:
 		return; /* told by node_watch */
+	case UV_ENOMEM:
+	case UV_EMFILE:
+	case UV_ENFILE:
+		w->look->error = code; /* not the directory's fault: a first crawl fails */
+		/* fall through */
 	default:
 		watcher__problem(w, w->look->path.data, code, "%s: %s", w->look->path.data,
 				 uv_strerror(code));
@@ -607,6 +612,7 @@ static void look_one(struct watcher *w, uint32_t dir)
 	mark_looked(w, dir);
 	bytes_clear(&l->path);
 	if (!path || bytes_adds(&l->path, path) < 0) {
+		l->failed = true;
 		watcher__node_limbo(w, dir);
 		return;
 	}
@@ -669,6 +675,8 @@ static void finish(struct watcher *w)
 		w->stats.recoveries++;
 	/* Without memory something was left out: look at everything once more. */
 	w->gap |= l->failed && !l->silent;
+	if (l->failed)
+		l->error = UV_ENOMEM;
 	l->active = l->everywhere = l->content = l->failed = false;
 	tree_unpin(&w->tree);
 }

@@ -62,6 +62,7 @@ struct look {
 	int64_t since_ns;
 	bool active, silent, everywhere, failed;
 	bool content; /* change times of files are looked at, too */
+	int error; /* why a pass could not read all there is; 0: it could */
 	struct listing listing;
 	struct bytes path;
 	uint64_t directories, files;

@@ -358,8 +358,8 @@ static bool turn(struct watcher *w)
 		}
 		if (!settle_rest(w, before_ns))
 			return true;
-		if (!watcher__look_go(w, uv_hrtime() + LOOK_NS))
-			return false;
+		if (!watcher__look_go(w, uv_hrtime() + LOOK_NS) || uv_hrtime() > until)
+			return false; /* also when one gap follows another: no memory */
 	}
 }
 

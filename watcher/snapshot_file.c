@@ -325,9 +325,9 @@ static int get_entries(struct in *in, watcher_snapshot *s)
 	}
 	while (next < s->n && !left)
 		left = s->entries[next++].count;
-	if (!in->bad && left)
+	if (r == 0 && !in->bad && left)
 		in->bad = "entries are missing";
-	if (!in->bad && in->p != in->end)
+	if (r == 0 && !in->bad && in->p != in->end)
 		in->bad = "something behind the last entry";
 	return r;
 }

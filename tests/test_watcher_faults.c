@@ -1,0 +1,549 @@
+/* clang-format off */
+/*
+ * Everything that can fail fails, once or from then on: each allocation, each watch, each
+ * opening and reading of a directory, over the life of a watcher and of a snapshot. A call
+ * says so and changes nothing; what fails in between is made good or told as an overflow; and
+ * once the fault is gone, events arrive and the names that were told are those that are there.
+ *
+ * link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=inotify_add_watch,--wrap=open,--wrap=openat,--wrap=syscall
+ */
+/* clang-format on */
+#include "watch_test.h"
+
+#include <stdatomic.h>
+#include <sys/inotify.h>
+#include <sys/syscall.h>
+
+enum what { MEMORY, WATCHES, OPENS, READS, WHATS };
+
+static struct {
+	enum what what;
+	int error;
+	bool sticky;
+	atomic_long countdown; /* the call that fails, counted down; 0: none */
+	atomic_bool fired;
+} fault;
+
+static bool fails(enum what what)
+{
+	if (fault.what != what || !fault.countdown)
+		return false;
+	if (fault.sticky && fault.fired) {
+		errno = fault.error;
+		return true;
+	}
+	if (--fault.countdown)
+		return false;
+	fault.fired = true;
+	if (fault.sticky)
+		fault.countdown = 1;
+	errno = fault.error;
+	return true;
+}
+
+static void disarm(void)
+{
+	fault.countdown = 0;
+}
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t m);
+void *__real_realloc(void *p, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t m);
+void *__wrap_realloc(void *p, size_t n);
+char *__wrap_strdup(const char *s);
+char *__wrap_strndup(const char *s, size_t n);
+int __real_inotify_add_watch(int fd, const char *path, uint32_t mask);
+int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask);
+int __real_open(const char *path, int flags, int mode);
+int __wrap_open(const char *path, int flags, int mode);
+int __real_openat(int fd, const char *path, int flags, int mode);
+int __wrap_openat(int fd, const char *path, int flags, int mode);
+long __real_syscall(long n, long a, long b, long c, long d, long e, long f);
+long __wrap_syscall(long n, long a, long b, long c, long d, long e, long f);
+
+void *__wrap_malloc(size_t n)
+{
+	return fails(MEMORY) ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t m)
+{
+	return fails(MEMORY) ? NULL : __real_calloc(n, m);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+	return fails(MEMORY) ? NULL : __real_realloc(p, n);
+}
+
+char *__wrap_strndup(const char *s, size_t n)
+{
+	size_t len = strnlen(s, n);
+	char *copy = __wrap_malloc(len + 1);
+
+	if (!copy)
+		return NULL;
+	memcpy(copy, s, len);
+	copy[len] = '\0';
+	return copy;
+}
+
+char *__wrap_strdup(const char *s)
+{
+	return __wrap_strndup(s, strlen(s));
+}
+
+int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
+{
+	return fails(WATCHES) ? -1 : __real_inotify_add_watch(fd, path, mask);
+}
+
+/* Directories only: the rest is not what these tests are about. */
+int __wrap_open(const char *path, int flags, int mode)
+{
+	return flags & O_DIRECTORY && fails(OPENS) ? -1 : __real_open(path, flags, mode);
+}
+
+int __wrap_openat(int fd, const char *path, int flags, int mode)
+{
+	return flags & O_DIRECTORY && fails(OPENS) ? -1 : __real_openat(fd, path, flags, mode);
+}
+
+long __wrap_syscall(long n, long a, long b, long c, long d, long e, long f)
+{
+	return n == SYS_getdents64 && fails(READS) ? -1 : __real_syscall(n, a, b, c, d, e, f);
+}
+
+/* ---- the names that were told ---- */
+
+static struct names {
+	char path[400][64];
+	size_t n;
+} told_names;
+
+static int overflows;
+
+static size_t find_name(const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < told_names.n; i++)
+		if (strcmp(told_names.path[i], path) == 0)
+			break;
+	return i;
+}
+
+static void add_name(const char *path)
+{
+	if (find_name(path) < told_names.n)
+		return;
+	assert_true(told_names.n < COUNT(told_names.path));
+	snprintf(told_names.path[told_names.n++], sizeof told_names.path[0], "%s", path);
+}
+
+static void remove_name(const char *path)
+{
+	size_t i = find_name(path);
+
+	if (i < told_names.n)
+		memmove(told_names.path[i], told_names.path[--told_names.n],
+			sizeof told_names.path[0]);
+}
+
+static void on_names(watcher_watch *watch, watcher_batch *batch, void *arg)
+{
+	watcher_event e;
+
+	(void)watch;
+	(void)arg;
+	while (watcher_batch_next(batch, &e)) {
+		overflows += e.kind == WATCHER_OVERFLOW;
+		if (e.kind & (WATCHER_DELETED | WATCHER_MOVED))
+			remove_name(e.path);
+		if (e.kind == WATCHER_CREATED)
+			add_name(e.path);
+		if (e.kind == WATCHER_MOVED)
+			add_name(e.dest);
+	}
+}
+
+/* Calls one(path) for all that is below a directory. */
+static void each_name(const char *dir, void (*one)(const char *path))
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	char path[64];
+
+	assert_non_null(d);
+	while ((e = readdir(d))) {
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof path, "%.30s/%.30s", dir, e->d_name);
+		one(path);
+		if (e->d_type == DT_DIR)
+			each_name(path, one);
+	}
+	closedir(d);
+}
+
+static size_t names_there;
+
+static void check_name(const char *path)
+{
+	names_there++;
+	if (find_name(path) == told_names.n)
+		fail_msg("%s is there, and was not told", path);
+}
+
+/* ---- a watcher's life ---- */
+
+static int problems;
+
+static void on_problem(watcher *w, const char *path, const watcher_error *err, void *arg)
+{
+	(void)w;
+	(void)path;
+	(void)arg;
+	assert_true(err->message[0] != '\0');
+	problems++;
+}
+
+/* An error that may come of the fault, with a message; the fault is gone then. */
+static void check_failed(int r, const watcher_error *err)
+{
+	int expected = fault.what == MEMORY ? UV_ENOMEM : -fault.error;
+
+	if (r != expected || !fault.fired)
+		fail_msg("%s: %s", uv_err_name(r), err ? err->message : "");
+	if (err)
+		assert_true(err->message[0] != '\0');
+	disarm();
+}
+
+static void make_tree(void)
+{
+	assert_int_equal(mkdir("in", 0755), 0);
+	assert_int_equal(mkdir("in/a", 0755), 0);
+	assert_int_equal(mkdir("in/a/b", 0755), 0);
+	put("in/a/b/f", "");
+	put("in/a/g", "");
+	put("in/.gitignore", "*.o\n");
+	assert_int_equal(mkdir("in/c", 0755), 0);
+	put("in/c/h", "");
+}
+
+static void change_tree(void)
+{
+	assert_int_equal(mkdir("in/n", 0755), 0);
+	assert_int_equal(mkdir("in/n/m", 0755), 0);
+	put("in/n/m/x", "");
+	assert_int_equal(rename("in/a", "in/n/a"), 0);
+	assert_int_equal(unlink("in/c/h"), 0);
+	put("in/n/a/b/f", "more");
+}
+
+static watcher_filter *make_filter(void)
+{
+	watcher_filter *f;
+	int r = watcher_filter_new(&f, NULL);
+
+	if (r < 0) {
+		check_failed(r, NULL);
+		assert_int_equal(watcher_filter_new(&f, NULL), 0);
+	}
+	assert_int_equal(watcher_filter_set(f, WATCHER_FILTER_GITIGNORE), 0);
+	return f;
+}
+
+static watcher *open_and_add(watcher_watch **watch)
+{
+	watcher_filter *f = make_filter();
+	watch_options o = { .size = sizeof o, .on_batch = on_names, .watch = watch, .filter = f,
+			    .ignores = LIST("*.tmp"),
+			    .kinds = WATCHER_CHANGES | WATCHER_OVERFLOW };
+	const watcher_options *options = WATCHER(.on_problem = on_problem);
+	watcher_error err = { 0 };
+	watcher *w = NULL;
+	int r = watcher_open(&w, options, &err);
+
+	if (r < 0) {
+		check_failed(r, &err);
+		assert_null(w);
+		assert_int_equal(watcher_open(&w, options, &err), 0);
+	}
+	memset(&err, 0, sizeof err);
+	r = watcher_add(w, "in", &o, &err);
+	if (r < 0) {
+		watcher_stats_t stats;
+
+		check_failed(r, &err);
+		watcher_stats(w, &stats, sizeof stats);
+		assert_int_equal(stats.directories, 0);
+		assert_int_equal(stats.watches, 0);
+		r = watcher_add(w, "in", &o, &err);
+		if (r < 0)
+			fail_msg("again: %s", err.message);
+	}
+	watcher_filter_free(f);
+	return w;
+}
+
+static void more_calls(watcher *w, watcher_watch *watch)
+{
+	watcher_error err = { 0 };
+	int id, r = watcher_watch_add_handler(&id, watch, WATCH(.on_batch = on_names));
+
+	(void)w;
+	if (r < 0)
+		check_failed(r, NULL);
+	else
+		assert_int_equal(watcher_watch_remove_handler(watch, id), 0);
+	r = watcher_watch_add_root(watch, "in/c", &err);
+	if (r < 0)
+		check_failed(r, &err);
+}
+
+static void sync_all(watcher *w)
+{
+	int r;
+
+	watch_test_synced = false;
+	r = watcher_sync(w, on_watch_test_sync);
+	if (r < 0) {
+		check_failed(r, NULL);
+		assert_int_equal(watcher_sync(w, on_watch_test_sync), 0);
+	}
+	/* What fails again and again may keep the barrier up: it falls when the fault is gone. */
+	for (int i = 0; i < 300 && !watch_test_synced && fault.sticky; i++)
+		uv_run(watcher_loop(w), UV_RUN_NOWAIT);
+	if (fault.sticky)
+		disarm();
+	turn_until(watcher_loop(w), is_set, &watch_test_synced);
+}
+
+/* Is it certain that all is known again once the fault is gone? A directory that "may not be
+ * read" or "is not there" is left alone until it changes itself. */
+static bool makes_good(void)
+{
+	return fault.what == MEMORY || fault.error == ENOSPC || fault.error == EMFILE;
+}
+
+static void life(void)
+{
+	watcher_watch *watch = NULL;
+	watcher *w;
+
+	told_names.n = 0;
+	overflows = 0;
+	w = open_and_add(&watch);
+	each_name("in", add_name);
+	more_calls(w, watch);
+	change_tree();
+	sync_all(w);
+	disarm();
+	put("in/last", "");
+	sync_all(w);
+	sync_all(w);
+	if (find_name("in/last") == told_names.n)
+		fail_msg("an event after the fault has not arrived");
+	/* Without memory to keep an event it is lost, and an overflow says so. */
+	if (makes_good() && !(fault.what == MEMORY && overflows)) {
+		names_there = 0;
+		each_name("in", check_name);
+		for (size_t i = 0; i < told_names.n; i++)
+			if (access(told_names.path[i], F_OK) < 0)
+				print_error("told: %s\n", told_names.path[i]);
+		if (names_there != told_names.n)
+			fail_msg("%zu are there, %zu were told", names_there, told_names.n);
+	}
+	watcher_close(w);
+}
+
+static void one_life(long k)
+{
+	fault.fired = false;
+	make_tree();
+	fault.countdown = k;
+	life();
+	disarm();
+	assert_int_equal(nftw("in", watch_test_unlink, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+static void all_lives(enum what what, int error, bool sticky)
+{
+	static const char *const names[] = { "memory", "watches", "opens", "reads" };
+	int fds = -1;
+	long k;
+
+	fault.what = what;
+	fault.error = error;
+	fault.sticky = sticky;
+	for (k = 1; k == 1 || fault.fired; k++) {
+		print_message("%s %s %s %ld\n", names[what], strerror(error),
+			      sticky ? "from" : "at", k);
+		one_life(k);
+		if (fds < 0) /* libuv's threads and descriptors are there now */
+			fds = count_descriptors();
+		assert_int_equal(count_descriptors(), fds);
+	}
+	assert_true(k > 3);
+}
+
+static void test_memory_once(void **state)
+{
+	(void)state;
+	all_lives(MEMORY, ENOMEM, false);
+}
+
+static void test_memory_from_then_on(void **state)
+{
+	(void)state;
+	all_lives(MEMORY, ENOMEM, true);
+}
+
+static void test_watch_limit(void **state)
+{
+	(void)state;
+	all_lives(WATCHES, ENOSPC, false);
+	all_lives(WATCHES, ENOSPC, true);
+}
+
+static void test_watch_refused(void **state)
+{
+	(void)state;
+	all_lives(WATCHES, EACCES, false);
+	all_lives(WATCHES, ENOENT, false);
+}
+
+static void test_open_fails(void **state)
+{
+	(void)state;
+	all_lives(OPENS, EMFILE, false);
+	all_lives(OPENS, EACCES, false);
+	all_lives(OPENS, ENOENT, false);
+}
+
+static void test_read_fails(void **state)
+{
+	(void)state;
+	all_lives(READS, EACCES, false);
+	all_lives(READS, ENOENT, false);
+}
+
+/* ---- snapshots ---- */
+
+static int ignore_event(const watcher_event *e, void *arg)
+{
+	(void)e;
+	++*(int *)arg;
+	return 0;
+}
+
+static int ignore_entry(const watcher_snapshot_entry *e, void *arg)
+{
+	(void)e;
+	++*(int *)arg;
+	return 0;
+}
+
+/* The steps of a snapshot's use; the first that fails, 0 if none does. */
+static int use_snapshot(watcher_snapshot **s, watcher_snapshot **again, watcher_error *err)
+{
+	int n = 0, r = watcher_snapshot_take(s, LIST("in"), WATCH(.ignores = LIST("*.tmp"),
+								  .follow_symlinks = 1), err);
+
+	if (r == 0)
+		r = watcher_snapshot_save(*s, "state", err);
+	if (r == 0)
+		r = watcher_snapshot_load(again, "state", err);
+	if (r < 0)
+		return r;
+	err->code = -1; /* those below have no message */
+	r = watcher_snapshot_each(*again, NULL, ignore_entry, &n);
+	if (r == 0)
+		assert_int_equal(n, watcher_snapshot_count(*s, 0));
+	n = 0;
+	if (r == 0)
+		r = watcher_snapshot_diff(NULL, *again, 0, ignore_event, &n);
+	if (r < 0)
+		assert_int_equal(n, 0); /* before the first event */
+	return r;
+}
+
+static void test_snapshot(void **state)
+{
+	(void)state;
+	make_tree();
+	assert_int_equal(symlink("../in/a", "in/l"), 0);
+	for (int sticky = 0; sticky < 2; sticky++) {
+		fault.what = MEMORY;
+		fault.error = ENOMEM;
+		fault.sticky = sticky;
+		fault.fired = true;
+		for (long k = 1; fault.fired; k++) {
+			watcher_snapshot *s = NULL, *again = NULL;
+			watcher_error err = { 0 };
+			int r;
+
+			fault.fired = false;
+			fault.countdown = k;
+			r = use_snapshot(&s, &again, &err);
+			disarm();
+			if (r < 0) {
+				assert_int_equal(r, UV_ENOMEM);
+				assert_true(err.code == -1 ||
+					    (err.code == UV_ENOMEM && err.message[0]));
+			}
+			watcher_snapshot_free(s);
+			watcher_snapshot_free(again);
+		}
+	}
+}
+
+static void test_snapshot_reading(void **state)
+{
+	static const int errors[] = { EMFILE, EACCES, ENOENT, EIO };
+	watcher_error err;
+
+	(void)state;
+	make_tree();
+	for (size_t i = 0; i < COUNT(errors) * 2; i++) {
+		fault.what = i % 2 ? OPENS : READS;
+		fault.error = errors[i / 2];
+		fault.sticky = false;
+		fault.fired = true;
+		for (long k = 1; fault.fired; k++) {
+			watcher_snapshot *s = NULL;
+			int r;
+
+			fault.fired = false;
+			fault.countdown = k;
+			r = watcher_snapshot_take(&s, LIST("in"), NULL, &err);
+			disarm();
+			/* Below the root, what may not be read is left out. */
+			if (fault.fired && (fault.error == EMFILE || fault.error == EIO))
+				assert_int_equal(r, -fault.error);
+			else if (r < 0)
+				assert_true(r == UV_EACCES && fault.error == EACCES && k <= 2);
+			if (r < 0) {
+				assert_memory_equal(err.message, "in", 2);
+				assert_null(s);
+			}
+			watcher_snapshot_free(s);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_memory_once),	  TEST(test_memory_from_then_on),
+		TEST(test_watch_limit),	  TEST(test_watch_refused),
+		TEST(test_open_fails),	  TEST(test_read_fails),
+		TEST(test_snapshot),	  TEST(test_snapshot_reading),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -464,6 +464,7 @@ static struct arrival *arrival_of(struct watcher *w, uint32_t dir, uint32_t rec)
 						      .type = WATCHER_TYPE_DIR,
 						      .departure = NO_ITEM,
 						      .twin = NO_ITEM,
+						      .told = true,
 						      .node = NO_DIR };
 	return &l->arrivals[l->narrivals++];
 }

@@ -20,6 +20,7 @@ struct arrival {
 	uint64_t ino;
 	uint8_t type;
 	bool done, busy;
+	bool told; /* its entry was told as created before it was known to be a move */
 	uint32_t departure; /* the other end of the move, NO_ITEM: created */
 	uint32_t node;      /* a node that kept its watch on the way, else NO_DIR */
 	/* Where that node was, if its old entry is gone already (half of a move): its name. */

@@ -427,12 +427,14 @@ static void empty(struct watcher *w, uint32_t node, int depth)
 
 	for (size_t i = 0; i < l->norigins; i++) {
 		uint32_t k = l->origins[i];
+		struct arrival *a = &l->arrivals[k];
+		bool from = a->from && tree_is_below(&w->tree, a->from_dir, node);
 
-		if (!l->arrivals[k].from || l->arrivals[k].done ||
-		    !tree_is_below(&w->tree, l->arrivals[k].from_dir, node))
+		if (a->done || (!from && !(a->told && tree_is_below(&w->tree, a->dir, node))))
 			continue;
 		announce_arrival(w, k, depth + 1);
-		break_move(w, &l->arrivals[k], depth + 1);
+		if (from)
+			break_move(w, a, depth + 1);
 	}
 }
 
@@ -557,11 +559,18 @@ static void announce_move(struct watcher *w, struct arrival *a, const struct ent
 static void drop_arrival(struct watcher *w, struct arrival *a, int depth)
 {
 	struct look *l = w->look;
+	struct news n = news_for(w, WATCHER_DELETED, a->type, a->ino);
+	struct entry e;
 
 	if (a->departure != NO_ITEM)
 		unmatch(l, &l->departures[a->departure]);
 	break_move(w, a, depth);
 	a->done = true;
+	if (!a->told)
+		return;
+	e = tree_entry(&w->tree, a->dir, a->rec);
+	set_place(w, &n, a->dir, e.name, e.len);
+	watcher__emit(w, &n);
 }
 
 static void announce_arrival(struct watcher *w, uint32_t i, int depth)

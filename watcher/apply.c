@@ -585,6 +585,9 @@ static bool adopt_unknown(struct watcher *w, const struct change *c, struct news
 	struct news born = *n;
 	struct stat st;
 
+	/* A hint is followed by a look, which finds it without guessing. */
+	if (!(w->sources[tree_dir(&w->tree, n->dir)->backend].ops->caps & BACKEND_EXACT))
+		return false;
 	if (!path || lstat(path, &st) < 0 || S_ISDIR(st.st_mode) != c->is_dir) {
 		n->dead = true;
 		return w->exact_counts;

@@ -191,11 +191,13 @@ static void on_handle_closed(uv_handle_t *handle)
 
 static void finish_private(struct watcher *w)
 {
+	int alive = 1;
+
 	while (w->open_handles)
 		uv_run(w->loop, UV_RUN_ONCE);
 	/* Commands that handlers have started are being stopped on it. */
-	while (uv_loop_close(&w->own_loop) == UV_EBUSY && uv_run(w->loop, UV_RUN_ONCE))
-		;
+	while (uv_loop_close(&w->own_loop) == UV_EBUSY && alive)
+		alive = uv_run(w->loop, UV_RUN_ONCE);
 	free_all(w);
 }
 

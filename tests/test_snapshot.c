@@ -288,6 +288,20 @@ static void test_moved_out_of_what_ended(void **state)
 	assert_string_equal(since(s), "deleted d/lose, moved d/keep keep, deleted d");
 }
 
+/* What leaves a directory that moves is told by its old path, once. */
+static void test_moved_out_of_what_moved(void **state)
+{
+	watcher_snapshot *s;
+
+	(void)state;
+	make("d");
+	put("d/f", "x");
+	s = take();
+	assert_int_equal(rename("d/f", "x"), 0);
+	assert_int_equal(rename("d", "n"), 0);
+	assert_string_equal(since(s), "moved d/f x, moved d n");
+}
+
 static void test_replaced(void **state)
 {
 	watcher_snapshot *s;
@@ -929,6 +943,7 @@ int main(void)
 		TEST(test_swapped),
 		TEST(test_turned_inside_out),
 		TEST(test_moved_out_of_what_ended),
+		TEST(test_moved_out_of_what_moved),
 		TEST(test_replaced),
 		TEST(test_other_type),
 		TEST(test_inode_used_again),

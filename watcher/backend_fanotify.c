@@ -358,10 +358,9 @@ static int32_t listened(struct backend *b, const struct fanotify_event_info_fid 
 	return -1;
 }
 
-static void read_infos(struct backend *b, const struct fanotify_event_metadata *e,
+static void read_infos(struct backend *b, const char *at, const char *end, uint64_t mask,
 		       struct record *r)
 {
-	const char *at = (const char *)e + e->metadata_len, *end = (const char *)e + e->event_len;
 	const struct handle_key *key;
 
 	while (end - at >= (ptrdiff_t)sizeof(struct fanotify_event_info_header)) {
@@ -369,9 +368,9 @@ static void read_infos(struct backend *b, const struct fanotify_event_metadata *
 
 		if (fid->hdr.info_type == FAN_EVENT_INFO_TYPE_DFID_NAME ||
 		    fid->hdr.info_type == FAN_EVENT_INFO_TYPE_OLD_DFID_NAME)
-			r->id = listened(b, fid, &r->name, e->mask);
+			r->id = listened(b, fid, &r->name, mask);
 		else if (fid->hdr.info_type == FAN_EVENT_INFO_TYPE_NEW_DFID_NAME)
-			r->id2 = listened(b, fid, &r->name2, e->mask);
+			r->id2 = listened(b, fid, &r->name2, mask);
 		else if (fid->hdr.info_type == FAN_EVENT_INFO_TYPE_FID && r->is_dir)
 			r->target = known(b, fid, NULL, &key);
 		if (!fid->hdr.len)
@@ -409,25 +408,27 @@ static void suspect(struct backend *b, struct record *r)
 /* Takes up the next record; false if it says nothing of interest. */
 static bool take_record(struct backend *b)
 {
-	const struct fanotify_event_metadata *e = (const void *)(b->memory + b->pos);
+	const char *at = b->memory + b->pos;
+	struct fanotify_event_metadata e; /* in memory it begins at any multiple of 4 */
 	struct record *r = &b->now;
 
-	b->pos += e->event_len;
-	if (e->mask & FAN_Q_OVERFLOW) {
+	memcpy(&e, at, sizeof e);
+	b->pos += e.event_len;
+	if (e.mask & FAN_Q_OVERFLOW) {
 		b->gap = true;
 		return false;
 	}
-	*r = (struct record){ .is_dir = e->mask & FAN_ONDIR,
-			      .pid = e->pid,
+	*r = (struct record){ .is_dir = e.mask & FAN_ONDIR,
+			      .pid = e.pid,
 			      .id = -1,
 			      .id2 = -1,
 			      .target = -1,
 			      .look = -1,
 			      .look2 = -1 };
-	read_infos(b, e, r);
+	read_infos(b, at + e.metadata_len, at + e.event_len, e.mask, r);
 	if (r->id < 0 && r->id2 < 0 && r->target < 0)
 		return false;
-	r->bits = e->mask & ~(uint64_t)FAN_ONDIR;
+	r->bits = e.mask & ~(uint64_t)FAN_ONDIR;
 	if (r->bits & FAN_RENAME)
 		suspect(b, r);
 	if (r->is_dir)

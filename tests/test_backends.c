@@ -199,7 +199,7 @@ static void test_backend_for_counts_watches(void **state)
 static int with_watch_limit(int limit, int (*body)(void))
 {
 	pid_t pid = fork();
-	int status, fd, n;
+	int status = 0, fd, n;
 	char text[16];
 
 	if (pid == 0) {

@@ -85,6 +85,9 @@ static int check_options(struct watcher *w, const watcher_options *options, watc
 	if (o->vfs && o->backend != WATCHER_BACKEND_POLL)
 		return watcher__fail(err, UV_EINVAL,
 				     "watcher options: vfs needs WATCHER_BACKEND_POLL");
+	if (o->vfs) /* polling asks them already, the index does not */
+		return watcher__fail(err, UV_ENOTSUP,
+				     "watcher options: vfs: own stat and list cannot be used yet");
 	if (!o->debounce_max_ms)
 		o->debounce_max_ms = o->debounce_ms * 10;
 	if (!o->poll_interval_ms)

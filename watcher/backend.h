@@ -37,6 +37,8 @@ enum change_op {
 	CHANGE_SELF_ATTRIB,
 	CHANGE_UNMOUNTED,
 	CHANGE_UNWATCHED, /* the kernel ended the watch; `id` is free */
+	CHANGE_READ,      /* its entries were read between fence() on and off: what came before
+			   * is in what was read, what follows is not */
 	/* Hints. */
 	CHANGE_LOOK, /* compare the directory `id` (or only `name` in it) with the index */
 	CHANGE_GAP   /* changes were lost: below `id`, or anywhere if it is -1 */
@@ -103,6 +105,10 @@ struct backend_ops {
 	int (*watch)(struct backend *b, int fd, const char *path, enum watch_level level,
 		     int32_t *id);
 	void (*unwatch)(struct backend *b, int32_t id);
+	/* NULL where it cannot be done. With `on`, reading the watched directory that `fd` is
+	 * open on puts CHANGE_READ among its changes, at the very place; ended by !`on`, after
+	 * which the watch is of that level. */
+	int (*fence)(struct backend *b, int fd, enum watch_level level, bool on);
 	/* What is wanted from now on; watches that exist are widened when watched again. With
 	 * `merge`, a write that follows another write to the same name is left out. */
 	void (*want)(struct backend *b, unsigned kinds, bool merge);

@@ -117,6 +117,18 @@ static int inotify_watch(struct backend *b, int fd, const char *path, enum watch
 	return 0;
 }
 
+/* Reading a directory is an event of the directory, queued while its lock is held: no other
+ * change of it is between the two. IN_ACCESS is taken away again by naming a mask without it,
+ * for reading files would be told, too. */
+static int inotify_fence(struct backend *b, int fd, enum watch_level level, bool on)
+{
+	char self[32];
+	uint32_t mask = on ? IN_ACCESS | IN_MASK_ADD : level_mask(b, level);
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	return inotify_add_watch(b->fd, self, mask | IN_ONLYDIR) < 0 ? -errno : 0;
+}
+
 static void inotify_unwatch(struct backend *b, int32_t id)
 {
 	inotify_rm_watch(b->fd, id);
@@ -263,6 +275,8 @@ static enum change_op op_of(uint32_t mask, bool named)
 		return CHANGE_SELF_REMOVED;
 	if (mask & IN_MOVE_SELF)
 		return CHANGE_SELF_MOVED;
+	if (!named && mask & IN_ACCESS)
+		return CHANGE_READ;
 	if (!named)
 		return mask & IN_ATTRIB ? CHANGE_SELF_ATTRIB : CHANGE_NONE;
 	if (mask & IN_CREATE)
@@ -375,6 +389,7 @@ const struct backend_ops watcher__inotify = {
 	.open = inotify_open,
 	.watch = inotify_watch,
 	.unwatch = inotify_unwatch,
+	.fence = inotify_fence,
 	.want = inotify_want,
 	.fill = inotify_fill,
 	.next = inotify_next,

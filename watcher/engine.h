@@ -81,18 +81,20 @@ struct anchor {
 	} *wants;
 };
 
-/* The first half of a move, waiting for the second. */
+/* The first half of a move, waiting for the second; or what a move has pushed off its name,
+ * which is gone, or is half of an exchange (see moves.c). */
 struct half_move {
 	uint32_t cookie, dir, gen, node; /* node: NO_DIR for what is not an indexed directory */
+	uint32_t back_dir, back_gen; /* pushed off: where what took the name came from */
 	uint32_t drain;
 	uint64_t deadline_ns;
 	int type;
 	uint64_t ino;
 	int32_t pid;
 	int64_t time_ns;
-	bool is_dir;
-	uint8_t len;
-	char name[255];
+	bool is_dir, pushed;
+	uint8_t len, back_len;
+	char name[255], back[255];
 };
 
 /* A piece of news for the watches: what emit() makes events of. */
@@ -157,18 +159,25 @@ struct watcher {
 	struct link watches, problems;
 	struct anchor *anchors;
 	uint32_t nanchors, anchors_cap;
-	struct half_move *halves;
-	uint32_t nhalves, halves_cap;
+	struct half_move *halves, *pushed;
+	uint32_t nhalves, halves_cap, npushed, pushed_cap;
 	struct {
 		uint32_t dir, gen;
 	} *limbo;
 	uint32_t nlimbo, limbo_cap;
+	unsigned calm_rounds; /* times in a row that limbo was gone through with an empty queue */
+	uint64_t limbo_due_ns; /* not again before */
+	struct {
+		uint32_t dir, gen;
+	} *ahead;            /* nodes that have DIR_AHEAD */
+	uint32_t nahead, ahead_cap;
+	bool uncertain;      /* directories were read without a fence: the index may be newer */
+	uint32_t own_cookie; /* last one given to a move that has none */
 	bool recheck_roots, gap, ready_due, exact_counts, pumping, backlogged;
 	bool watch_limit_due, watch_limit_told, unwatchable_told;
 	uint32_t filters;    /* watches that have one */
 	unsigned kinds;      /* union over the watches */
 	uint32_t drain;      /* counts fills */
-	uint32_t last_scan;  /* drain in which a directory was last read */
 	int64_t gap_since_ns; /* older changes than this were not lost; 0: calm_ns */
 	int64_t calm_ns;     /* wall clock before the last time the queue was empty */
 	int64_t now_ns;      /* wall clock of the change being applied */
@@ -176,9 +185,6 @@ struct watcher {
 	uint32_t stat_dir, stat_gen; /* last directory that a created name was looked up in */
 	int stat_fd;         /* open on it, or -1; see emit.c */
 	unsigned asked_kinds; /* union of what the watches were asked for */
-	struct {
-		uint32_t dir, hash, drain;
-	} exchanged[2];      /* names that were swapped last */
 	struct {
 		uint32_t dir, hash;
 	} touched;
@@ -247,7 +253,14 @@ int watcher__node_watch(struct watcher *w, uint32_t dir, int fd, const char *pat
 int watcher__node_claim(struct watcher *w, uint32_t dir, int source, int32_t id,
 			uint32_t *owner);
 void watcher__node_unwatch(struct watcher *w, uint32_t dir);
+/* Looked at again when the queue is empty. */
 void watcher__node_limbo(struct watcher *w, uint32_t dir);
+/* The directory has been read with a fence; `fresh`: and was not watched before. */
+void watcher__node_ahead(struct watcher *w, uint32_t dir, bool fresh);
+/* The queue has passed the place of the fence. */
+void watcher__node_read(struct watcher *w, uint32_t dir);
+/* The queue is empty: nothing in the index is newer. */
+void watcher__caught_up(struct watcher *w);
 /* Unwatches and frees a node and everything below; its entry in the parent stays, detached. */
 void watcher__node_drop(struct watcher *w, uint32_t dir);
 /* Lets go of what no root wants any more, at and below a node; nothing is told. */
@@ -298,10 +311,13 @@ int watcher__crawl(struct watcher *w, uint32_t top);
 
 /* ---- apply.c: exact changes ---- */
 void watcher__apply(struct watcher *w, int source, const struct change *c);
+
+/* ---- moves.c: halves of moves ---- */
 /* Ends halves of moves that have waited long enough; UINT64_MAX: all. */
 void watcher__halves_expire(struct watcher *w, uint64_t now_ns);
 /* Something new has this name: what moved away from it, and is waited for, has left. */
 void watcher__name_taken(struct watcher *w, uint32_t dir, const char *name, size_t len);
+/* Looks again at what limbo holds. */
 void watcher__limbo_retry(struct watcher *w);
 
 /* ---- root.c ---- */

@@ -323,7 +323,7 @@ static void note_listing(struct watcher *w, uint32_t dir)
 	d->ino = li->ino;
 	d->dev = li->dev;
 	d->ctime_ns = li->ctime_ns;
-	d->flags &= (uint8_t)~(DIR_NO_ACCESS | DIR_FOREIGN);
+	d->flags &= (uint16_t)~(DIR_NO_ACCESS | DIR_FOREIGN);
 	if (d->parent != NO_DIR && tree_dir(&w->tree, d->parent)->dev != d->dev)
 		d->flags |= DIR_FOREIGN;
 }
@@ -347,7 +347,6 @@ static void compare(struct watcher *w, uint32_t dir, int fd)
 
 	note_listing(w, dir);
 	read_rules(w, dir);
-	w->last_scan = w->drain;
 	l->directories++;
 	l->files += li->count;
 	if (take_whole(w, dir))
@@ -362,6 +361,15 @@ static void compare(struct watcher *w, uint32_t dir, int fd)
 			compare_one(w, dir, name, len, (uint8_t)li->packed[at + 8], ino);
 	}
 	sweep(w, dir, fd);
+}
+
+/* What does not fit will be told in a moment by a source that tells everything. */
+static bool waits(const struct watcher *w, uint32_t dir)
+{
+	const struct source *s = &w->sources[tree_dir(&w->tree, dir)->backend];
+
+	return s->ops->caps & BACKEND_EXACT && !w->look->calm && !w->look->everywhere &&
+	       !w->look->silent;
 }
 
 /* The directory cannot be opened or watched. */
@@ -401,7 +409,7 @@ static void look_failed(struct watcher *w, uint32_t dir, int code)
 	/* It was there a moment ago. If it still is, it is to be read all the same. */
 	watcher__node_limbo(w, dir);
 	up = tree_dir(&w->tree, d->parent);
-	if (!(up->flags & DIR_LOOKED))
+	if (!waits(w, dir) && !(up->flags & DIR_LOOKED))
 		watcher__look_at(w, d->parent);
 }
 
@@ -425,6 +433,29 @@ static bool still_there(struct watcher *w, uint32_t node, const struct stat *her
 
 	return path && !doomed(w, node) && lstat(path, &st) == 0 &&
 	       st.st_ino == here->st_ino && st.st_dev == here->st_dev;
+}
+
+/* A directory is at two places at once only by a mount, or behind a link. */
+static bool may_alias(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
+{
+#ifdef STATX_MNT_ID
+	const char *path = watcher__path(w, owner, NULL, 0);
+	struct statx a, b;
+
+	if ((tree_dir(&w->tree, dir)->flags | tree_dir(&w->tree, owner)->flags) & DIR_LINK)
+		return true;
+	if (!path || statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &a) < 0 ||
+	    statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_MNT_ID, &b) < 0 ||
+	    !(a.stx_mask & b.stx_mask & STATX_MNT_ID))
+		return true;
+	return a.stx_mnt_id != b.stx_mnt_id;
+#else
+	(void)w;
+	(void)dir;
+	(void)owner;
+	(void)fd;
+	return true;
+#endif
 }
 
 /* Finds the waiting half of a move that took `node` away; its name goes to the arrival. */
@@ -513,8 +544,18 @@ static bool adopt(struct watcher *w, uint32_t fresh, uint32_t node)
 	tree_detach(&w->tree, dir, rec);
 	tree_dir_free(&w->tree, fresh);
 	tree_attach(&w->tree, dir, rec, node);
-	watcher__look_at(w, node);
+	if (!waits(w, node))
+		watcher__look_at(w, node);
 	return true;
+}
+
+/* Has this pass found the entry of the node? */
+static bool is_new(const struct watcher *w, uint32_t dir)
+{
+	const struct dir *d = tree_dir(&w->tree, dir);
+
+	return d->parent != NO_DIR &&
+	       tree_entry(&w->tree, d->parent, d->rec).marks & ENTRY_NEW;
 }
 
 /* Another node holds the watch of the directory that is at this node's path. True if it is
@@ -529,14 +570,22 @@ static bool contested(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
 		return false;
 	if (d->parent != NO_DIR && !d->roots && still_there(w, owner, &st)) {
 		/* At both places at once, or on its way between them just now? */
-		if (still_there(w, dir, &st))
+		if (may_alias(w, dir, owner, fd) && still_there(w, dir, &st))
 			watcher__node_drop(w, dir);
 		else
 			watcher__node_limbo(w, dir);
 		return false;
 	}
+	if (waits(w, dir) && !is_new(w, dir)) {
+		watcher__node_limbo(w, dir);
+		return false;
+	}
 	if (adopt(w, dir, owner))
 		return false;
+	if (waits(w, dir)) {
+		watcher__node_limbo(w, dir);
+		return false;
+	}
 	/* The owner's path has been recycled: it loses the watch and is looked for anew. */
 	watcher__node_unwatch(w, dir);
 	if (ids_set(&w->sources[o->backend].nodes, o->id, dir) < 0)
@@ -596,10 +645,62 @@ static bool replaced(struct watcher *w, uint32_t dir, int fd)
 			r->recheck = w->recheck_roots = true;
 	} else {
 		watcher__node_limbo(w, dir);
-		if (!(tree_dir(&w->tree, d->parent)->flags & DIR_LOOKED))
+		if (!waits(w, dir) && !(tree_dir(&w->tree, d->parent)->flags & DIR_LOOKED))
 			watcher__look_at(w, d->parent);
 	}
 	return true;
+}
+
+/* Opens the directory of a node. One that is not watched yet is known by its path only, and is
+ * opened within its parent if that is where the index has it. */
+static int open_node(struct watcher *w, uint32_t dir, const char *path)
+{
+	const struct dir *d = tree_dir(&w->tree, dir), *up;
+	char name[256];
+	struct entry e;
+	struct stat st;
+	int fd, in, r;
+
+	if (d->id >= 0 || d->parent == NO_DIR || d->flags & DIR_LINK)
+		return watcher__scan_open(path, d->parent == NO_DIR || d->flags & DIR_LINK);
+	up = tree_dir(&w->tree, d->parent);
+	e = tree_entry(&w->tree, d->parent, d->rec);
+	memcpy(name, e.name, e.len);
+	name[e.len] = '\0';
+	path = watcher__path(w, d->parent, NULL, 0);
+	if (!path || (in = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return path ? -errno : UV_ENOMEM;
+	if (fstat(in, &st) < 0 ||
+	    (up->ino && (st.st_ino != up->ino || watcher__dev32(st.st_dev) != up->dev)))
+		r = UV_ENOENT;
+	else if ((fd = openat(in, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK |
+					    O_NOFOLLOW)) < 0)
+		r = -errno;
+	else
+		r = fd;
+	close(in);
+	return r;
+}
+
+/* Reads the directory; if the backend can tell where in its queue that was, what is older will
+ * not be taken for news. */
+static void read_fenced(struct watcher *w, uint32_t dir, int fd, bool fresh)
+{
+	struct look *l = w->look;
+	const struct dir *d = tree_dir(&w->tree, dir);
+	struct source *s = &w->sources[d->backend];
+	bool top = d->roots || ids_get(&s->anchors, d->id) != IDS_NONE;
+	enum watch_level level = top ? WATCH_TOP : WATCH_ALL;
+	bool fenced = !l->silent && !l->everywhere && s->ops->fence &&
+		      s->ops->fence(s->backend, fd, level, true) == 0;
+
+	watcher__scan_read(fd, &l->listing);
+	if (fenced)
+		s->ops->fence(s->backend, fd, level, false);
+	if (fenced && !l->listing.error)
+		watcher__node_ahead(w, dir, fresh);
+	else
+		w->uncertain = true;
 }
 
 static void look_one(struct watcher *w, uint32_t dir)
@@ -608,6 +709,7 @@ static void look_one(struct watcher *w, uint32_t dir)
 	struct dir *d = tree_dir(&w->tree, dir);
 	const char *path = watcher__path(w, dir, NULL, 0);
 	uint32_t owner;
+	bool fresh;
 	int fd, r;
 
 	mark_looked(w, dir);
@@ -617,7 +719,12 @@ static void look_one(struct watcher *w, uint32_t dir)
 		watcher__node_limbo(w, dir);
 		return;
 	}
-	fd = watcher__scan_open(l->path.data, d->parent == NO_DIR || d->flags & DIR_LINK);
+	if (d->flags & DIR_AHEAD && !l->everywhere) { /* once the queue is there */
+		watcher__node_limbo(w, dir);
+		return;
+	}
+	fresh = d->id < 0;
+	fd = open_node(w, dir, l->path.data);
 	if (fd < 0) {
 		look_failed(w, dir, fd);
 		return;
@@ -634,7 +741,7 @@ static void look_one(struct watcher *w, uint32_t dir)
 	if (r < 0 && r != UV_EEXIST) {
 		look_failed(w, dir, r);
 	} else if (!unchanged(w, dir, fd)) {
-		watcher__scan_read(fd, &l->listing);
+		read_fenced(w, dir, fd, fresh);
 		if (l->listing.error)
 			look_failed(w, dir, l->listing.error);
 		else
@@ -658,6 +765,7 @@ void watcher__look_result(struct watcher *w, uint32_t dir, int watched, int32_t 
 	}
 	mark_looked(w, dir);
 	l->listing = *li;
+	w->uncertain = true;
 	compare(w, dir, -1);
 	*li = l->listing;
 	l->listing = own;
@@ -669,7 +777,7 @@ static void finish(struct watcher *w)
 
 	for (size_t i = 0; i < l->nseen; i++)
 		if (tree_alive(&w->tree, l->seen[i].dir, l->seen[i].gen))
-			tree_dir(&w->tree, l->seen[i].dir)->flags &= (uint8_t)~DIR_LOOKED;
+			tree_dir(&w->tree, l->seen[i].dir)->flags &= (uint16_t)~DIR_LOOKED;
 	l->nseen = l->nqueue = l->head = 0;
 	watcher__settle(w);
 	if (l->everywhere)
@@ -678,7 +786,7 @@ static void finish(struct watcher *w)
 	w->gap |= l->failed && !l->silent;
 	if (l->failed)
 		l->error = UV_ENOMEM;
-	l->active = l->everywhere = l->content = l->failed = false;
+	l->active = l->everywhere = l->calm = l->content = l->failed = false;
 	tree_unpin(&w->tree);
 }
 

@@ -62,6 +62,7 @@ struct look {
 	size_t nseen, seen_cap;
 	int64_t since_ns;
 	bool active, silent, everywhere, failed;
+	bool calm;    /* the queue was empty twice: what does not fit is not on its way */
 	bool content; /* change times of files are looked at, too */
 	int error; /* why a pass could not read all there is; 0: it could */
 	struct listing listing;

@@ -157,6 +157,49 @@ void watcher__node_limbo(struct watcher *w, uint32_t dir)
 	w->limbo[w->nlimbo++].gen = d->gen;
 }
 
+void watcher__node_ahead(struct watcher *w, uint32_t dir, bool fresh)
+{
+	struct dir *d = tree_dir(&w->tree, dir);
+	uint32_t cap = w->ahead_cap ? w->ahead_cap * 2 : 16;
+	void *p;
+
+	if (fresh)
+		d->flags |= DIR_FRESH;
+	if (d->flags & DIR_AHEAD)
+		return;
+	if (w->nahead == w->ahead_cap) {
+		if (!(p = realloc(w->ahead, cap * sizeof *w->ahead))) {
+			w->uncertain = true;
+			return;
+		}
+		w->ahead = p;
+		w->ahead_cap = cap;
+	}
+	d->flags |= DIR_AHEAD;
+	w->ahead[w->nahead].dir = dir;
+	w->ahead[w->nahead++].gen = d->gen;
+}
+
+void watcher__node_read(struct watcher *w, uint32_t dir)
+{
+	struct dir *d = tree_dir(&w->tree, dir);
+
+	if (d->flags & DIR_AHEAD)
+		d->flags &= (uint16_t)~(DIR_AHEAD | DIR_FRESH);
+	else /* changed while it was read in pieces, or read by others, too */
+		watcher__node_limbo(w, dir);
+}
+
+void watcher__caught_up(struct watcher *w)
+{
+	for (uint32_t i = 0; i < w->nahead; i++)
+		if (tree_alive(&w->tree, w->ahead[i].dir, w->ahead[i].gen))
+			tree_dir(&w->tree, w->ahead[i].dir)->flags &=
+			    (uint16_t)~(DIR_AHEAD | DIR_FRESH);
+	w->nahead = 0;
+	w->uncertain = false;
+}
+
 void watcher__node_drop(struct watcher *w, uint32_t dir)
 {
 	struct dir *d = tree_dir(&w->tree, dir);

@@ -238,6 +238,7 @@ static bool settle_rest(struct watcher *w, int64_t before_ns)
 {
 	bool sync = w->nsyncs > 0;
 
+	watcher__caught_up(w);
 	watcher__halves_expire(w, sync ? UINT64_MAX : uv_hrtime());
 	if (w->recheck_roots)
 		watcher__recheck_roots(w);
@@ -367,6 +368,8 @@ static void set_timer(struct watcher *w)
 {
 	uint64_t due = w->paused ? UINT64_MAX : debounce_due(&w->debounce), now = uv_hrtime(), ms;
 
+	if (w->nlimbo && w->limbo_due_ns && w->limbo_due_ns < due)
+		due = w->limbo_due_ns;
 	for (uint32_t i = 0; i < w->nhalves; i++)
 		if (w->halves[i].deadline_ns < due)
 			due = w->halves[i].deadline_ns;

@@ -375,7 +375,7 @@ static int attach(struct watcher *w, struct root *root, struct way *y, bool *fre
 	if (root->single && *fresh)
 		d->flags |= DIR_NARROW;
 	else if (!root->single && widen)
-		d->flags &= (uint8_t)~DIR_NARROW;
+		d->flags &= (uint16_t)~DIR_NARROW;
 	root->next_at_node = d->roots;
 	d->roots = root;
 	/* Once more, now that it is a root: it wants to hear of itself. */

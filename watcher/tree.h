@@ -32,7 +32,9 @@ enum {
 	DIR_LOOKED = 1 << 4,   /* read in the current pass */
 	DIR_FOREIGN = 1 << 5,  /* another file system than its parent's */
 	DIR_ROOTED = 1 << 6,   /* roots are, or were, attached */
-	DIR_LINK = 1 << 7      /* reached through a symbolic link that is followed */
+	DIR_LINK = 1 << 7,     /* reached through a symbolic link that is followed */
+	DIR_AHEAD = 1 << 8,    /* its entries are newer than the queue, up to its CHANGE_READ */
+	DIR_FRESH = 1 << 9     /* ... and it was first found, by its path, when they were read */
 };
 
 struct dir {
@@ -48,7 +50,7 @@ struct dir {
 	uint32_t count;        /* live entries */
 	uint32_t nslots, nused; /* slots, and those not free */
 	uint32_t gen;
-	uint8_t flags;
+	uint16_t flags;
 	uint8_t backend; /* which of the watcher's backends `id` belongs to */
 };
 

@@ -109,7 +109,7 @@ int watcher_open(watcher **out, const watcher_options *options, watcher_error *e
 	list_init(&w->problems);
 	w->stat_fd = -1;
 	w->stat_dir = NO_DIR;
-	w->touched.dir = w->exchanged[0].dir = w->exchanged[1].dir = NO_DIR;
+	w->touched.dir = NO_DIR;
 	r = check_options(w, options, err);
 	if (r < 0)
 		goto fail;
@@ -165,6 +165,8 @@ static void free_all(struct watcher *w)
 	}
 	free(w->anchors);
 	free(w->halves);
+	free(w->pushed);
+	free(w->ahead);
 	free(w->limbo);
 	free(w->syncs);
 	free(w->path.buf);

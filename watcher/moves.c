@@ -1,0 +1,539 @@
+/*
+ * Halves of moves, and exchanges.
+ *
+ * A first half waits for the second in `halves`, outside the index. A move onto a name that is
+ * taken either replaces what is there, or is the first of an exchange (renameat2(2) with
+ * RENAME_EXCHANGE), which the kernel tells as two moves: a to b, then b to a. So what is pushed
+ * off its name (it may not be in the index) is kept in `pushed`; if that name is then said to move away, it may be either
+ * of the two that does, and where to tells: in an exchange it goes to where the first came
+ * from. The rest is told by the kernel, which says of a directory that is replaced that its
+ * link count has changed, and for files by a look whether anything has the name.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "watcher/apply.h"
+#include "watcher/look.h"
+
+#define HALF_WAIT_NS UINT64_C(10000000)
+#define COOKIE_GAP   256 /* the halves of an exchange have cookies no further apart */
+#define PUSHED_MAX   8
+
+static bool half_room(struct watcher *w, struct half_move **items, uint32_t n, uint32_t *cap)
+{
+	uint32_t more = *cap ? *cap * 2 : 4;
+	struct half_move *p;
+
+	if (n < *cap)
+		return true;
+	if (!(p = realloc(*items, more * sizeof *p))) {
+		w->gap = true;
+		return false;
+	}
+	*items = p;
+	*cap = more;
+	return true;
+}
+
+static struct half_move half_of(const struct watcher *w, uint32_t dir, const struct entry *e,
+				const struct change *c)
+{
+	struct half_move h = { .cookie = c->cookie,
+			       .dir = dir,
+			       .gen = tree_dir(&w->tree, dir)->gen,
+			       .node = e->node,
+			       .back_dir = NO_DIR,
+			       .drain = w->drain,
+			       .deadline_ns = uv_hrtime() + HALF_WAIT_NS,
+			       .type = watcher__type_of_entry(w, e),
+			       .ino = e->ino,
+			       .pid = c->pid,
+			       .time_ns = c->time_ns,
+			       .is_dir = watcher__kernel_dir(w, e),
+			       .len = e->len };
+
+	memcpy(h.name, e->name, e->len);
+	return h;
+}
+
+static bool names(const struct half_move *h, uint32_t dir, const char *name, size_t len)
+{
+	return h->dir == dir && h->len == len && memcmp(h->name, name, len) == 0;
+}
+
+/* ---- the end of a half ---- */
+
+static void drop_node(struct watcher *w, uint32_t node)
+{
+	if (node == NO_DIR)
+		return;
+	watcher__halves_below_gone(w, node);
+	watcher__node_drop(w, node);
+}
+
+static void half_gone(struct watcher *w, struct half_move *h)
+{
+	struct news n = { .kind = WATCHER_DELETED,
+			  .type = h->type,
+			  .dir = h->dir,
+			  .name = h->name,
+			  .len = h->len,
+			  .ino = h->ino,
+			  .time_ns = h->time_ns,
+			  .pid = h->pid,
+			  .half_move = true,
+			  .complete = true };
+	bool alive = tree_alive(&w->tree, h->dir, h->gen);
+
+	if (h->node != NO_DIR) {
+		watcher__halves_below_gone(w, h->node);
+		if (alive)
+			watcher__emit_gone_below(w, &n, h->dir, h->name, h->len, h->node);
+		watcher__node_drop(w, h->node);
+	}
+	if (alive)
+		watcher__emit(w, &n);
+}
+
+/* Takes an entry out of the index as the half of a move. */
+static struct half_move take_out(struct watcher *w, uint32_t dir, uint32_t rec,
+				 const struct change *c)
+{
+	struct entry e = tree_entry(&w->tree, dir, rec);
+	struct half_move h;
+
+	if (e.node != NO_DIR)
+		watcher__halves_below_gone(w, e.node);
+	if (e.node != NO_DIR && watcher__kernel_dir(w, &e) &&
+	    tree_dir(&w->tree, e.node)->flags & DIR_FRESH && !tree_dir(&w->tree, e.node)->roots)
+		/* What was found at this name came there later than what moves now. */
+		watcher__unbind(w, dir, rec, c);
+	e = tree_entry(&w->tree, dir, rec);
+	h = half_of(w, dir, &e, c);
+	if (e.node != NO_DIR)
+		tree_detach(&w->tree, dir, rec);
+	tree_erase(&w->tree, dir, rec);
+	return h;
+}
+
+/* Did what was pushed off, and not what took its name, move away? `dir`: to there, or NO_DIR if
+ * that is not known. */
+static bool is_exchange(struct watcher *w, const struct half_move *h, const struct change *c,
+			uint32_t dir)
+{
+	uint32_t rec = tree_find(&w->tree, h->dir, h->name, h->len);
+	struct entry e;
+
+	if (dir != NO_DIR && h->back_dir != NO_DIR &&
+	    (h->back_dir != dir || h->back_len != c->name_len ||
+	     memcmp(h->back, c->name, c->name_len) != 0))
+		return false;
+	if (dir != NO_DIR && tree_find(&w->tree, dir, c->name, c->name_len) != NO_REC)
+		return false;
+	if (rec == NO_REC)
+		return true;
+	e = tree_entry(&w->tree, h->dir, rec);
+	if (watcher__kernel_dir(w, &e) != h->is_dir)
+		return c->is_dir == h->is_dir;
+	if (h->node != NO_DIR)
+		return true;
+	/* A guess, to be looked at when things are calm. */
+	watcher__node_limbo(w, h->dir);
+	return watcher__ino_at(w, h->dir, h->name, h->len) != 0;
+}
+
+/* It was what took the name that moved on; what was pushed off is gone. */
+static bool not_pushed(struct watcher *w, struct half_move *h, const struct change *c)
+{
+	uint32_t rec = tree_find(&w->tree, h->dir, h->name, h->len);
+
+	drop_node(w, h->node);
+	h->node = NO_DIR;
+	if (rec == NO_REC)
+		return false;
+	*h = take_out(w, h->dir, rec, c);
+	return true;
+}
+
+/* No second half has come. */
+static void half_ends(struct watcher *w, struct half_move *h)
+{
+	struct change c = { .cookie = h->cookie, .is_dir = h->is_dir, .time_ns = h->time_ns };
+
+	if (!h->pushed)
+		half_gone(w, h);
+	else if (!tree_alive(&w->tree, h->dir, h->gen) || is_exchange(w, h, &c, NO_DIR))
+		drop_node(w, h->node);
+	else if (not_pushed(w, h, &c))
+		half_gone(w, h);
+}
+
+static struct half_move remove_half(struct watcher *w, uint32_t i)
+{
+	struct half_move h = w->halves[i];
+
+	w->halves[i] = w->halves[--w->nhalves];
+	return h;
+}
+
+static struct half_move remove_pushed(struct watcher *w, uint32_t i)
+{
+	struct half_move h = w->pushed[i];
+
+	w->pushed[i] = w->pushed[--w->npushed];
+	return h;
+}
+
+void watcher__halves_below_gone(struct watcher *w, uint32_t node)
+{
+	struct half_move h;
+
+	for (uint32_t i = 0; i < w->nhalves;) {
+		h = w->halves[i];
+		if (!tree_alive(&w->tree, h.dir, h.gen) || !tree_is_below(&w->tree, h.dir, node)) {
+			i++;
+			continue;
+		}
+		remove_half(w, i);
+		half_ends(w, &h);
+		i = 0;
+	}
+	for (uint32_t i = 0; i < w->npushed;) {
+		h = w->pushed[i];
+		if (!tree_alive(&w->tree, h.dir, h.gen) || !tree_is_below(&w->tree, h.dir, node)) {
+			i++;
+			continue;
+		}
+		remove_pushed(w, i);
+		drop_node(w, h.node);
+		i = 0;
+	}
+}
+
+static void half_left(struct watcher *w, uint32_t dir, const char *name, size_t len)
+{
+	struct half_move h;
+
+	for (uint32_t i = 0; i < w->nhalves; i++)
+		if (names(&w->halves[i], dir, name, len)) {
+			h = remove_half(w, i);
+			half_ends(w, &h);
+			return;
+		}
+}
+
+void watcher__name_taken(struct watcher *w, uint32_t dir, const char *name, size_t len)
+{
+	struct half_move h;
+
+	half_left(w, dir, name, len);
+	for (uint32_t i = 0; i < w->npushed; i++)
+		if (names(&w->pushed[i], dir, name, len)) {
+			h = remove_pushed(w, i);
+			drop_node(w, h.node);
+			return;
+		}
+}
+
+void watcher__halves_expire(struct watcher *w, uint64_t now_ns)
+{
+	struct half_move h;
+
+	for (uint32_t i = 0; i < w->nhalves;) {
+		h = w->halves[i];
+		if (now_ns != UINT64_MAX && h.deadline_ns > now_ns && h.drain + 1 >= w->drain) {
+			i++;
+			continue;
+		}
+		remove_half(w, i);
+		half_ends(w, &h);
+		i = 0; /* the end of one may be that of others */
+	}
+	for (uint32_t i = 0; i < w->npushed;) {
+		h = w->pushed[i];
+		if (now_ns != UINT64_MAX && h.deadline_ns > now_ns && h.drain + 1 >= w->drain) {
+			i++;
+			continue;
+		}
+		remove_pushed(w, i);
+		drop_node(w, h.node);
+		i = 0;
+	}
+}
+
+bool watcher__left_already(struct watcher *w, uint32_t dir)
+{
+	uint32_t top = dir;
+	struct half_move h;
+
+	while (tree_dir(&w->tree, top)->parent != NO_DIR)
+		top = tree_dir(&w->tree, top)->parent;
+	for (uint32_t i = 0; i < w->nhalves; i++)
+		if (w->halves[i].node == top && !w->halves[i].pushed) {
+			h = remove_half(w, i);
+			half_gone(w, &h);
+			return true;
+		}
+	return false;
+}
+
+void watcher__half_skipped(struct watcher *w, const struct change *c)
+{
+	struct half_move h;
+
+	for (uint32_t i = 0; i < w->nhalves; i++)
+		if (w->halves[i].cookie == c->cookie) {
+			h = remove_half(w, i);
+			half_ends(w, &h);
+			return;
+		}
+}
+
+void watcher__pushed_gone(struct watcher *w, uint32_t node)
+{
+	for (uint32_t i = 0; i < w->npushed; i++)
+		if (w->pushed[i].node == node) {
+			remove_pushed(w, i);
+			drop_node(w, node);
+			return;
+		}
+}
+
+/* ---- away ---- */
+
+/* The name was taken by a move just before: it may be the other one that leaves. */
+static bool pushed_leaves(struct watcher *w, const struct change *c, uint32_t dir)
+{
+	struct half_move h;
+
+	for (uint32_t i = w->npushed; i-- > 0;) {
+		if (!names(&w->pushed[i], dir, c->name, c->name_len))
+			continue;
+		h = remove_pushed(w, i);
+		if (c->cookie - h.cookie - 1 >= COOKIE_GAP ||
+		    (h.type && c->is_dir != h.is_dir) ||
+		    !half_room(w, &w->halves, w->nhalves, &w->halves_cap)) {
+			drop_node(w, h.node);
+			return false;
+		}
+		h.cookie = c->cookie;
+		h.pushed = true;
+		if (!h.type)
+			h.type = c->is_dir ? WATCHER_TYPE_DIR : WATCHER_TYPE_FILE;
+		h.is_dir = c->is_dir;
+		h.drain = w->drain;
+		w->halves[w->nhalves++] = h;
+		return true;
+	}
+	return false;
+}
+
+void watcher__moved_from(struct watcher *w, const struct change *c, uint32_t dir)
+{
+	uint32_t rec;
+	struct entry e;
+
+	half_left(w, dir, c->name, c->name_len);
+	if (w->npushed && pushed_leaves(w, c, dir))
+		return;
+	rec = tree_find(&w->tree, dir, c->name, c->name_len);
+	if (rec == NO_REC)
+		return;
+	e = tree_entry(&w->tree, dir, rec);
+	if (watcher__kernel_dir(w, &e) != c->is_dir)
+		return;
+	if (half_room(w, &w->halves, w->nhalves, &w->halves_cap)) {
+		struct half_move h = take_out(w, dir, rec, c);
+
+		w->halves[w->nhalves++] = h;
+	}
+}
+
+/* ---- and to ---- */
+
+/* Remembers that a move took a name, and from what: the last few are enough. */
+static void remember_pushed(struct watcher *w, const struct half_move *h)
+{
+	if (w->npushed == PUSHED_MAX) {
+		uint32_t node = w->pushed[0].node;
+
+		memmove(w->pushed, w->pushed + 1, --w->npushed * sizeof *w->pushed);
+		drop_node(w, node);
+	}
+	if (half_room(w, &w->pushed, w->npushed, &w->pushed_cap))
+		w->pushed[w->npushed++] = *h;
+	else
+		drop_node(w, h->node);
+}
+
+/* What a move lands on: it leaves its name without an event of its own. */
+static void push_off(struct watcher *w, const struct change *c, uint32_t dir,
+		     const struct half_move *by)
+{
+	uint32_t rec = tree_find(&w->tree, dir, c->name, c->name_len);
+	struct entry e = { .name = c->name, .len = c->name_len, .node = NO_DIR };
+	struct half_move h;
+
+	if (rec != NO_REC)
+		e = tree_entry(&w->tree, dir, rec);
+	if (e.node != NO_DIR)
+		watcher__halves_below_gone(w, e.node);
+	h = half_of(w, dir, &e, c);
+	if (by && tree_alive(&w->tree, by->dir, by->gen)) {
+		h.back_dir = by->dir;
+		h.back_gen = by->gen;
+		h.back_len = by->len;
+		memcpy(h.back, by->name, by->len);
+	}
+	if (e.node != NO_DIR)
+		tree_detach(&w->tree, dir, rec);
+	if (rec != NO_REC)
+		tree_erase(&w->tree, dir, rec);
+	if (h.node != NO_DIR && (!h.is_dir || tree_dir(&w->tree, h.node)->flags & DIR_FRESH)) {
+		drop_node(w, h.node);
+		h.node = NO_DIR;
+	}
+	remember_pushed(w, &h);
+}
+
+/* Something took the place of a file that was known: told as MODIFIED if it is of the same
+ * type; false if it is another. */
+static bool file_over_file(struct watcher *w, struct news *n, const struct entry *e)
+{
+	const char *path = watcher__path(w, n->dir, n->name, n->len);
+	struct stat st;
+
+	n->type = e->type;
+	if (path && lstat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+		n->type = watcher__type_of_mode(st.st_mode);
+		n->ino = st.st_ino;
+	}
+	if (n->type != e->type)
+		return false;
+	n->overwrites = true;
+	tree_set_ino(&w->tree, n->dir, e->rec, 0);
+	watcher__emit(w, n);
+	return true;
+}
+
+/* The other half never came from a watched place, or is not to be believed. */
+static void appeared(struct watcher *w, const struct change *c, uint32_t dir)
+{
+	struct news n = watcher__news_of(c, WATCHER_CREATED, dir), gone = n;
+	struct half_move h;
+	uint32_t rec;
+	struct entry e = { .name = c->name, .len = c->name_len, .node = NO_DIR };
+
+	watcher__name_taken(w, dir, c->name, c->name_len);
+	rec = tree_find(&w->tree, dir, c->name, c->name_len);
+	if (rec != NO_REC)
+		e = tree_entry(&w->tree, dir, rec);
+	/* With its other name outside, an exchange looks like this and a move away. */
+	h = half_of(w, dir, &e, c);
+	h.node = NO_DIR;
+	remember_pushed(w, &h);
+	n.half_move = n.complete = true;
+	if (rec != NO_REC) {
+		if (!watcher__kernel_dir(w, &e) && !c->is_dir && file_over_file(w, &n, &e))
+			return;
+		e = tree_entry(&w->tree, dir, rec);
+		gone.kind = WATCHER_DELETED;
+		watcher__remove_entry(w, dir, &e, &gone);
+	}
+	watcher__add_entry(w, &n);
+}
+
+/* Created and moved at once: what it is can be seen only now. */
+static void look_up_late(struct watcher *w, struct news *n, uint32_t rec)
+{
+	const char *path = watcher__path(w, n->dest_dir, n->dest, n->dest_len);
+	struct stat st;
+
+	if (w->options.flags & WATCHER_NO_STAT || !path || lstat(path, &st) < 0 ||
+	    S_ISDIR(st.st_mode))
+		return;
+	n->type = watcher__type_of_mode(st.st_mode);
+	n->ino = st.st_ino;
+	tree_set_type(&w->tree, n->dest_dir, rec, n->type);
+}
+
+/* The directory is where it is said to be; is it still wanted, or to be read? */
+static void landed_dir(struct watcher *w, uint32_t dir, uint32_t rec, uint32_t node)
+{
+	if (node == NO_DIR)
+		watcher__look_new_dir(w, dir, rec);
+	else if (!watcher__covered(w, node))
+		watcher__release(w, node);
+	else if (tree_dir(&w->tree, node)->id < 0 &&
+		 !(tree_dir(&w->tree, node)->flags & DIR_NO_ACCESS))
+		watcher__look_at(w, node);
+	else if (w->uncertain)
+		watcher__node_limbo(w, node);
+}
+
+static void land(struct watcher *w, const struct change *c, uint32_t dir, struct half_move *h)
+{
+	struct news n = { .kind = WATCHER_MOVED,
+			  .type = h->type,
+			  .dir = h->dir,
+			  .name = h->name,
+			  .len = h->len,
+			  .dest_dir = dir,
+			  .dest = c->name,
+			  .dest_len = c->name_len,
+			  .ino = h->ino,
+			  .time_ns = c->time_ns,
+			  .cookie = c->cookie,
+			  .pid = c->pid,
+			  .exchange = h->pushed,
+			  .complete = true };
+	bool alive = tree_alive(&w->tree, h->dir, h->gen);
+	uint32_t rec;
+
+	watcher__name_taken(w, dir, c->name, c->name_len);
+	push_off(w, c, dir, h);
+	rec = tree_insert(&w->tree, dir, c->name, c->name_len, h->type, h->ino);
+	if (rec == NO_REC) {
+		w->gap = true;
+		drop_node(w, h->node);
+		return;
+	}
+	if (h->node != NO_DIR)
+		tree_attach(&w->tree, dir, rec, h->node);
+	else if (h->type == WATCHER_TYPE_FILE && !h->ino)
+		look_up_late(w, &n, rec);
+	if (alive)
+		watcher__emit(w, &n);
+	if (h->node != NO_DIR && alive)
+		watcher__emit_moved_below(w, &n, h->node);
+	if (h->type == WATCHER_TYPE_DIR || h->node != NO_DIR)
+		landed_dir(w, dir, rec, h->node);
+}
+
+void watcher__moved_to(struct watcher *w, const struct change *c, uint32_t dir)
+{
+	struct half_move h = { .node = NO_DIR };
+	bool found = false;
+
+	for (uint32_t i = 0; i < w->nhalves && !found; i++)
+		if (w->halves[i].cookie == c->cookie) {
+			h = remove_half(w, i);
+			found = true;
+		}
+	if (found && h.pushed && (!tree_alive(&w->tree, h.dir, h.gen) ||
+				  (!is_exchange(w, &h, c, dir) && !not_pushed(w, &h, c)))) {
+		drop_node(w, h.node);
+		found = false;
+	}
+	if (!found) {
+		watcher__halves_expire(w, UINT64_MAX); /* it left before this came */
+		appeared(w, c, dir);
+	} else if (h.is_dir != c->is_dir ||
+		   (h.node != NO_DIR && tree_is_below(&w->tree, dir, h.node))) {
+		half_ends(w, &h); /* the index is newer than the move */
+		appeared(w, c, dir);
+	} else {
+		land(w, c, dir, &h);
+	}
+}

@@ -26,6 +26,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "watcher/look.h"
 #include "watcher/options.h"
 #include "whendo/watcher.h"
 
@@ -146,6 +147,18 @@ static void model_free(struct model *m)
 		free(m->items[i].path);
 	free(m->items);
 	*m = (struct model){ 0 };
+}
+
+static void model_list(struct model *m, const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	assert_non_null(d);
+	while ((e = readdir(d)))
+		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+			model_add(m, e->d_name, WATCHER_TYPE_FILE);
+	closedir(d);
 }
 
 static void model_read(struct model *m, const char *dir)
@@ -466,6 +479,78 @@ static int compare(const struct model *got, const struct model *want, char *text
 	return differ;
 }
 
+/* ---- the index itself ---- */
+
+static unsigned flaw(char *text, size_t size, const char *path, const char *what)
+{
+	size_t at = strlen(text);
+
+	snprintf(text + at, size - at, "  index: %s: %s\n", path, what);
+	return 1;
+}
+
+/* Nothing of a pass or a race is left: every directory is watched, by a number that leads back
+ * to it, is what the disk has at its path, and holds the names that are on the disk. */
+static unsigned check_dir(struct watcher *w, uint32_t dir, char *text, size_t size)
+{
+	const struct dir *d = tree_dir(&w->tree, dir);
+	struct model disk = { 0 };
+	unsigned flaws = 0, n = 0;
+	struct stat st;
+	char path[PATH_MAX], name[256];
+
+	snprintf(path, sizeof path, "%s", watcher__path(w, dir, NULL, 0));
+	if (d->id < 0 || ids_get(&w->sources[d->backend].nodes, d->id) != dir)
+		return flaw(text, size, path, "not watched");
+	if (stat(path, &st) < 0 || st.st_ino != d->ino)
+		return flaw(text, size, path, "another directory");
+	if (d->flags & (DIR_AHEAD | DIR_FRESH | DIR_LIMBO | DIR_LOOKED))
+		flaws += flaw(text, size, path, "unfinished");
+	for (uint32_t rec = tree_next(&w->tree, dir, NO_REC); rec != NO_REC;
+	     rec = tree_next(&w->tree, dir, rec)) {
+		struct entry e = tree_entry(&w->tree, dir, rec);
+
+		memcpy(name, e.name, e.len);
+		name[e.len] = '\0';
+		snprintf(path, sizeof path, "%s", watcher__path(w, dir, name, e.len));
+		n++;
+		if (e.marks)
+			flaws += flaw(text, size, path, "marked");
+		if (lstat(path, &st) < 0)
+			flaws += flaw(text, size, path, "only in the index");
+		else if (S_ISDIR(st.st_mode) != (e.type == WATCHER_TYPE_DIR))
+			flaws += flaw(text, size, path, "of another type");
+		else if (S_ISDIR(st.st_mode) && e.node == NO_DIR)
+			flaws += flaw(text, size, path, "a directory without a node");
+		if (e.node != NO_DIR)
+			flaws += check_dir(w, e.node, text, size);
+	}
+	snprintf(path, sizeof path, "%s", watcher__path(w, dir, NULL, 0));
+	model_list(&disk, path);
+	if (disk.n != n)
+		flaws += flaw(text, size, path, "not as many names as on disk");
+	model_free(&disk);
+	return flaws;
+}
+
+static unsigned check_index(struct watcher *w, char *text, size_t size)
+{
+	unsigned flaws = 0;
+
+	text[0] = '\0';
+	for (uint32_t i = 0; i < w->tree.nnodes; i++) {
+		const struct dir *d = tree_dir(&w->tree, i);
+
+		if (d->flags & DIR_USED && d->parent == NO_DIR && d->roots)
+			flaws += check_dir(w, i, text, size);
+		else if (d->flags & DIR_USED && d->parent == NO_DIR)
+			flaws += flaw(text, size, "?", "a node that is nowhere");
+	}
+	if (w->nhalves || w->npushed || w->nlimbo)
+		flaws += flaw(text, size, "?", "something waits");
+	return flaws;
+}
+
 enum mode { PLAIN, OVERFLOW, MODES };
 static const char *const mode_names[] = { "plain", "overflow" };
 
@@ -487,6 +572,7 @@ static int round_of(const struct setup *setup, uint64_t seed)
 	char *trace = NULL;
 	size_t trace_len = 0;
 	watcher_error err;
+	unsigned flaws;
 	pid_t pids[3];
 	int n = getenv("REPLAY_CHANGES") ? atoi(getenv("REPLAY_CHANGES")) : 300, running = 3, status, bad;
 	watcher *w;
@@ -534,6 +620,10 @@ static int round_of(const struct setup *setup, uint64_t seed)
 	if (bad)
 		print_error("%s %s seed %llu: %d differences\n%s", setup->name, mode_names[mode],
 			    (unsigned long long)seed, bad, text);
+	flaws = check_index(w, text, sizeof text);
+	if (flaws)
+		print_error("%s %s seed %llu: %u flaws\n%s", setup->name, mode_names[mode],
+			    (unsigned long long)seed, flaws, text);
 	if (r.bad && mode == PLAIN)
 		print_error("%s %s seed %llu: %u inconsistent events, first: %s\n", setup->name,
 			    mode_names[mode], (unsigned long long)seed, r.bad, r.first_bad);
@@ -541,7 +631,7 @@ static int round_of(const struct setup *setup, uint64_t seed)
 		print_error("seed %llu: no overflow came\n", (unsigned long long)seed);
 	if (r.trace) {
 		fclose(r.trace);
-		if (bad || r.bad)
+		if (bad || flaws || r.bad)
 			fputs(trace, stderr);
 		free(trace);
 	}
@@ -551,7 +641,7 @@ static int round_of(const struct setup *setup, uint64_t seed)
 	model_free(&disk);
 	model_free(&r.model);
 	remove_tree(base);
-	return bad || (r.bad && mode == PLAIN) || (mode == OVERFLOW && !r.overflows);
+	return bad || flaws || (r.bad && mode == PLAIN) || (mode == OVERFLOW && !r.overflows);
 }
 
 static void test_replay(void **state)

@@ -695,8 +695,8 @@ static void read_fenced(struct watcher *w, uint32_t dir, int fd, bool fresh)
 		      s->ops->fence(s->backend, fd, level, true) == 0;
 
 	watcher__scan_read(fd, &l->listing);
-	if (fenced)
-		s->ops->fence(s->backend, fd, level, false);
+	if (fenced && s->ops->fence(s->backend, fd, level, false) < 0)
+		watcher__node_limbo(w, dir); /* the next look takes it away */
 	if (fenced && !l->listing.error)
 		watcher__node_ahead(w, dir, fresh);
 	else

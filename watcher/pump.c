@@ -441,6 +441,8 @@ int watcher_sync(watcher *w, watcher_sync_cb cb)
 			s->ops->round(s->backend);
 		exact &= (s->ops->caps & BACKEND_EXACT) != 0;
 	}
+	w->calm_rounds = 0; /* what waits to be looked at again is looked at first */
+	w->limbo_due_ns = 0;
 	w->syncs[w->nsyncs].cb = cb;
 	w->syncs[w->nsyncs++].round = exact ? 1 : 3;
 	watcher__pump_soon(w);

@@ -3,8 +3,12 @@
  * events applied to the listing at the start, the result compared with the listing at the end.
  *
  * Every event must also make sense after those before it. Seeds are printed; a failing round is
- * run again with REPLAY_SEED=n (and REPLAY_MODE=plain|overflow, REPLAY_BACKEND=poll|...).
+ * run again with REPLAY_SEED=n (and REPLAY_MODE=plain|overflow|faults, REPLAY_BACKEND=poll|...).
  * REPLAY_ROUNDS says how many.
+ *
+ * In the mode "faults" watching a directory fails now and then with ENOENT, as it does when
+ * the directory is gone, and takes its time.
+ * link: -Wl,--wrap=inotify_add_watch
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -551,8 +556,30 @@ static unsigned check_index(struct watcher *w, char *text, size_t size)
 	return flaws;
 }
 
-enum mode { PLAIN, OVERFLOW, MODES };
-static const char *const mode_names[] = { "plain", "overflow" };
+enum mode { PLAIN, OVERFLOW, FAULTS, MODES };
+static const char *const mode_names[] = { "plain", "overflow", "faults" };
+
+/* ---- watches that fail ---- */
+
+static bool faulty;
+static uint64_t faults;
+
+int __real_inotify_add_watch(int fd, const char *path, uint32_t mask);
+int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask);
+
+int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
+{
+	if (!faulty)
+		return __real_inotify_add_watch(fd, path, mask);
+	faults = faults * 6364136223846793005u + 1442695040888963407u;
+	if (faults >> 61 == 0) {
+		errno = ENOENT;
+		return -1;
+	}
+	if (faults >> 61 == 1)
+		usleep((useconds_t)(faults >> 50 & 255));
+	return __real_inotify_add_watch(fd, path, mask);
+}
 
 /* What a round is run with. */
 struct setup {
@@ -604,16 +631,19 @@ static int round_of(const struct setup *setup, uint64_t seed)
 	for (int i = 0; i < 3; i++)
 		pids[i] = start_changes(seed * 3 + (uint64_t)i + 1, in, out, n,
 					mode == OVERFLOW ? 3000 : 0);
+	faulty = mode == FAULTS;
+	faults = seed;
 	while (running) {
-		if (mode == PLAIN)
+		if (mode != OVERFLOW)
 			uv_run(&r.loop, UV_RUN_NOWAIT);
 		for (int i = 0; i < 3; i++)
-			if (pids[i] && waitpid(pids[i], &status, mode == PLAIN ? WNOHANG : 0) > 0) {
+			if (pids[i] && waitpid(pids[i], &status, mode != OVERFLOW ? WNOHANG : 0) > 0) {
 				assert_int_equal(status, 0);
 				pids[i] = 0;
 				running--;
 			}
 	}
+	faulty = false;
 	sync_now(&r, w);
 	model_read(&disk, in);
 	bad = compare(&r.model, &disk, text, sizeof text);
@@ -624,7 +654,7 @@ static int round_of(const struct setup *setup, uint64_t seed)
 	if (flaws)
 		print_error("%s %s seed %llu: %u flaws\n%s", setup->name, mode_names[mode],
 			    (unsigned long long)seed, flaws, text);
-	if (r.bad && mode == PLAIN)
+	if (r.bad && mode != OVERFLOW)
 		print_error("%s %s seed %llu: %u inconsistent events, first: %s\n", setup->name,
 			    mode_names[mode], (unsigned long long)seed, r.bad, r.first_bad);
 	if (mode == OVERFLOW && !r.overflows)
@@ -641,7 +671,7 @@ static int round_of(const struct setup *setup, uint64_t seed)
 	model_free(&disk);
 	model_free(&r.model);
 	remove_tree(base);
-	return bad || flaws || (r.bad && mode == PLAIN) || (mode == OVERFLOW && !r.overflows);
+	return bad || flaws || (r.bad && mode != OVERFLOW) || (mode == OVERFLOW && !r.overflows);
 }
 
 static void test_replay(void **state)
@@ -671,6 +701,7 @@ static void test_replay(void **state)
 static const struct setup setups[] = {
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, PLAIN, 60 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, OVERFLOW, 20 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, FAULTS, 40 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, PLAIN, 20 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, PLAIN, 20 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, OVERFLOW, 5 },

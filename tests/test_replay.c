@@ -3,10 +3,10 @@
  * events applied to the listing at the start, the result compared with the listing at the end.
  *
  * Every event must also make sense after those before it. Seeds are printed; a failing round is
- * run again with REPLAY_SEED=n (and REPLAY_MODE=plain|overflow|faults, REPLAY_BACKEND=poll|...).
+ * run again with REPLAY_SEED=n (and REPLAY_MODE=plain|late|overflow|faults, REPLAY_BACKEND=poll|...).
  * REPLAY_ROUNDS says how many.
  *
- * In the mode "faults" watching a directory fails now and then with ENOENT, as it does when
+ * In the mode "late" the watcher sees nothing before all changes are made. In "faults" watching a directory fails now and then with ENOENT, as it does when
  * the directory is gone, and takes its time.
  * link: -Wl,--wrap=inotify_add_watch
  */
@@ -119,6 +119,8 @@ static void model_remove(struct model *m, const char *path)
 	model_range(m, path, &from, &to);
 	for (size_t i = from; i < to; i++)
 		free(m->items[i].path);
+	if (from == to)
+		return;
 	memmove(&m->items[from], &m->items[to], (m->n - to) * sizeof *m->items);
 	m->n -= to - from;
 }
@@ -556,8 +558,8 @@ static unsigned check_index(struct watcher *w, char *text, size_t size)
 	return flaws;
 }
 
-enum mode { PLAIN, OVERFLOW, FAULTS, MODES };
-static const char *const mode_names[] = { "plain", "overflow", "faults" };
+enum mode { PLAIN, LATE, OVERFLOW, FAULTS, MODES };
+static const char *const mode_names[] = { "plain", "late", "overflow", "faults" };
 
 /* ---- watches that fail ---- */
 
@@ -634,10 +636,10 @@ static int round_of(const struct setup *setup, uint64_t seed)
 	faulty = mode == FAULTS;
 	faults = seed;
 	while (running) {
-		if (mode != OVERFLOW)
+		if (mode == PLAIN || mode == FAULTS)
 			uv_run(&r.loop, UV_RUN_NOWAIT);
 		for (int i = 0; i < 3; i++)
-			if (pids[i] && waitpid(pids[i], &status, mode != OVERFLOW ? WNOHANG : 0) > 0) {
+			if (pids[i] && waitpid(pids[i], &status, mode == PLAIN || mode == FAULTS ? WNOHANG : 0) > 0) {
 				assert_int_equal(status, 0);
 				pids[i] = 0;
 				running--;
@@ -700,6 +702,7 @@ static void test_replay(void **state)
 /* Polling has no queue that could overflow. */
 static const struct setup setups[] = {
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, PLAIN, 60 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, LATE, 60 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, OVERFLOW, 20 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, FAULTS, 40 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, PLAIN, 20 },

@@ -683,17 +683,22 @@ static int open_node(struct watcher *w, uint32_t dir, const char *path)
 }
 
 /* Reads the directory; if the backend can tell where in its queue that was, what is older will
- * not be taken for news. */
-static void read_fenced(struct watcher *w, uint32_t dir, int fd, bool fresh)
+ * not be taken for news. False: that could not be had just now. */
+static bool read_fenced(struct watcher *w, uint32_t dir, int fd, bool fresh)
 {
 	struct look *l = w->look;
 	const struct dir *d = tree_dir(&w->tree, dir);
 	struct source *s = &w->sources[d->backend];
 	bool top = d->roots || ids_get(&s->anchors, d->id) != IDS_NONE;
 	enum watch_level level = top ? WATCH_TOP : WATCH_ALL;
-	bool fenced = !l->silent && !l->everywhere && s->ops->fence &&
-		      s->ops->fence(s->backend, fd, level, true) == 0;
+	bool fenced = !l->silent && !l->everywhere && s->ops->fence;
 
+	if (fenced && s->ops->fence(s->backend, fd, level, true) < 0) {
+		if (fresh)
+			watcher__node_unwatch(w, dir);
+		watcher__node_limbo(w, dir);
+		return false;
+	}
 	watcher__scan_read(fd, &l->listing);
 	if (fenced && s->ops->fence(s->backend, fd, level, false) < 0)
 		watcher__node_limbo(w, dir); /* the next look takes it away */
@@ -701,6 +706,7 @@ static void read_fenced(struct watcher *w, uint32_t dir, int fd, bool fresh)
 		watcher__node_ahead(w, dir, fresh);
 	else
 		w->uncertain = true;
+	return true;
 }
 
 static void look_one(struct watcher *w, uint32_t dir)
@@ -740,8 +746,7 @@ static void look_one(struct watcher *w, uint32_t dir)
 	}
 	if (r < 0 && r != UV_EEXIST) {
 		look_failed(w, dir, r);
-	} else if (!unchanged(w, dir, fd)) {
-		read_fenced(w, dir, fd, fresh);
+	} else if (!unchanged(w, dir, fd) && read_fenced(w, dir, fd, fresh)) {
 		if (l->listing.error)
 			look_failed(w, dir, l->listing.error);
 		else

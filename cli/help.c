@@ -11,6 +11,23 @@
 #include "verbs.h"
 #include "whendo/version.h"
 
+enum { HELP_COLUMN = 32, WIDTH = 80 };
+
+/* The text from HELP_COLUMN on, broken between words; the line is at that column. */
+static void add_wrapped(struct bytes *out, const char *text)
+{
+	size_t room = WIDTH - HELP_COLUMN, n;
+
+	for (; (n = strlen(text)) > room; text += n + 1) {
+		for (n = room; n > 0 && text[n] != ' '; n--)
+			;
+		if (n == 0)
+			break;
+		emit_f(out, "%.*s\n%*s", (int)n, text, HELP_COLUMN, "");
+	}
+	emit_f(out, "%s\n", text);
+}
+
 static void add_option(struct bytes *out, const struct option *o)
 {
 	struct bytes left = { 0 };
@@ -23,10 +40,11 @@ static void add_option(struct bytes *out, const struct option *o)
 		emit_f(&left, "[=%s]", o->meta);
 	else if (o->meta)
 		emit_f(&left, " %s", o->meta);
-	if (left.len > 30)
-		emit_f(out, "%s\n%32s%s\n", left.data, "", o->help);
+	if (left.len > HELP_COLUMN - 2)
+		emit_f(out, "%s\n%*s", left.data, HELP_COLUMN, "");
 	else
-		emit_f(out, "%-32s%s\n", left.data, o->help);
+		emit_f(out, "%-*s", HELP_COLUMN, left.data);
+	add_wrapped(out, o->help);
 	bytes_free(&left);
 }
 

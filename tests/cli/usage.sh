@@ -1,7 +1,7 @@
 #!/bin/sh
 # Wrong use: one line on stderr that names what is wrong and what is near, exit 2.
 . tests/lib/tap.sh
-plan 27
+plan 29
 
 # wrong NAME PATTERN ARGS...: exit 2, nothing on stdout, one line that matches.
 wrong() {
@@ -37,6 +37,7 @@ wrong 'bad variable' "-E: 'X' is no NAME=VALUE" run -E X -- x
 wrong 'no command' 'run: no command; write whendo \[PATH...\] -- COMMAND \[ARG...\]' run
 wrong 'bad glob' '-p: .*' log -p '[a'
 wrong 'bad regex' '--regex: .*' log --regex '(a'
+is '... says the option once' "$(grep -o -- --regex err | wc -l)" 1
 wrong 'missing workdir' '--workdir: nowhere: No such file or directory' run -C nowhere -- true
 wrong 'unknown shell' 'completions: .bahs. is not known; did you mean bash' completions bahs
 wrong 'no rules file' 'whendo.yaml: not here, nor tricks.yaml; name the file' rules
@@ -54,6 +55,12 @@ for verb in $("$W" --help | sed -n 's/^  \([a-z-]*\)  .*/\1/p'); do
   done
 done
 is 'options = manual = completions' "$missing" ''
+
+wide=
+for verb in run log wait rules snapshot diff why plan shell-command auto-restart tricks; do
+  wide="$wide$("$W" $verb --help | awk 'length > 80')"
+done
+is 'every --help fits 80 columns' "$wide" ''
 
 "$W" log /dev/null/x >out 2>err
 status=$?

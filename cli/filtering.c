@@ -22,10 +22,15 @@ static const int rule_of[] = {
 static int add(watcher_filter *f, const struct term *t, const char *text)
 {
 	watcher_error err = { 0 };
+	const char *reason = err.message;
+	size_t n = strlen(t->source);
 
 	if (watcher_filter_add(f, rule_of[t->kind], text, t->source, &err) == 0)
 		return 0;
-	say_error("%s: %s", t->source, err.message);
+	/* What is wrong within a rule begins with its source already. */
+	if (strncmp(reason, t->source, n) == 0 && reason[n] == ' ')
+		reason += n + 1;
+	say_error("%s: %s", t->source, reason);
 	return EXIT_USAGE;
 }
 

@@ -12,7 +12,7 @@ struct reading {
 	struct rule *rule;
 	const yaml_node_t *map; /* the rule's */
 	const yaml_node_t *needs, *run;
-	char source[300]; /* file:line of the key */
+	char source[300]; /* file:line:column of the value */
 };
 
 static const struct option *key_option(const char *name)
@@ -136,7 +136,8 @@ static void store_option(struct yaml_file *y, yaml_node_t *node, const struct op
 {
 	const char *s;
 
-	snprintf(g->source, sizeof g->source, "%s:%zu", y->path, node->start_mark.line + 1);
+	snprintf(g->source, sizeof g->source, "%s:%zu:%zu", y->path,
+		 node->start_mark.line + 1, node->start_mark.column + 1);
 	if (!o->meta ||
 	    ((o->kind == OPTION_MAY_TEXT || o->kind == OPTION_MAY_CHOICE) && is_bool(node))) {
 		store_flag(y, node, o, g);

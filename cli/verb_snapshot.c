@@ -110,9 +110,13 @@ static int is_wanted(const struct comparing *c, const watcher_event *e)
 static int on_event(const watcher_event *e, void *arg)
 {
 	struct comparing *c = arg;
+	watcher_event found = *e;
 
+	/* The library marks only what follows from a directory's move; here all is found by
+	 * looking. */
+	found.synthetic = 1;
 	if (is_wanted(c, e))
-		format_event(&c->format, &c->out, e);
+		format_event(&c->format, &c->out, &found);
 	return 0;
 }
 

@@ -43,12 +43,13 @@ static char *tidy(const char *path)
 /* The directory an answer is given for: the current one, or / for paths outside of it. */
 static int explain(const watcher_filter *f, const char *path, struct bytes *out)
 {
+	static const char fails[] = "does not pass";
 	watcher_verdict *v;
 	watcher_error err = { 0 };
 	char here[4096];
 	char *p = tidy(path);
 	const char *root = getcwd(here, sizeof here) ? here : ".";
-	int r;
+	int is_told, r;
 
 	if (strcmp(p, ".") == 0)
 		p[0] = '\0';
@@ -63,7 +64,9 @@ static int explain(const watcher_filter *f, const char *path, struct bytes *out)
 		return EXIT_USAGE;
 	}
 	emit_safe(out, path, strlen(path), isatty(1) ? EMIT_TERMINAL : EMIT_PIPE);
-	emit(out, v->passes ? ": " : ": does not pass: ");
+	/* Without a rule that decides, the message says so by itself. */
+	is_told = v->passes || strncmp(v->message, fails, strlen(fails)) == 0;
+	emit(out, is_told ? ": " : ": does not pass: ");
 	emit_safe(out, v->message, strlen(v->message), EMIT_TERMINAL);
 	if (*v->prunes) {
 		emit(out, "; the crawl stops at ");

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The verbs that look: snapshot, diff, why, plan; and wait and log in scripts.
 . tests/lib/tap.sh
-plan 19
+plan 20
 mkdir -p t/d t/ignored .git
 echo 1 >t/a
 echo 1 >t/d/b
@@ -21,7 +21,7 @@ moved t/d/ -> t/e/
 moved t/d/b -> t/e/b"
 is 'diff --format json' "$("$W" diff s.snap --format json -p a | python3 -c '
 import json, sys
-print([(e["event_type"], e["src_path"]) for e in map(json.loads, sys.stdin)])')" "[('modified', 't/a')]"
+print([(e["event_type"], e["src_path"], e["is_synthetic"]) for e in map(json.loads, sys.stdin)])')" "[('modified', 't/a', True)]"
 "$W" diff --update s.snap >/dev/null
 is 'diff --update' "$("$W" diff s.snap)" ''
 "$W" snapshot in.snap .
@@ -40,6 +40,7 @@ like 'why: names file and line' "$("$W" why t/z.o)" '^t/z.o: does not pass: .*\*
 like 'why: where the crawl stops' "$("$W" why t/ignored/y)" '^t/ignored/y: does not pass: .*\.gitignore:1.*the crawl stops at t/ignored/$'
 like 'why: re-included' "$("$W" why t/keep.o)" '^t/keep.o: passes: .*\.gitignore:3'
 like 'why: an option' "$("$W" why -i 'a*' t/a)" '^t/a: does not pass: .*a\*.*-i'
+is 'why: no pattern matches' "$("$W" why -p '*.c' t/a)" 't/a: does not pass: no pattern matches it'
 like 'why: built in' "$("$W" why .git/HEAD)" '^\.git/HEAD: does not pass: '
 
 "$W" plan t -p '*.c' -- make -j2 >plan 2>err

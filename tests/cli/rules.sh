@@ -1,7 +1,7 @@
 #!/bin/sh
 # Rules files: several rules with needs, live reload, mistakes with file:line:column; tricks.yaml.
 . tests/lib/tap.sh
-plan 45
+plan 46
 mkdir src
 
 cat >whendo.yaml <<'X'
@@ -92,6 +92,11 @@ mistake 'a bad time' ":3:15: debounce: 'soon' is no time; .*" <<'X'
 rules:
   - run: x
     debounce: soon
+X
+mistake 'a bad regex' ":3:12: '\\(': byte 2: missing closing parenthesis" <<'X'
+rules:
+  - run: x
+    regex: "("
 X
 mistake 'a bad signal' ":3:18: stop-signal: 'TREM' is no signal; did you mean TERM\?" <<'X'
 rules:

@@ -87,7 +87,8 @@ $(SHARED): $(LIB_OBJ)
 $B/whendo: $(CLI_OBJ) $(STATIC)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_CLI) $(LIBS)
 
-$B/whendo.pc: $B/flags include/whendo/version.h
+# Made again each time: the directories in it may be others than in the last call.
+$B/whendo.pc: FORCE $B/flags
 	@printf 'prefix=%s\nlibdir=%s\nincludedir=%s\n\nName: whendo\nDescription: watch files, run commands\nVersion: %s\nRequires.private: %s\nLibs: -L$${libdir} -lwhendo\nLibs.private: -lpthread\nCflags: -I$${includedir}\n' \
 	 '$(PREFIX)' '$(LIBDIR)' '$(INCLUDEDIR)' '$(VERSION)' '$(PKGS)' > $@
 

@@ -36,3 +36,4 @@ while read -r line <&5; do
     ;;
   esac
 done 5<examples
+:

@@ -713,7 +713,7 @@ static void *watch_on_a_thread(void *arg)
 
 static void test_several_threads(void **state)
 {
-	static char dirs[4][8];
+	static char dirs[4][16];
 	pthread_t threads[4];
 	void *good;
 

@@ -48,6 +48,7 @@ struct root {
 	uint32_t node;             /* NO_DIR while there is nothing */
 	bool recheck;              /* something on the way to it has changed */
 	bool waiting;              /* told the user that it is not there */
+	bool was_there;            /* has been attached before */
 };
 
 struct handler {
@@ -181,6 +182,7 @@ struct watcher {
 	int64_t gap_since_ns; /* older changes than this were not lost; 0: calm_ns */
 	int64_t calm_ns;     /* wall clock before the last time the queue was empty */
 	int64_t now_ns;      /* wall clock of the change being applied */
+	bool by_looking;     /* ... which its backend found by looking, not from a kernel */
 	uint64_t turn_ns;    /* uv_hrtime() of the turn */
 	uint32_t stat_dir, stat_gen; /* last directory that a created name was looked up in */
 	int stat_fd;         /* open on it, or -1; see emit.c */

@@ -515,8 +515,10 @@ int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 	if (!first && !root->single)
 		root_news(w, root, WATCHER_CREATED);
 	if (!first && root->waiting)
-		watcher__problem(w, root->given, 0, "%s: back", root->given);
+		watcher__problem(w, root->given, 0, root->was_there ? "%s: back" : "%s: there now",
+				 root->given);
 	root->waiting = false;
+	root->was_there = true;
 	r = read_in(w, root, first, look);
 out:
 	way_free(&y);

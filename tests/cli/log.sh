@@ -1,12 +1,14 @@
 #!/bin/sh
 # log and wait: events as text, NDJSON and custom formats; ends and their exit status.
 . tests/lib/tap.sh
-plan 27
+plan 28
 mkdir t
 
 start a log t
 mkdir t/d
 echo x >t/d/f
+# Before d is read, what leaves it comes from nowhere.
+check 'text: what is in a new directory comes' until_true 5 has a.out '^created t/d/f$'
 mv t/d/f t/g
 rm t/g
 check 'text: all four kinds come' until_true 5 has a.out '^deleted t/g$'

@@ -8,7 +8,8 @@
 
 #define AT(member) offsetof(struct settings, member)
 #define STREAMS	   (VERB_LOG | VERB_WAIT)
-#define RUNS	   VERB_RUN
+/* plan takes the options of run: it is put before what is meant to run. */
+#define RUNS	   (VERB_RUN | VERB_PLAN)
 #define OWN	   (VERB_RUN | VERB_LOG | VERB_WAIT | VERB_PLAN)
 #define TREES	   (OWN | VERB_SNAPSHOT | VERB_DIFF | VERB_WHY)
 #define PRINTS	   (STREAMS | VERB_DIFF)
@@ -48,7 +49,7 @@ const struct option options[] = {
 	{ "default-ignore", 0, OPTION_SET, NULL, TREES, AT(use_default_ignores), 1, "ignore VCS directories, editors' swap and backup files, ..." },
 	{ "no-default-ignore", 0, OPTION_SET, NULL, TREES, AT(use_default_ignores), 0, "do not" },
 	{ "no-ignore", 0, OPTION_SET, NULL, TREES, AT(use_default_ignores), -2, "neither ignore files nor built-in ignores" },
-	{ "dir-modified", 0, OPTION_SET, NULL, PRINTS | VERB_RUN, AT(dir_modified), 1, "also 'modified' on the parent directory of what changed" },
+	{ "dir-modified", 0, OPTION_SET, NULL, PRINTS | RUNS, AT(dir_modified), 1, "also 'modified' on the parent directory of what changed" },
 	/* printing */
 	{ "format", 0, OPTION_TEXT, "text|json|STRING", PRINTS, AT(format), 0, "text, json (one object a line), or '{kind} {path}\\n'" },
 	{ "time", 't', OPTION_SET, NULL, PRINTS, AT(show_time), 1, "begin lines with the time" },
@@ -72,7 +73,7 @@ const struct option options[] = {
 	{ "delay", 0, OPTION_TIME, "TIME", RUNS, AT(delay_ms), 0, "wait before each run" },
 	{ "every", 0, OPTION_TIME, "TIME", RUNS, AT(every_ms), 1, "also run periodically" },
 	{ "postpone", 'P', OPTION_SET, NULL, RUNS, AT(postpone), 1, "no run at start" },
-	{ "once", '1', OPTION_SET, NULL, VERB_RUN, AT(once), 1, "exit with the status of the first run a change caused" },
+	{ "once", '1', OPTION_SET, NULL, RUNS, AT(once), 1, "exit with the status of the first run a change caused" },
 	{ "exit-on-error", 0, OPTION_SET, NULL, RUNS, AT(exit_on_error), 1, "exit when a run fails" },
 	{ "restart-on-exit", 0, OPTION_SET, NULL, RUNS, AT(restart_on_exit), 1, "start the command again when it ends" },
 	{ "shell", 's', OPTION_MAY_TEXT, "SHELL", RUNS, AT(shell), 0, "the command is one line for a shell (/bin/sh)" },
@@ -85,9 +86,9 @@ const struct option options[] = {
 	{ "bell", 0, OPTION_SET, NULL, RUNS, AT(bell), 1, "ring when a run ended" },
 	{ "notify", 0, OPTION_SET, NULL, RUNS, AT(notify), 1, "tell the desktop when a run ended" },
 	{ "timings", 0, OPTION_SET, NULL, RUNS, AT(timings), 1, "say how long things took" },
-	{ "keys", 0, OPTION_SET, NULL, VERB_RUN | OPTION_NOT_KEY, AT(keys), 1, "space runs, r restarts, p pauses, q quits" },
-	{ "no-keys", 0, OPTION_SET, NULL, VERB_RUN | OPTION_NOT_KEY, AT(keys), 0, "leave the keyboard alone" },
-	{ "stdin-quit", 0, OPTION_SET, NULL, VERB_RUN | OPTION_NOT_KEY, AT(stdin_quit), 1, "exit when stdin ends" },
+	{ "keys", 0, OPTION_SET, NULL, RUNS | OPTION_NOT_KEY, AT(keys), 1, "space runs, r restarts, p pauses, q quits" },
+	{ "no-keys", 0, OPTION_SET, NULL, RUNS | OPTION_NOT_KEY, AT(keys), 0, "leave the keyboard alone" },
+	{ "stdin-quit", 0, OPTION_SET, NULL, RUNS | OPTION_NOT_KEY, AT(stdin_quit), 1, "exit when stdin ends" },
 	/* watchmedo */
 	{ "command", 'c', OPTION_TEXT, "COMMAND", VERB_SHELL_COMMAND, AT(shell_line), 0, "shell line to run for each event" },
 	{ "wait", 'w', OPTION_SET, NULL, VERB_SHELL_COMMAND, AT(wait), 1, "one command after the other" },

@@ -1,9 +1,6 @@
 /* plan: what would be watched, how, against which limits, and what would run. */
 #include "verbs.h"
 
-#include <ctype.h>
-#include <dirent.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +9,22 @@
 #include "base/bytes.h"
 #include "command.h"
 #include "emit.h"
+#include "mounts.h"
 #include "print.h"
+#include "pruned.h"
 #include "stage.h"
 #include "watching.h"
+
+enum { MAX_LINES = 20 }; /* of one kind; the rest is a number */
+
+struct planned {
+	const struct settings *s;
+	const struct watching *t;
+	struct mounts mounts;
+	char *on; /* for each mount: something on it is watched */
+	struct pruned_list pruned;
+	uint64_t watches_used; /* by others, before ours */
+};
 
 static long read_number(const char *path)
 {
@@ -28,123 +38,164 @@ static long read_number(const char *path)
 	return n;
 }
 
-/* Lines "inotify wd:..." of one descriptor's fdinfo: proc(5). */
-static long count_watches(const char *path)
+static int is_pruned(const struct planned *p, const char *root, const char *below)
 {
-	FILE *f = fopen(path, "re");
-	char line[512];
-	long n = 0;
+	watcher_verdict *v;
+	int pruned;
 
-	if (!f)
+	if (watcher_filter_check(&v, p->t->filter, root, below, WATCHER_TYPE_DIR, 0, NULL) < 0)
 		return 0;
-	while (fgets(line, sizeof line, f))
-		n += strncmp(line, "inotify wd:", 11) == 0;
-	fclose(f);
-	return n;
+	pruned = v->prunes[0] != '\0';
+	watcher_verdict_free(v);
+	return pruned;
 }
 
-/* Watches other processes of the user hold; those of other users do not count. */
-static long watches_of_others(void)
+static int is_too_deep(const struct settings *s, const char *below)
 {
-	DIR *proc = opendir("/proc");
-	struct dirent *e, *d;
-	long n = 0;
+	int depth = s->recursive ? s->depth : 1, level = 1;
 
-	while (proc && (e = readdir(proc))) {
-		char path[PATH_MAX];
-		DIR *fds;
-
-		if (!isdigit((unsigned char)e->d_name[0]) || atol(e->d_name) == getpid())
-			continue;
-		snprintf(path, sizeof path, "/proc/%s/fdinfo", e->d_name);
-		fds = opendir(path);
-		while (fds && (d = readdir(fds))) {
-			snprintf(path, sizeof path, "/proc/%.20s/fdinfo/%.20s", e->d_name,
-				 d->d_name);
-			n += count_watches(path);
-		}
-		if (fds)
-			closedir(fds);
-	}
-	if (proc)
-		closedir(proc);
-	return n;
+	for (; *below; below++)
+		level += *below == '/';
+	return depth && level >= depth;
 }
 
-/* The mount a path is on: the longest mount point above it. */
-static void find_mount(const char *path, char *point, char *type, size_t size)
+/* The mount a root is on, and those below it that are watched, too. */
+static void use_mounts(struct planned *p, const char *root)
 {
-	FILE *f = fopen("/proc/self/mounts", "re");
-	char real[PATH_MAX], line[PATH_MAX * 2], at[PATH_MAX], fs[256];
-	size_t best = 0;
+	char *real = realpath(root, NULL);
+	const struct mount *at = real ? mounts_of(&p->mounts, real) : NULL;
 
-	snprintf(point, size, "/");
-	snprintf(type, size, "unknown");
-	if (!f || !realpath(path, real)) {
-		if (f)
-			fclose(f);
-		return;
-	}
-	while (fgets(line, sizeof line, f)) {
-		size_t n;
+	for (size_t i = 0; real && i < p->mounts.n; i++) {
+		const char *below = mounts_below(real, p->mounts.v[i].point);
 
-		if (sscanf(line, "%*s %4095s %255s", at, fs) != 2)
-			continue;
-		n = strlen(at);
-		if (strncmp(real, at, n) == 0 && (real[n] == '/' || !real[n] || n == 1) &&
-		    n >= best) {
-			best = n;
-			snprintf(point, size, "%s", at);
-			snprintf(type, size, "%s", fs);
-		}
+		if (&p->mounts.v[i] == at || (below && *below && !is_too_deep(p->s, below) &&
+					      !is_pruned(p, root, below)))
+			p->on[i] = 1;
 	}
-	fclose(f);
+	free(real);
+}
+
+static void look_at_roots(struct planned *p)
+{
+	const struct settings *s = p->s;
+	const char *root;
+
+	mounts_read(&p->mounts);
+	p->on = alloc_zero(p->mounts.n, 1);
+	for (size_t i = 0; (root = watcher_watch_root(p->t->watch, i)); i++) {
+		use_mounts(p, root);
+		if (!s->files_from)
+			pruned_find(&p->pruned, p->t->filter, root,
+				    s->recursive ? s->depth : 1);
+	}
+	pruned_sort(&p->pruned);
 }
 
 static void add_roots(struct bytes *out, const struct watching *t)
 {
 	const char *root;
+	size_t i;
 
-	for (size_t i = 0; (root = watcher_watch_root(t->watch, i)); i++) {
-		char point[PATH_MAX], type[PATH_MAX];
-
+	for (i = 0; (root = watcher_watch_root(t->watch, i)); i++) {
+		if (i >= MAX_LINES)
+			continue;
 		emit(out, "root       ");
 		emit_safe(out, root, strlen(root), EMIT_TERMINAL);
-		if (access(root, F_OK) < 0) {
-			emit(out, " (not there yet; waited for)\n");
-			continue;
-		}
-		find_mount(root, point, type, sizeof point);
-		emit_f(out, " (on %s, %s)\n", point, type);
+		emit(out, access(root, F_OK) < 0 ? " (not there yet; waited for)\n" : "\n");
 	}
+	if (i > MAX_LINES)
+		emit_f(out, "root       and %zu more\n", i - MAX_LINES);
 }
 
-static void add_numbers(struct bytes *out, const struct watching *t)
+static void add_mount(struct bytes *out, const struct planned *p, const struct mount *m,
+		      const char *backend)
 {
-	long limit = read_number("/proc/sys/fs/inotify/max_user_watches");
+	watcher_backend_info info;
+	watcher_error err = { 0 };
+	int r = watcher_backend_for(&info, sizeof info, m->point, &err);
+
+	emit_f(out, "backend    %s on ",
+	       p->s->backend != WATCHER_BACKEND_AUTO ? backend
+	       : r < 0				     ? "unknown"
+						     : info.name);
+	emit_safe(out, m->point, strlen(m->point), EMIT_TERMINAL);
+	emit_f(out, " (%s): %s\n", m->type,
+	       p->s->backend != WATCHER_BACKEND_AUTO ? "asked for by --backend"
+	       : r < 0				     ? err.message
+						     : info.why);
+}
+
+static void add_mounts(struct bytes *out, const struct planned *p)
+{
+	watcher_stats_t st;
+
+	watcher_stats(p->t->w, &st, sizeof st);
+	for (size_t i = 0; i < p->mounts.n; i++)
+		if (p->on[i])
+			add_mount(out, p, &p->mounts.v[i], st.backend ? st.backend : "none");
+}
+
+static void add_watches(struct bytes *out, const struct planned *p, const watcher_stats_t *st)
+{
+	const char *polls = st->backend && strcmp(st->backend, "poll") == 0 ? "all" : NULL;
+	long long interval = p->s->poll_interval_ms ? p->s->poll_interval_ms : 1000;
+	watcher_backend_info info;
+
+	emit_f(out, "watches    %llu needed", polls ? 0ull : (unsigned long long)st->watches);
+	if (watcher_backend_for(&info, sizeof info, "/", NULL) == 0 && info.watch_limit >= 0)
+		emit_f(out, "; %llu used by others, of %lld (%s)",
+		       (unsigned long long)p->watches_used, info.watch_limit, info.limit_name);
+	emit(out, "\n");
+	if (polls)
+		emit_f(out, "polled     all directories, every %lld ms\n", interval);
+	else if (st->polled_directories)
+		emit_f(out, "polled     %llu directories, every %lld ms\n",
+		       (unsigned long long)st->polled_directories, interval);
+}
+
+static void add_numbers(struct bytes *out, const struct planned *p)
+{
 	long queue = read_number("/proc/sys/fs/inotify/max_queued_events");
 	watcher_stats_t st;
 
-	watcher_stats(t->w, &st, sizeof st);
-	emit_f(out, "tree       %llu directories, %llu files, read in ",
-	       (unsigned long long)st.directories, (unsigned long long)st.files);
+	watcher_stats(p->t->w, &st, sizeof st);
+	emit_f(out, "tree       %llu director%s, %llu file%s, read in ",
+	       (unsigned long long)st.directories, st.directories == 1 ? "y" : "ies",
+	       (unsigned long long)st.files, st.files == 1 ? "" : "s");
 	emit_duration(out, (int64_t)st.crawl_ns);
-	emit_f(out, "\nbackend    %s", st.backend ? st.backend : "none");
-	if (st.polled_directories)
-		emit_f(out,
-		       "; %llu directories are polled every %lld ms: no notification there",
-		       (unsigned long long)st.polled_directories,
-		       (long long)(t->s->poll_interval_ms ? t->s->poll_interval_ms : 1000));
-	emit_f(out, "\nwatches    %llu needed", (unsigned long long)st.watches);
-	if (limit >= 0)
-		emit_f(out, "; %ld used by others, of %ld (fs.inotify.max_user_watches)",
-		       watches_of_others(), limit);
-	emit_f(out, "\nmemory     %llu KiB for names",
-	       (unsigned long long)st.index_bytes / 1024);
+	emit(out, "\n");
+	add_watches(out, p, &st);
+	emit_f(out, "memory     %llu KiB for names", (unsigned long long)st.index_bytes / 1024);
 	if (queue >= 0)
 		emit_f(out, "; the kernel queues %ld events (fs.inotify.max_queued_events)",
 		       queue);
 	emit(out, "\n");
+}
+
+static void add_pruned(struct bytes *out, const struct pruned_list *l)
+{
+	uint64_t left_out = 0;
+
+	for (size_t i = 0; i < l->n; i++) {
+		const struct pruned *p = &l->v[i];
+
+		if (i >= MAX_LINES) {
+			left_out += p->directories;
+			continue;
+		}
+		emit(out, "pruned     ");
+		emit_safe(out, p->path, strlen(p->path), EMIT_TERMINAL);
+		emit(out, "/");
+		if (p->paths > 1)
+			emit_f(out, " and %llu more", (unsigned long long)p->paths - 1);
+		emit_f(out, " (%llu director%s): ", (unsigned long long)p->directories,
+		       p->directories == 1 ? "y" : "ies");
+		emit_safe(out, p->rule, strlen(p->rule), EMIT_TERMINAL);
+		emit(out, "\n");
+	}
+	if (left_out)
+		emit_f(out, "pruned     and %llu more directories\n",
+		       (unsigned long long)left_out);
 }
 
 static void add_filter(struct bytes *out, const struct settings *s)
@@ -167,8 +218,38 @@ static void add_filter(struct bytes *out, const struct settings *s)
 	emit(out, " (--no-default-ignore)\n");
 }
 
-static void add_command(struct bytes *out, const struct settings *s)
+static void add_times(struct bytes *out, const struct planned *p)
 {
+	const struct settings *s = p->s;
+
+	emit_f(out, "when       %s", s->postpone ? "" : "at start, and ");
+	emit_duration(out, p->t->debounce_ms * 1000000);
+	emit(out, " after the last change, or ");
+	emit_duration(out, p->t->debounce_max_ms * 1000000);
+	emit(out, " after the first");
+	if (s->every_ms) {
+		emit(out, "; every ");
+		emit_duration(out, s->every_ms * 1000000);
+	}
+	emit(out, "\n");
+}
+
+static void add_policy(struct bytes *out, const struct settings *s)
+{
+	static const char *const words[] = { "one more run follows", "it is restarted",
+					     "changes are dropped", "it gets" };
+
+	emit_f(out, "busy       %s%s%s; %s stops it, KILL after ", words[s->on_busy],
+	       s->on_busy == ON_BUSY_SIGNAL ? " " : "",
+	       s->on_busy == ON_BUSY_SIGNAL ? signal_name(s->signal) : "",
+	       signal_name(s->stop_signal));
+	emit_duration(out, s->stop_timeout_ms * 1000000);
+	emit(out, "\n");
+}
+
+static void add_command(struct bytes *out, const struct planned *p)
+{
+	const struct settings *s = p->s;
 	struct command c;
 	char *shown;
 
@@ -179,12 +260,28 @@ static void add_command(struct bytes *out, const struct settings *s)
 	emit_f(out, "runs       %s%s\n", shown, c.is_shell ? " (by a shell)" : "");
 	free(shown);
 	command_free(&c);
+	add_times(out, p);
+	add_policy(out, s);
 }
 
 static void on_batch(watcher_batch *batch, void *arg)
 {
 	(void)batch;
 	(void)arg;
+}
+
+static void add_all(struct bytes *out, struct planned *p)
+{
+	look_at_roots(p);
+	add_roots(out, p->t);
+	add_mounts(out, p);
+	add_numbers(out, p);
+	add_pruned(out, &p->pruned);
+	add_filter(out, p->s);
+	add_command(out, p);
+	pruned_free(&p->pruned);
+	mounts_free(&p->mounts);
+	free(p->on);
 }
 
 int verb_plan(struct settings *s)
@@ -196,15 +293,18 @@ int verb_plan(struct settings *s)
 			      .voice = &stage.voice,
 			      .kinds = WATCHER_CHANGES,
 			      .on_batch = on_batch };
+	struct planned p = { .s = s, .t = &t };
+	watcher_backend_info info;
 	int r = stage_open(&stage, s);
 
 	if (r)
 		return r;
+	/* Asked before our own are added. */
+	if (watcher_backend_for(&info, sizeof info, "/", NULL) == 0)
+		p.watches_used = info.watches_used;
+	watching_set_debounce(&t, 50);
 	if ((r = watching_open(&t)) == 0) {
-		add_roots(&out, &t);
-		add_numbers(&out, &t);
-		add_filter(&out, s);
-		add_command(&out, s);
+		add_all(&out, &p);
 		r = print_out(&out);
 	}
 	watching_close(&t);

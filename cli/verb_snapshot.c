@@ -115,6 +115,8 @@ static int on_event(const watcher_event *e, void *arg)
 	/* The library marks only what follows from a directory's move; here all is found by
 	 * looking. */
 	found.synthetic = 1;
+	/* The library leaves the number to watches; what is printed here is one batch. */
+	found.batch = 1;
 	if (is_wanted(c, e))
 		format_event(&c->format, &c->out, &found);
 	return 0;

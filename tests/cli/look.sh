@@ -1,7 +1,7 @@
 #!/bin/sh
-# The verbs that look: snapshot, diff, why, plan; and wait and log in scripts.
+# The verbs that look: snapshot, diff, why; and wait and log in scripts.
 . tests/lib/tap.sh
-plan 20
+plan 17
 mkdir -p t/d t/ignored .git
 echo 1 >t/a
 echo 1 >t/d/b
@@ -21,7 +21,7 @@ moved t/d/ -> t/e/
 moved t/d/b -> t/e/b"
 is 'diff --format json' "$("$W" diff s.snap --format json -p a | python3 -c '
 import json, sys
-print([(e["event_type"], e["src_path"], e["is_synthetic"]) for e in map(json.loads, sys.stdin)])')" "[('modified', 't/a', True)]"
+print([(e["event_type"], e["src_path"], e["is_synthetic"], e["batch"]) for e in map(json.loads, sys.stdin)])')" "[('modified', 't/a', True, 1)]"
 "$W" diff --update s.snap >/dev/null
 is 'diff --update' "$("$W" diff s.snap)" ''
 "$W" snapshot in.snap .
@@ -42,11 +42,6 @@ like 'why: re-included' "$("$W" why t/keep.o)" '^t/keep.o: passes: .*\.gitignore
 like 'why: an option' "$("$W" why -i 'a*' t/a)" '^t/a: does not pass: .*a\*.*-i'
 is 'why: no pattern matches' "$("$W" why -p '*.c' t/a)" 't/a: does not pass: no pattern matches it'
 like 'why: built in' "$("$W" why .git/HEAD)" '^\.git/HEAD: does not pass: '
-
-"$W" plan t -p '*.c' -- make -j2 >plan 2>err
-is 'plan' "$? $(wc -c <err) $(cut -c1-11 plan | tr -d ' ' | sort -u | tr '\n' ' ')" '0 0 backend ignored memory passes root runs tree watches '
-like 'plan: watches and limit' "$(cat plan)" '^watches    [0-9]+ needed; [0-9]+ used by others, of [0-9]+ \(fs.inotify.max_user_watches\)$'
-like 'plan: the command' "$(cat plan)" '^runs       make -j2$'
 
 # wait and log compose: a loop that handles each change once.
 start l wait --events created t/done

@@ -1,0 +1,54 @@
+#!/bin/sh
+# plan: roots, the backend of each mount and why, watches against the limit, what is pruned by
+# which rule, and what would run. Nothing is run.
+. tests/lib/tap.sh
+plan 24
+mkdir -p t/d/e t/node_modules/a/b t/.git t/x/__pycache__ t/y/__pycache__ t/skip
+touch t/a t/d/b
+echo node_modules/ >t/.gitignore
+
+"$W" plan t -p '*.c' -i skip -- ./touch-it PWNED >plan 2>err
+is 'plan says all of it on stdout' "$? $(cat err) $(cut -c1-11 plan | tr -d ' ' | uniq | tr '\n' ' ')" \
+  '0  root backend tree watches memory pruned passes ignored runs when busy '
+check 'the root' has plan '^root       t$'
+check 'the backend of its mount, and why' has plan '^backend    [a-z]+ on /[^ ]* \([a-z0-9]+\): .*changes$'
+is 'one mount, named once' "$(count plan '^backend')" 1
+# t t/d t/d/e t/x t/y
+check 'what would be read' has plan '^tree       5 directories, [0-9]+ files, read in [0-9.]+ m?s$'
+limit=$(sort -n /proc/sys/fs/inotify/max_user_watches /proc/sys/user/max_inotify_watches 2>/dev/null | head -n 1)
+if has plan '^backend    inotify'; then
+  check 'watches against the limit' has plan "^watches    5 needed; [0-9]+ used by others, of $limit \\((fs.inotify.max_user_watches|user.max_inotify_watches)\\)$"
+else
+  skip 'watches against the limit' 'polled here'
+fi
+check 'pruned: a line of .gitignore' has plan '^pruned     t/node_modules/ \(3 directories\): node_modules/ \(.*\.gitignore:1\)$'
+check 'pruned: an option' has plan '^pruned     t/skip/ \(1 directory\): skip \(-i\)$'
+check 'pruned: a built-in rule' has plan '^pruned     t/\.git/ \(1 directory\): \.git \(default\)$'
+check 'pruned: several places of one rule' has plan '^pruned     t/[xy]/__pycache__/ and 1 more \(2 directories\): __pycache__ \(default\)$'
+is 'the rules as given' "$(grep -E '^(passes|ignored) ' plan | head -n 2 | tr '\n' ' ')" 'passes     *.c (-p) ignored    skip (-i) '
+check 'the command' has plan '^runs       \./touch-it PWNED$'
+check '... is not run' test ! -e PWNED
+
+is 'no ignores, nothing is pruned' "$("$W" plan --no-ignore t | grep -c '^pruned\|^ignored')" 0
+is '-N: only what would be read' "$("$W" plan -N t | grep -c '^pruned.*node_modules\|^tree       1 directory')" 2
+is '... and no deeper' "$("$W" plan --depth 1 t | grep -c '__pycache__/')" 0
+
+"$W" plan -r --stop-signal INT --stop-timeout 2s -d 1s --every 1m --postpone t -- 'a | b' >plan 2>err
+is 'it takes what run takes' "$(cat err) $(sed -n 's/^when *//p' plan)" ' 1.00 s after the last change, or 10.00 s after the first; every 1 min 00 s'
+check '... the policy' has plan '^busy       it is restarted; INT stops it, KILL after 2.00 s$'
+check '... the shell' has plan '^runs       a \| b \(by a shell\)$'
+
+"$W" plan t/none >plan
+check 'what is not there yet' has plan '^root       t/none \(not there yet; waited for\)$'
+if [ -d /proc/sys/kernel ]; then
+  "$W" plan -N t /proc/sys/kernel >plan
+  is 'two mounts are two backends' "$(count plan '^backend')" 2
+  check 'one that does not notify is polled' has plan '^backend    poll on /proc(/sys)? \(proc\): proc does not tell'
+else
+  skip 'two mounts are two backends' 'no /proc'
+  skip 'one that does not notify is polled' 'no /proc'
+fi
+"$W" plan -b poll --poll-interval 250ms t >plan
+is '-b is obeyed' "$(grep -c '^backend    poll on .*: asked for by --backend$\|^watches    0 needed\|^polled     all directories, every 250 ms$' plan)" 3
+is 'an error is an error' "$("$W" plan /dev/null/x 2>&1 >/dev/null | cut -c1-8; "$W" plan -p '[a' 2>/dev/null; echo $?)" 'whendo: 
+2'

@@ -105,10 +105,10 @@ struct backend_ops {
 	int (*watch)(struct backend *b, int fd, const char *path, enum watch_level level,
 		     int32_t *id);
 	void (*unwatch)(struct backend *b, int32_t id);
-	/* NULL where it cannot be done. With `on`, reading the watched directory that `fd` is
+	/* NULL where it cannot be done. With `on`, reading the watched directory `id` that `fd` is
 	 * open on puts CHANGE_READ among its changes, at the very place; ended by !`on`, after
 	 * which the watch is of that level. */
-	int (*fence)(struct backend *b, int fd, enum watch_level level, bool on);
+	int (*fence)(struct backend *b, int32_t id, int fd, enum watch_level level, bool on);
 	/* What is wanted from now on; watches that exist are widened when watched again. With
 	 * `merge`, a write that follows another write to the same name is left out. */
 	void (*want)(struct backend *b, unsigned kinds, bool merge);

@@ -6,6 +6,9 @@
  * happened to one name of one file by one process is one record whose bits have no order, and
  * a record stands where its first bit stood. So a name both created and deleted is a LOOK, and
  * so is a rename onto a name that something was renamed away from just before.
+ *
+ * The place of a reading in the queue is marked by the event that it is (FAN_ACCESS), asked for
+ * by an inode mark that the directory has only while it is read.
  * fanotify(7), fanotify_mark(2); Linux 5.17 for FAN_RENAME and targets, CAP_SYS_ADMIN.
  */
 #include "watcher/backend.h"
@@ -45,13 +48,23 @@ struct handle_key {
 };
 #define KEY_HEAD offsetof(struct handle_key, handle)
 
-/* The record that is being handed out, in pieces. */
+/* The record that is being handed out, in pieces. It stays in the memory until it is done with;
+ * names are known by their place in it, for the memory may be moved meanwhile. */
 struct record {
 	uint64_t bits; /* still to be handed out */
-	bool is_dir;
+	size_t len;    /* of the record */
+	bool is_dir, itself; /* itself: about the directory `id`, not about a name in it */
 	int32_t pid, id, id2, target;
-	const char *name, *name2;
+	uint32_t name, name2; /* offsets in the record, 0: none */
 	int look, look2; /* directories to be looked at afterwards, -1 */
+};
+
+static const struct record nothing = { .id = -1, .id2 = -1, .target = -1, .look = -1, .look2 = -1 };
+
+/* What there is to know of a directory beside its key. */
+struct fan_dir {
+	uint8_t level; /* enum watch_level */
+	bool fenced;   /* it was read, and the place of that in the queue is still to come */
 };
 
 struct backend {
@@ -62,8 +75,9 @@ struct backend {
 	int mounts_fd;
 	uint64_t mask;
 	struct keys keys;
-	uint8_t *levels; /* by number: enum watch_level */
-	int32_t levels_cap;
+	struct fan_dir *dirs; /* by number */
+	int32_t dirs_cap;
+	int32_t pid; /* our own */
 	struct fs_mark *marks;
 	int nmarks;
 	struct fan_noise noise;
@@ -131,6 +145,8 @@ static int fanotify_open(struct backend **out, const struct backend_config *conf
 		free(b);
 		return refuse(err, r);
 	}
+	b->pid = getpid();
+	b->now = nothing;
 	keys_init(&b->keys);
 	fan_noise_init(&b->noise);
 	wakes_init(&b->wakes, config->loop, b->fd, config->wake, config->arg);
@@ -200,19 +216,21 @@ static int mark_fs(struct backend *b, int fd, const char *path, const __kernel_f
 
 static int set_level(struct backend *b, int32_t id, enum watch_level level, bool fresh)
 {
-	int32_t cap = b->levels_cap ? b->levels_cap : 64;
-	uint8_t *p;
+	int32_t cap = b->dirs_cap ? b->dirs_cap : 64;
+	struct fan_dir *p;
 
 	while (cap <= id)
 		cap *= 2;
-	if (cap != b->levels_cap || !b->levels) {
-		if (!(p = realloc(b->levels, (size_t)cap)))
+	if (cap != b->dirs_cap || !b->dirs) {
+		if (!(p = realloc(b->dirs, (size_t)cap * sizeof *p)))
 			return UV_ENOMEM;
-		b->levels = p;
-		b->levels_cap = cap;
+		b->dirs = p;
+		b->dirs_cap = cap;
 	}
-	if (fresh || level > b->levels[id])
-		b->levels[id] = (uint8_t)level;
+	if (fresh)
+		b->dirs[id] = (struct fan_dir){ .level = (uint8_t)level };
+	else if (level > b->dirs[id].level)
+		b->dirs[id].level = (uint8_t)level;
 	return 0;
 }
 
@@ -289,24 +307,18 @@ static int make_room(struct backend *b)
 	return 0;
 }
 
-static int fanotify_fill(struct backend *b, bool discard)
+/* Moves what the kernel holds into the memory; how much that was, or a negative errno. */
+static ssize_t read_queue(struct backend *b, bool discard)
 {
-	struct timespec ts;
-	size_t got = 0;
-	ssize_t n = 0;
+	ssize_t got = 0, n = 0;
 	int r;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	b->time_ns = ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-	if (b->now.bits) /* its strings are in the memory */
-		return 1;
-	b->nrenamed = 0;
-	see_mounts(b);
 	while (got < FILL_MAX) {
 		if ((r = make_room(b)) < 0) {
 			if (b->cap < READ_SIZE)
 				return r;
 			b->gap = true;
+			b->now = nothing;
 			b->len = b->pos = 0;
 		}
 		n = read(b->fd, b->memory + b->len, b->cap - b->len);
@@ -314,17 +326,49 @@ static int fanotify_fill(struct backend *b, bool discard)
 			continue;
 		if (n <= 0)
 			break;
-		got += (size_t)n;
+		got += n;
 		if (discard)
 			b->gap = true;
 		else
 			b->len += (size_t)n;
 	}
-	if (n < 0 && errno != EAGAIN)
-		return -errno;
+	return n < 0 && errno != EAGAIN ? -errno : got;
+}
+
+static int fanotify_fill(struct backend *b, bool discard)
+{
+	struct timespec ts;
+	ssize_t got;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	b->time_ns = ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+	if (b->pos == b->len)
+		b->nrenamed = 0; /* what comes was queued after the last of them was read */
+	see_mounts(b);
+	got = read_queue(b, discard);
+	if (got < 0)
+		return (int)got;
 	if (!got)
 		wakes_calm(&b->wakes);
 	return b->len > b->pos || b->gap || b->remounted;
+}
+
+/* Reading a directory is an event of the directory, queued while its lock is held: no other
+ * change of it is between the two. The queue is emptied before, for what merges with an event
+ * of after the reading stands before it. */
+static int fanotify_fence(struct backend *b, int32_t id, int fd, enum watch_level level, bool on)
+{
+	unsigned how = on ? FAN_MARK_ADD : FAN_MARK_REMOVE;
+	ssize_t r = on ? read_queue(b, false) : 0;
+
+	(void)level;
+	if (r < 0)
+		return (int)r;
+	if (fanotify_mark(b->fd, how | FAN_MARK_ONLYDIR, FAN_ACCESS | FAN_ONDIR, fd, ".") < 0)
+		return -errno;
+	if (on && keys_has(&b->keys, id))
+		b->dirs[id].fenced = true;
+	return 0;
 }
 
 /* ---- handing out ---- */
@@ -349,7 +393,7 @@ static int32_t listened(struct backend *b, const struct fanotify_event_info_fid 
 	const struct handle_key *key;
 	int32_t id = known(b, fid, name, &key);
 
-	if (id >= 0 && b->levels[id] > WATCH_SELF)
+	if (id >= 0 && b->dirs[id].level > WATCH_SELF)
 		return id;
 	if (strcmp(*name, ".") == 0)
 		return id;
@@ -361,17 +405,21 @@ static int32_t listened(struct backend *b, const struct fanotify_event_info_fid 
 static void read_infos(struct backend *b, const char *at, const char *end, uint64_t mask,
 		       struct record *r)
 {
+	const char *start = b->memory + b->pos, *name;
 	const struct handle_key *key;
 
 	while (end - at >= (ptrdiff_t)sizeof(struct fanotify_event_info_header)) {
 		const struct fanotify_event_info_fid *fid = (const void *)at;
 
 		if (fid->hdr.info_type == FAN_EVENT_INFO_TYPE_DFID_NAME ||
-		    fid->hdr.info_type == FAN_EVENT_INFO_TYPE_OLD_DFID_NAME)
-			r->id = listened(b, fid, &r->name, mask);
-		else if (fid->hdr.info_type == FAN_EVENT_INFO_TYPE_NEW_DFID_NAME)
-			r->id2 = listened(b, fid, &r->name2, mask);
-		else if (fid->hdr.info_type == FAN_EVENT_INFO_TYPE_FID && r->is_dir)
+		    fid->hdr.info_type == FAN_EVENT_INFO_TYPE_OLD_DFID_NAME) {
+			r->id = listened(b, fid, &name, mask);
+			r->itself = strcmp(name, ".") == 0;
+			r->name = (uint32_t)(name - start);
+		} else if (fid->hdr.info_type == FAN_EVENT_INFO_TYPE_NEW_DFID_NAME) {
+			r->id2 = listened(b, fid, &name, mask);
+			r->name2 = (uint32_t)(name - start);
+		} else if (fid->hdr.info_type == FAN_EVENT_INFO_TYPE_FID && r->is_dir)
 			r->target = known(b, fid, NULL, &key);
 		if (!fid->hdr.len)
 			break;
@@ -392,8 +440,9 @@ static uint32_t place_hash(int32_t id, const char *name)
  * fro within one drain, what is there now is looked up. */
 static void suspect(struct backend *b, struct record *r)
 {
+	const char *start = b->memory + b->pos;
 	uint32_t n = b->nrenamed < RENAMES ? b->nrenamed : RENAMES;
-	uint32_t to = r->id2 >= 0 ? place_hash(r->id2, r->name2) : 0;
+	uint32_t to = r->id2 >= 0 ? place_hash(r->id2, start + r->name2) : 0;
 
 	for (uint32_t i = 0; i < n && r->id2 >= 0; i++)
 		if (b->renamed[i] == to) {
@@ -402,40 +451,54 @@ static void suspect(struct backend *b, struct record *r)
 			break;
 		}
 	if (r->id >= 0)
-		b->renamed[b->nrenamed++ % RENAMES] = place_hash(r->id, r->name);
+		b->renamed[b->nrenamed++ % RENAMES] = place_hash(r->id, start + r->name);
 }
 
-/* Takes up the next record; false if it says nothing of interest. */
-static bool take_record(struct backend *b)
+/* Bits that are of interest in a record about `id`. */
+static uint64_t told_bits(const struct backend *b, const struct record *r, uint64_t mask)
+{
+	uint64_t bits = mask & ~(uint64_t)FAN_ONDIR;
+
+	if (r->is_dir)
+		bits &= ~(uint64_t)(FAN_OPEN | FAN_CLOSE_WRITE | FAN_CLOSE_NOWRITE);
+	if (!r->itself)
+		return bits & ~(uint64_t)FAN_ACCESS;
+	/* Others read it, too, while it is fenced. */
+	return bits & (r->pid == b->pid ? FAN_ATTRIB | FAN_ACCESS : FAN_ATTRIB);
+}
+
+/* Takes up the next record, which may say nothing of interest. */
+static void take_record(struct backend *b)
 {
 	const char *at = b->memory + b->pos;
 	struct fanotify_event_metadata e; /* in memory it begins at any multiple of 4 */
 	struct record *r = &b->now;
 
 	memcpy(&e, at, sizeof e);
-	b->pos += e.event_len;
+	*r = nothing;
+	r->len = e.event_len;
 	if (e.mask & FAN_Q_OVERFLOW) {
 		b->gap = true;
-		return false;
+		return;
 	}
-	*r = (struct record){ .is_dir = e.mask & FAN_ONDIR,
-			      .pid = e.pid,
-			      .id = -1,
-			      .id2 = -1,
-			      .target = -1,
-			      .look = -1,
-			      .look2 = -1 };
+	r->is_dir = e.mask & FAN_ONDIR;
+	r->pid = e.pid;
 	read_infos(b, at + e.metadata_len, at + e.event_len, e.mask, r);
 	if (r->id < 0 && r->id2 < 0 && r->target < 0)
-		return false;
-	r->bits = e.mask & ~(uint64_t)FAN_ONDIR;
+		return;
+	r->bits = told_bits(b, r, e.mask);
 	if (r->bits & FAN_RENAME)
 		suspect(b, r);
-	if (r->is_dir)
-		r->bits &= ~(uint64_t)(FAN_OPEN | FAN_CLOSE_WRITE | FAN_CLOSE_NOWRITE);
-	if (r->name && strcmp(r->name, ".") == 0)
-		r->bits &= FAN_ATTRIB;
-	return r->bits != 0;
+	/* What was merged into this may have been done after the reading that is still to come,
+	 * and be in what was read, or not. */
+	if (r->id >= 0 && b->dirs[r->id].fenced && r->bits & FAN_DELETE && r->bits & ~FAN_DELETE)
+		r->look = r->id;
+}
+
+static void done_record(struct backend *b)
+{
+	b->pos += b->now.len;
+	b->now = nothing;
 }
 
 static bool take_bit(struct record *r, uint64_t bit)
@@ -457,8 +520,10 @@ static enum change_op next_op(struct record *r)
 		return CHANGE_CREATED;
 	if (take_bit(r, FAN_RENAME))
 		return CHANGE_RENAMED;
+	if (take_bit(r, FAN_ACCESS))
+		return CHANGE_READ;
 	if (take_bit(r, FAN_ATTRIB))
-		return r->name && strcmp(r->name, ".") == 0 ? CHANGE_SELF_ATTRIB : CHANGE_ATTRIB;
+		return r->itself ? CHANGE_SELF_ATTRIB : CHANGE_ATTRIB;
 	if (take_bit(r, FAN_OPEN))
 		return CHANGE_OPENED;
 	if (take_bit(r, FAN_MODIFY))
@@ -493,7 +558,7 @@ static bool next_of_target(struct backend *b, struct change *c)
 	r->target = -1;
 	if (!keys_has(&b->keys, id))
 		return false;
-	level = b->levels[id];
+	level = b->dirs[id].level;
 	if (r->name2 && level == WATCH_ALL)
 		return false;
 	c->id = id;
@@ -507,6 +572,7 @@ static bool next_of_target(struct backend *b, struct change *c)
 
 static bool next_of_record(struct backend *b, struct change *c)
 {
+	const char *start = b->memory + b->pos;
 	struct record *r = &b->now;
 	bool gone = r->bits & FAN_DELETE && !(r->bits & FAN_CREATE);
 	bool kept = r->bits & FAN_RENAME || gone;
@@ -523,12 +589,14 @@ static bool next_of_record(struct backend *b, struct change *c)
 		c->id2 = r->id2;
 		c->pid = r->pid;
 		c->is_dir = r->is_dir;
-		if (c->op == CHANGE_SELF_ATTRIB || c->op == CHANGE_LOOK)
+		if (c->op == CHANGE_READ)
+			b->dirs[r->id].fenced = false;
+		if (r->itself || c->op == CHANGE_LOOK)
 			return true;
-		c->name = r->name;
-		c->name_len = (uint8_t)strlen(r->name);
-		c->name2 = r->name2;
-		c->name2_len = r->name2 ? (uint8_t)strlen(r->name2) : 0;
+		c->name = start + r->name;
+		c->name_len = (uint8_t)strlen(c->name);
+		c->name2 = r->name2 ? start + r->name2 : NULL;
+		c->name2_len = r->name2 ? (uint8_t)strlen(c->name2) : 0;
 		return true;
 	}
 	return next_of_target(b, c);
@@ -538,7 +606,7 @@ static bool next_of_record(struct backend *b, struct change *c)
 static bool next_of_mounts(struct backend *b, struct change *c)
 {
 	for (; b->recheck < b->keys.nslots; b->recheck++)
-		if (keys_has(&b->keys, b->recheck) && b->levels[b->recheck] != WATCH_ALL) {
+		if (keys_has(&b->keys, b->recheck) && b->dirs[b->recheck].level != WATCH_ALL) {
 			c->op = CHANGE_SELF_MOVED;
 			c->id = b->recheck++;
 			return true;
@@ -551,8 +619,9 @@ static int fanotify_next(struct backend *b, struct change *c)
 {
 	*c = (struct change){ .id = -1, .id2 = -1, .time_ns = b->time_ns };
 	for (;;) {
-		if (next_of_record(b, c))
+		if (b->now.len && next_of_record(b, c))
 			return 1;
+		done_record(b);
 		if (b->gap) {
 			b->gap = false;
 			c->op = CHANGE_GAP;
@@ -562,8 +631,7 @@ static int fanotify_next(struct backend *b, struct change *c)
 			return 1;
 		if (b->pos >= b->len)
 			return 0;
-		if (!take_record(b))
-			b->now = (struct record){ .target = -1, .look = -1, .look2 = -1 };
+		take_record(b);
 	}
 }
 
@@ -581,7 +649,7 @@ static void finish(void *arg)
 		close(b->mounts_fd);
 	keys_fini(&b->keys);
 	fan_noise_fini(&b->noise);
-	free(b->levels);
+	free(b->dirs);
 	free(b->marks);
 	free(b->memory);
 	free(b);
@@ -630,6 +698,7 @@ const struct backend_ops watcher__fanotify = {
 	.open = fanotify_open,
 	.watch = fanotify_watch,
 	.unwatch = fanotify_unwatch,
+	.fence = fanotify_fence,
 	.want = fanotify_want,
 	.fill = fanotify_fill,
 	.next = fanotify_next,

@@ -120,11 +120,12 @@ static int inotify_watch(struct backend *b, int fd, const char *path, enum watch
 /* Reading a directory is an event of the directory, queued while its lock is held: no other
  * change of it is between the two. IN_ACCESS is taken away again by naming a mask without it,
  * for reading files would be told, too. */
-static int inotify_fence(struct backend *b, int fd, enum watch_level level, bool on)
+static int inotify_fence(struct backend *b, int32_t id, int fd, enum watch_level level, bool on)
 {
 	char self[32];
 	uint32_t mask = on ? IN_ACCESS | IN_MASK_ADD : level_mask(b, level);
 
+	(void)id;
 	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
 	return inotify_add_watch(b->fd, self, mask | IN_ONLYDIR) < 0 ? -errno : 0;
 }

@@ -693,14 +693,14 @@ static bool read_fenced(struct watcher *w, uint32_t dir, int fd, bool fresh)
 	enum watch_level level = top ? WATCH_TOP : WATCH_ALL;
 	bool fenced = !l->silent && !l->everywhere && s->ops->fence;
 
-	if (fenced && s->ops->fence(s->backend, fd, level, true) < 0) {
+	if (fenced && s->ops->fence(s->backend, d->id, fd, level, true) < 0) {
 		if (fresh)
 			watcher__node_unwatch(w, dir);
 		watcher__node_limbo(w, dir);
 		return false;
 	}
 	watcher__scan_read(fd, &l->listing);
-	if (fenced && s->ops->fence(s->backend, fd, level, false) < 0)
+	if (fenced && s->ops->fence(s->backend, d->id, fd, level, false) < 0)
 		watcher__node_limbo(w, dir); /* the next look takes it away */
 	if (fenced && !l->listing.error)
 		watcher__node_ahead(w, dir, fresh);

@@ -6,6 +6,7 @@
 #   make bench      measurements beside the peers that are installed
 #   make fuzz       every fuzz target for FUZZ_SECONDS=30 each (clang)
 #   make install    PREFIX=/usr/local DESTDIR=   WATCHMEDO=1 adds the name watchmedo
+#   make V=1        shows the commands as they are run
 #   make deps       installs the packages that the targets after it need (Debian, Ubuntu)
 
 PREFIX     ?= /usr/local
@@ -58,6 +59,10 @@ STATIC   := $B/libwhendo.a
 SHARED   := $B/libwhendo.so.$(SOVERSION)
 PROGRAM  := $(if $(CLI_SRC),$B/whendo)
 
+# A line for each file; the whole command with V=1.
+Q   := $(if $(V),,@)
+say  = $(if $(V),,@echo '  $1  $(patsubst $(CURDIR)/%,%,$@)')
+
 .PHONY: all check bench fuzz install uninstall deps run clean FORCE
 .DELETE_ON_ERROR:
 all: $(PROGRAM) $(STATIC) $(SHARED) $B/whendo.pc
@@ -75,17 +80,21 @@ NEEDS_CHECK = for p in $(PKG_NEEDS); do pkg-config --exists $${p%%:*} 2>/dev/nul
 
 $B/%.o: %.c $B/flags
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC  )
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(STATIC): $(LIB_OBJ)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(call say,AR  )
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(SHARED): $(LIB_OBJ)
-	$(CC) -shared -Wl,-soname,libwhendo.so.$(SOVERSION) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
-	ln -sf libwhendo.so.$(SOVERSION) $B/libwhendo.so
+	$(call say,LINK)
+	$(Q)$(CC) -shared -Wl,-soname,libwhendo.so.$(SOVERSION) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)ln -sf libwhendo.so.$(SOVERSION) $B/libwhendo.so
 
 $B/whendo: $(CLI_OBJ) $(STATIC)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_CLI) $(LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_CLI) $(LIBS)
 
 # Made again each time: the directories in it may be others than in the last call.
 $B/whendo.pc: FORCE $B/flags
@@ -96,20 +105,24 @@ $B/whendo.pc: FORCE $B/flags
 $(filter $B/tests/test_cli_%,$(TESTS)): $(filter-out %/main.o,$(CLI_OBJ))
 
 $(TESTS): $B/tests/%: $B/tests/%.o $(FIX_OBJ) $(STATIC)
-	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(if $(filter test_cli_%,$*),$(LIBS_CLI)) $$(sed -n 's,^ \* link: ,,p' tests/$*.c) -lcmocka $(LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(if $(filter test_cli_%,$*),$(LIBS_CLI)) $$(sed -n 's,^ \* link: ,,p' tests/$*.c) -lcmocka $(LIBS)
 
 $(BENCHES): $B/bench/%: $B/tests/bench/%.o $(STATIC)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $$(sed -n 's,^ \* link: ,,p' tests/bench/$*.c) $(LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $$(sed -n 's,^ \* link: ,,p' tests/bench/$*.c) $(LIBS)
 
 $(EXAMPLES): $B/examples/%: $B/tests/examples/%.o $(STATIC)
 	@mkdir -p $(@D)
-	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(call say,LINK)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 # Small programs that tests start; without sanitizers, so that they may be killed at will.
 $(PROGRAMS): $B/programs/%: tests/programs/%.c $B/flags
 	@mkdir -p $(@D)
-	$(CC) -D_GNU_SOURCE -O2 -o $@ $< $$(sed -n 's,^ \* link: ,,p' $<)
+	$(call say,CC  )
+	$(Q)$(CC) -D_GNU_SOURCE -O2 -o $@ $< $$(sed -n 's,^ \* link: ,,p' $<)
 
 check: all $(TESTS) $(EXAMPLES) $(PROGRAMS)
 	BUILD=$B CC='$(CC)' SANITIZE='$(SANITIZE)' ENGINE='$(ENGINE)' sh tests/run.sh $(T)
@@ -119,7 +132,8 @@ bench: all $(BENCHES) $(PROGRAMS)
 
 $(FUZZERS): build/fuzz/%: tests/fuzz/%.c $(LIB_SRC) $B/flags
 	@mkdir -p $(@D)
-	clang $(ALL_CPPFLAGS) -std=gnu11 $(WARN) -g -O1 -fsanitize=fuzzer,address,undefined \
+	$(call say,FUZZ)
+	$(Q)clang $(ALL_CPPFLAGS) -std=gnu11 $(WARN) -g -O1 -fsanitize=fuzzer,address,undefined \
 	 -fno-sanitize-recover=all -o $@ $< $(LIB_SRC) $(LIBS)
 
 # What was found before is kept in build/fuzz/corpus.*, failures beside it.
@@ -162,7 +176,7 @@ deps:
 # The main job: print what happens in DIR until ^C.
 DIR ?= .
 run: all
-	$B/whendo log --print-ready -- $(DIR) || [ $$? -eq 130 ]
+	$(Q)$B/whendo log --print-ready -- $(DIR) || [ $$? -eq 130 ]
 
 clean:
 	rm -rf build

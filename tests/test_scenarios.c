@@ -256,6 +256,8 @@ struct run {
 	bool synced, late;
 	int nseen;
 	char seen[SEEN_MAX][400];
+	int kinds[SEEN_MAX];
+	bool synthetic[SEEN_MAX];
 };
 
 /* The path as the table writes it. */
@@ -283,6 +285,8 @@ static void on_batch(watcher_watch *watch, watcher_batch *batch, void *arg)
 		shown(r, e.path, e.type, path, sizeof path);
 		if (e.dest)
 			shown(r, e.dest, e.type, dest, sizeof dest);
+		r->kinds[r->nseen] = e.kind;
+		r->synthetic[r->nseen] = e.synthetic;
 		snprintf(r->seen[r->nseen++], sizeof r->seen[0], "%s %s%s%s",
 			 watcher_kind_name(e.kind), path, e.dest ? ">" : "", e.dest ? dest : "");
 	}
@@ -398,6 +402,26 @@ static bool same_net(const struct run *r, const char *want)
 	return true;
 }
 
+/* Polling finds everything by looking. A kernel that says exactly what happened is the source of
+ * what happened in one step, and of every change of content. */
+static bool marked_right(const struct run *r, const struct scenario *s, const struct step *step,
+			 const struct kind_of_backend *b)
+{
+	bool one = !strstr(step->exact, ", ") && !s->roots[0];
+
+	for (int i = 0; i < r->nseen; i++) {
+		bool told = one || r->kinds[i] & (WATCHER_MODIFIED | WATCHER_ATTRIB);
+
+		if ((b->number == WATCHER_BACKEND_POLL && !r->synthetic[i]) ||
+		    (b->exact && told && r->synthetic[i])) {
+			fprintf(stderr, "%s: %s: %s: %s is %ssynthetic\n", b->name, s->name,
+				step->run, r->seen[i], r->synthetic[i] ? "" : "not ");
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool check(struct run *r, const struct scenario *s, const struct step *step,
 		  const struct kind_of_backend *b)
 {
@@ -405,8 +429,10 @@ static bool check(struct run *r, const struct scenario *s, const struct step *st
 
 	/* A cause from two directories has no order where several are read at once. */
 	if (b->exact ? same_exactly(r, want) : same_net(r, want)) {
+		bool right = marked_right(r, s, step, b);
+
 		r->nseen = 0;
-		return true;
+		return right;
 	}
 	fprintf(stderr, "%s: %s: %s\n  want: %s\n  got:  ", b->name, s->name, step->run, want);
 	for (int i = 0; i < r->nseen; i++)

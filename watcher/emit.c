@@ -323,6 +323,12 @@ static void emit_move(struct watcher *w, struct news *n, const struct hit *src, 
 	}
 }
 
+/* Does the source of this directory know nothing but what it finds by looking? */
+static bool is_polled(const struct watcher *w, uint32_t dir)
+{
+	return w->sources[tree_dir(&w->tree, dir)->backend].ops->caps & BACKEND_SCANS;
+}
+
 void watcher__emit(struct watcher *w, struct news *n)
 {
 	const struct side nowhere = { NULL, "", 0 };
@@ -334,6 +340,7 @@ void watcher__emit(struct watcher *w, struct news *n)
 		w->gap = true;
 		return;
 	}
+	n->synthetic |= is_polled(w, n->dir);
 	if (n->kind == WATCHER_MOVED && n->dest) {
 		emit_move(w, n, hits, nhits);
 		return;

@@ -17,6 +17,7 @@
 #include "whendo/watcher.h"
 
 struct backend;
+struct disk;
 
 enum change_op {
 	CHANGE_NONE = 0,
@@ -81,7 +82,7 @@ enum watch_level {
 struct backend_config {
 	uv_loop_t *loop;
 	int poll_interval_ms;
-	const watcher_vfs *vfs;
+	struct disk *disk; /* borrowed */
 	bool nameless; /* fsevent: as if the system gave no names */
 	/* Called on the loop when there is, or may be, something to fill() from. Never from
 	 * within a call of ops. */
@@ -98,7 +99,8 @@ struct backend_ops {
 	/* UV_ENOTSUP where the system has no such thing; else as watcher_open(). */
 	int (*open)(struct backend **b, const struct backend_config *config, watcher_error *err);
 	/*
-	 * Watches the directory that `fd` is open on; `path` leads to it too. Gives the number
+	 * Watches the directory that `fd` is open on (a number of the disk's, where the user's
+	 * functions are asked); `path` leads to it too. Gives the number
 	 * that changes will carry: the same one again for the same directory.
 	 * UV_ENOSPC: a limit; UV_ENOENT: gone; UV_EACCES.
 	 */

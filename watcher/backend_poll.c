@@ -18,7 +18,7 @@
 #include "watcher/poll.h"
 
 #define SLICE     256 /* directories in one piece of work */
-#define VFS_SLICE 8
+#define OWN_SLICE 8   /* ... with the user's own stat and list, on the loop */
 #define SHARE     20 /* rounds take one part in so many of the time */
 
 struct job {
@@ -29,7 +29,6 @@ struct job {
 
 struct backend {
 	struct backend_config config;
-	watcher_vfs vfs;
 	struct keys keys;
 	struct polled **dirs; /* by number */
 	int32_t cap;
@@ -56,11 +55,6 @@ struct backend {
 static void on_timer(uv_timer_t *timer);
 static void next_slice(struct backend *b);
 
-static const watcher_vfs *vfs_of(const struct backend *b)
-{
-	return b->config.vfs ? &b->vfs : NULL;
-}
-
 static int poll_open(struct backend **out, const struct backend_config *config,
 		     watcher_error *err)
 {
@@ -69,10 +63,7 @@ static int poll_open(struct backend **out, const struct backend_config *config,
 	if (!b)
 		return watcher__fail(err, UV_ENOMEM, "out of memory");
 	b->config = *config;
-	if (config->vfs) {
-		b->vfs = *config->vfs;
-		b->compare.vfs = &b->vfs;
-	}
+	b->compare.disk = config->disk;
 	keys_init(&b->keys);
 	uv_timer_init(config->loop, &b->timer);
 	b->timer.data = b->work.data = b;
@@ -95,16 +86,22 @@ static uint64_t thread_ns(void)
 #endif
 }
 
-/* On a thread, or with a vfs on the loop. */
+/* What comparing costs: the user's own functions may well wait for something. */
+static uint64_t cost_ns(const struct backend *b)
+{
+	return watcher__disk_is_users(b->config.disk) ? uv_hrtime() : thread_ns();
+}
+
+/* On a thread, or with the user's own functions on the loop. */
 static void compare_jobs(uv_work_t *work)
 {
 	struct backend *b = work->data;
-	uint64_t start = thread_ns();
+	uint64_t start = cost_ns(b);
 
 	for (int i = 0; i < b->njobs; i++)
 		poll_compare(&b->compare, b->jobs[i].dir, b->jobs[i].id,
 			     b->paths.data + b->jobs[i].path);
-	b->spent_ns += thread_ns() - start;
+	b->spent_ns += cost_ns(b) - start;
 }
 
 static void forget(struct backend *b, int32_t id)
@@ -171,7 +168,8 @@ static void add_job(struct backend *b, int32_t id)
 
 static void next_slice(struct backend *b)
 {
-	int max = b->config.vfs ? VFS_SLICE : SLICE;
+	bool own = watcher__disk_is_users(b->config.disk);
+	int max = own ? OWN_SLICE : SLICE;
 
 	b->njobs = 0;
 	bytes_clear(&b->paths);
@@ -182,16 +180,12 @@ static void next_slice(struct backend *b)
 		end_round(b);
 		return;
 	}
-	if (b->config.vfs) {
-		compare_jobs(&b->work);
-		uv_timer_start(&b->timer, on_timer, 0, 0); /* the loop has a turn in between */
-		return;
-	}
 	b->working = true;
-	if (uv_queue_work(b->config.loop, &b->work, compare_jobs, on_compared) < 0) {
-		b->working = false;
+	if (own || uv_queue_work(b->config.loop, &b->work, compare_jobs, on_compared) < 0) {
 		compare_jobs(&b->work);
-		uv_timer_start(&b->timer, on_timer, 0, 0);
+		b->working = false;
+		b->njobs = 0; /* what is given up from now on goes at once */
+		uv_timer_start(&b->timer, on_timer, 0, 0); /* the loop has a turn in between */
 	}
 }
 
@@ -307,11 +301,12 @@ static int poll_watch(struct backend *b, int fd, const char *path, enum watch_le
 		      int32_t *id)
 {
 	struct polled *p = calloc(1, sizeof *p);
+	uint8_t was;
 	int r;
 
 	if (!p)
 		return UV_ENOMEM;
-	r = poll_begin(p, fd, path, vfs_of(b));
+	r = poll_begin(p, b->config.disk, fd, path);
 	if (r < 0)
 		goto out;
 	*id = keys_find(&b->keys, &p->self, sizeof p->self);
@@ -320,7 +315,10 @@ static int poll_watch(struct backend *b, int fd, const char *path, enum watch_le
 	if (r < 0)
 		goto out;
 	b->dirs[*id]->dead = false;
+	was = b->dirs[*id]->wanted;
 	widen(b, *id, level, p);
+	if (watcher__disk_is_users(b->config.disk) && level >= WATCH_ALL && was < WATCH_ALL)
+		poll_remember(&b->compare, b->dirs[*id], path);
 	if (level < WATCH_ALL)
 		r = keep_path(b->dirs[*id], path);
 out:

@@ -20,6 +20,7 @@
 #include "watcher/backend.h"
 #include "watcher/batch.h"
 #include "watcher/debounce.h"
+#include "watcher/disk.h"
 #include "watcher/ids.h"
 #include "watcher/tree.h"
 #include "whendo/watcher.h"
@@ -153,6 +154,7 @@ struct watcher {
 	uv_loop_t *loop, own_loop;
 	bool own, running, closing, closed_in_callback;
 	watcher_options options;
+	struct disk disk;
 	struct source sources[2]; /* the chosen one, and polling for what it cannot watch */
 	int nsources;
 	struct tree tree;
@@ -182,7 +184,6 @@ struct watcher {
 	int64_t gap_since_ns; /* older changes than this were not lost; 0: calm_ns */
 	int64_t calm_ns;     /* wall clock before the last time the queue was empty */
 	int64_t now_ns;      /* wall clock of the change being applied */
-	bool by_looking;     /* ... which its backend found by looking, not from a kernel */
 	uint64_t turn_ns;    /* uv_hrtime() of the turn */
 	uint32_t stat_dir, stat_gen; /* last directory that a created name was looked up in */
 	int stat_fd;         /* open on it, or -1; see emit.c */
@@ -333,6 +334,8 @@ int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 void watcher__root_detach(struct watcher *w, struct root *root);
 void watcher__anchor_hit(struct watcher *w, int source, const struct change *c);
 void watcher__recheck_roots(struct watcher *w);
+/* Has roots looked up again that are not there, where no anchor tells of their coming. */
+void watcher__waiting_roots(struct watcher *w);
 
 /* ---- pump.c: order of the work, delivery, timers ---- */
 int watcher__pump_init(struct watcher *w);
@@ -360,6 +363,7 @@ struct listing {
 	char *packed;    /* see tree.h; owned by the listing */
 	size_t len, cap;
 	uint32_t count;
+	bool names_only; /* asked for: types and inodes need not be right */
 };
 /* Opens a directory for reading: follow == false refuses a symbolic link. fd or -errno. */
 int watcher__scan_open(const char *path, bool follow);
@@ -367,6 +371,8 @@ int watcher__scan_open(const char *path, bool follow);
 void watcher__scan_read(int fd, struct listing *l);
 /* inode, device and change time only. */
 void watcher__scan_stat(int fd, struct listing *l);
+/* Appends a name; "." and "..", and names too long for the index, are left out. UV_ENOMEM. */
+int watcher__listing_add(struct listing *l, const char *name, int type, uint64_t ino);
 /* What tells a directory from all others, also from one that gets its inode number later. */
 struct identity {
 	uint64_t dev, ino;

@@ -38,6 +38,10 @@ watcher_filter *watcher__filter_ref(const watcher_filter *f);
  */
 int watcher__filter_bind(struct filter_root **fr, const watcher_filter *f, const char *root_abs,
 			 const char *root_shown);
+/* The same for a root that only the user's own stat and list know: its path is taken as it is,
+ * and no ignore files are read. */
+int watcher__filter_bind_virtual(struct filter_root **fr, const watcher_filter *f,
+				 const char *root, const char *root_shown);
 void watcher__filter_unbind(struct filter_root *fr);
 
 /* Where problems go instead of to the filter's own callback: a regex that gave up, a file

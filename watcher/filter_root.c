@@ -123,7 +123,6 @@ static int bind_dirs(struct filter_root *fr, const char *root_shown)
 	struct filter_dirs *d = &fr->dirs;
 	int r;
 
-	d->flags = fr->filter->flags;
 	d->root = fr->root;
 	d->root_skip = fr->skip;
 	d->on_problem = unreadable;
@@ -153,8 +152,9 @@ static int fill(struct filter_root *fr, const char *root_abs, const char *root_s
 	int r;
 
 	/* A root may not exist yet; then its path is taken as it is. */
-	fr->root = realpath(root_abs, NULL);
-	if (!fr->root && errno != ENOMEM)
+	if (!fr->is_virtual)
+		fr->root = realpath(root_abs, NULL);
+	if (fr->is_virtual || (!fr->root && errno != ENOMEM))
 		fr->root = strdup(root_abs);
 	if (!fr->root)
 		return UV_ENOMEM;
@@ -172,24 +172,51 @@ static int fill(struct filter_root *fr, const char *root_abs, const char *root_s
 	return bind_dirs(fr, root_shown);
 }
 
-int watcher__filter_bind(struct filter_root **fr, const watcher_filter *f, const char *root_abs,
-			 const char *root_shown)
+static struct filter_root *root_new(const watcher_filter *f)
 {
-	struct filter_root *made;
-	int r;
+	struct filter_root *made = calloc(1, sizeof *made);
 
-	if (!f) {
-		*fr = NULL;
-		return 0;
-	}
-	if (!(made = calloc(1, sizeof *made)))
-		return UV_ENOMEM;
+	if (!made)
+		return NULL;
 	made->filter = watcher__filter_ref(f);
-	if ((r = fill(made, root_abs, root_shown)) < 0)
+	made->dirs.flags = f->flags;
+	return made;
+}
+
+static int bind_new(struct filter_root **fr, struct filter_root *made, const char *root_abs,
+		const char *root_shown)
+{
+	int r = made ? fill(made, root_abs, root_shown) : UV_ENOMEM;
+
+	if (r < 0)
 		watcher__filter_unbind(made);
 	else
 		*fr = made;
 	return r;
+}
+
+int watcher__filter_bind(struct filter_root **fr, const watcher_filter *f, const char *root_abs,
+			 const char *root_shown)
+{
+	if (f)
+		return bind_new(fr, root_new(f), root_abs, root_shown);
+	*fr = NULL;
+	return 0;
+}
+
+int watcher__filter_bind_virtual(struct filter_root **fr, const watcher_filter *f,
+				 const char *root, const char *root_shown)
+{
+	struct filter_root *made = f ? root_new(f) : NULL;
+
+	if (made) {
+		made->is_virtual = true;
+		made->dirs.flags &= ~(unsigned)(WATCHER_FILTER_GITIGNORE | WATCHER_FILTER_DOT_IGNORE);
+	}
+	if (f)
+		return bind_new(fr, made, root, root_shown);
+	*fr = NULL;
+	return 0;
 }
 
 void watcher__filter_unbind(struct filter_root *fr)
@@ -216,7 +243,7 @@ void watcher__filter_unbind(struct filter_root *fr)
 
 bool watcher__filter_is_ignore_file(const struct filter_root *fr, const char *name, size_t len)
 {
-	return fr && watcher__dirs_is_ignore_file(fr->filter->flags, name, len);
+	return fr && watcher__dirs_is_ignore_file(fr->dirs.flags, name, len);
 }
 
 int watcher__filter_reload(struct filter_root *fr, const char *rel, size_t len)

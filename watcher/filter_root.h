@@ -43,6 +43,7 @@ struct filter_root {
 	watcher_filter *filter;
 	bool has_rules;  /* else only kinds, types and predicates decide */
 	bool lets_all;   /* nor those: everything passes */
+	bool is_virtual; /* the root is on no disk: nothing is read there */
 	struct bound_list lists[LIST_COUNT];
 	struct filter_dirs dirs;
 	struct matcher matcher;

@@ -123,7 +123,8 @@ void watcher__look_behind(struct watcher *w, uint32_t dir, uint32_t rec)
 	struct stat st;
 	uint32_t node;
 
-	if (!path || stat(path, &st) < 0 || !S_ISDIR(st.st_mode))
+	if (!path || watcher__disk_stat_path(&w->disk, path, true, &st) < 0 ||
+	    !S_ISDIR(st.st_mode))
 		return;
 	for (uint32_t at = dir; at != NO_DIR; at = tree_dir(&w->tree, at)->parent)
 		if (tree_dir(&w->tree, at)->ino == st.st_ino &&
@@ -199,7 +200,7 @@ static void look_at_content(struct watcher *w, int fd, uint32_t dir, const struc
 
 	memcpy(name, e->name, e->len);
 	name[e->len] = '\0';
-	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+	if (watcher__disk_stat_name(&w->disk, fd, name, &st) < 0 || !S_ISREG(st.st_mode))
 		return;
 	if (!e->ino)
 		tree_set_ino(&w->tree, dir, e->rec, st.st_ino);
@@ -323,7 +324,7 @@ static void note_listing(struct watcher *w, uint32_t dir)
 	d->ino = li->ino;
 	d->dev = li->dev;
 	d->ctime_ns = li->ctime_ns;
-	d->flags &= (uint16_t)~(DIR_NO_ACCESS | DIR_FOREIGN);
+	d->flags &= (uint16_t)~(DIR_NO_ACCESS | DIR_FOREIGN | DIR_FAILED);
 	if (d->parent != NO_DIR && tree_dir(&w->tree, d->parent)->dev != d->dev)
 		d->flags |= DIR_FOREIGN;
 }
@@ -397,8 +398,10 @@ static void look_failed(struct watcher *w, uint32_t dir, int code)
 		w->look->error = code; /* not the directory's fault: a first crawl fails */
 		/* fall through */
 	default:
-		watcher__problem(w, w->look->path.data, code, "%s: %s", w->look->path.data,
-				 uv_strerror(code));
+		if (!(d->flags & DIR_FAILED))
+			watcher__problem(w, w->look->path.data, code, "%s: %s",
+					 w->look->path.data, uv_strerror(code));
+		d->flags |= DIR_FAILED;
 		watcher__node_limbo(w, dir);
 		return;
 	}
@@ -431,7 +434,8 @@ static bool still_there(struct watcher *w, uint32_t node, const struct stat *her
 	const char *path = watcher__path(w, node, NULL, 0);
 	struct stat st;
 
-	return path && !doomed(w, node) && lstat(path, &st) == 0 &&
+	return path && !doomed(w, node) &&
+	       watcher__disk_stat_path(&w->disk, path, false, &st) == 0 &&
 	       st.st_ino == here->st_ino && st.st_dev == here->st_dev;
 }
 
@@ -442,7 +446,8 @@ static bool may_alias(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
 	const char *path = watcher__path(w, owner, NULL, 0);
 	struct statx a, b;
 
-	if ((tree_dir(&w->tree, dir)->flags | tree_dir(&w->tree, owner)->flags) & DIR_LINK)
+	if (watcher__disk_is_users(&w->disk) ||
+	    (tree_dir(&w->tree, dir)->flags | tree_dir(&w->tree, owner)->flags) & DIR_LINK)
 		return true;
 	if (!path || statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &a) < 0 ||
 	    statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_MNT_ID, &b) < 0 ||
@@ -566,7 +571,7 @@ static bool contested(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
 	uint32_t above = o->parent;
 	struct stat st;
 
-	if (fstat(fd, &st) < 0)
+	if (watcher__disk_stat(&w->disk, fd, &st) < 0)
 		return false;
 	if (d->parent != NO_DIR && !d->roots && still_there(w, owner, &st)) {
 		/* At both places at once, or on its way between them just now? */
@@ -608,7 +613,7 @@ static bool unchanged(struct watcher *w, uint32_t dir, int fd)
 
 	if (!l->everywhere || !d->ctime_ns)
 		return false;
-	watcher__scan_stat(fd, &l->listing);
+	watcher__disk_stat_listing(&w->disk, fd, &l->listing);
 	if (l->listing.error || l->listing.ctime_ns != d->ctime_ns ||
 	    l->listing.ino != d->ino || l->listing.dev != d->dev)
 		return false;
@@ -637,7 +642,7 @@ static bool replaced(struct watcher *w, uint32_t dir, int fd)
 	struct dir *d = tree_dir(&w->tree, dir);
 	struct stat st;
 
-	if (!d->ino || fstat(fd, &st) < 0 || d->ino == st.st_ino ||
+	if (!d->ino || watcher__disk_stat(&w->disk, fd, &st) < 0 || d->ino == st.st_ino ||
 	    d->dev != watcher__dev32(st.st_dev))
 		return false;
 	if (d->parent == NO_DIR) {
@@ -661,8 +666,10 @@ static int open_node(struct watcher *w, uint32_t dir, const char *path)
 	struct stat st;
 	int fd, in, r;
 
-	if (d->id >= 0 || d->parent == NO_DIR || d->flags & DIR_LINK)
-		return watcher__scan_open(path, d->parent == NO_DIR || d->flags & DIR_LINK);
+	if (d->id >= 0 || d->parent == NO_DIR || d->flags & DIR_LINK ||
+	    watcher__disk_is_users(&w->disk))
+		return watcher__disk_open(&w->disk, path,
+					  d->parent == NO_DIR || d->flags & DIR_LINK);
 	up = tree_dir(&w->tree, d->parent);
 	e = tree_entry(&w->tree, d->parent, d->rec);
 	memcpy(name, e.name, e.len);
@@ -699,7 +706,7 @@ static bool read_fenced(struct watcher *w, uint32_t dir, int fd, bool fresh)
 		watcher__node_limbo(w, dir);
 		return false;
 	}
-	watcher__scan_read(fd, &l->listing);
+	watcher__disk_read(&w->disk, fd, &l->listing);
 	if (fenced && s->ops->fence(s->backend, d->id, fd, level, false) < 0)
 		watcher__node_limbo(w, dir); /* the next look takes it away */
 	if (fenced && !l->listing.error)
@@ -736,12 +743,12 @@ static void look_one(struct watcher *w, uint32_t dir)
 		return;
 	}
 	if (replaced(w, dir, fd)) {
-		close(fd);
+		watcher__disk_close(&w->disk, fd);
 		return;
 	}
 	r = watcher__node_watch(w, dir, fd, l->path.data, &owner);
 	if (r == UV_EEXIST && !contested(w, dir, owner, fd)) {
-		close(fd);
+		watcher__disk_close(&w->disk, fd);
 		return;
 	}
 	if (r < 0 && r != UV_EEXIST) {
@@ -752,7 +759,7 @@ static void look_one(struct watcher *w, uint32_t dir)
 		else
 			compare(w, dir, fd);
 	}
-	close(fd);
+	watcher__disk_close(&w->disk, fd);
 }
 
 void watcher__look_result(struct watcher *w, uint32_t dir, int watched, int32_t id,

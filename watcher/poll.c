@@ -46,54 +46,36 @@ static struct facts facts_of_stat(const struct stat *st)
 			       .type = watcher__type_of_mode(st->st_mode) };
 }
 
-static int vfs_facts(const struct watcher_vfs *vfs, const char *path, struct facts *f)
-{
-	watcher_vfs_stat st = { 0 };
-	int r = vfs->stat(path, &st, vfs->arg);
-
-	if (r < 0)
-		return r;
-	*f = (struct facts){ .dev = st.dev,
-			     .ino = st.inode,
-			     .ctime_ns = st.ctime_ns ? st.ctime_ns : st.mtime_ns,
-			     .mtime_ns = st.mtime_ns,
-			     .content = mix(st.size, (uint64_t)st.mtime_ns),
-			     .meta = mix(st.mode, 0),
-			     .type = st.type };
-	return 0;
-}
-
 /* Of the directory itself: by descriptor, or by path where it is -1. */
-static int dir_facts(const struct watcher_vfs *vfs, int fd, const char *path, struct facts *f,
+static int dir_facts(const struct disk *disk, int fd, const char *path, struct facts *f,
 		     struct identity *self)
 {
 	struct stat st;
-	int r;
+	int r = fd >= 0 ? watcher__disk_stat(disk, fd, &st) :
+			  watcher__disk_stat_path(disk, path, true, &st);
 
-	if (vfs) {
-		r = vfs_facts(vfs, path, f);
-		if (r == 0)
-			*self = (struct identity){ .dev = f->dev, .ino = f->ino };
-		if (r == 0 && !f->ino)
-			self->ino = name_hash(path, strlen(path)) | UINT64_C(1) << 32;
+	if (r < 0)
 		return r;
-	}
-	if ((fd >= 0 ? fstat(fd, &st) : stat(path, &st)) < 0)
-		return -errno;
 	*f = facts_of_stat(&st);
-	return watcher__scan_identity(fd, path, self);
+	return watcher__disk_identity(disk, fd, path, self);
 }
 
-int poll_begin(struct polled *p, int fd, const char *path, const struct watcher_vfs *vfs)
+/* The change time of a listing, if the next one may be left out while it stays the same. */
+static int64_t trusted_ctime(const struct disk *disk, const struct facts *f, int64_t now_ns)
+{
+	return watcher__disk_is_users(disk) || f->ctime_ns > now_ns - YOUNG_NS ? 0 : f->ctime_ns;
+}
+
+int poll_begin(struct polled *p, struct disk *disk, int fd, const char *path)
 {
 	int64_t now = watcher__coarse_ns();
 	struct facts f;
-	int r = dir_facts(vfs, fd, path, &f, &p->self);
+	int r = dir_facts(disk, fd, path, &f, &p->self);
 
 	if (r < 0)
 		return r;
 	p->checked_ns = now;
-	p->ctime_ns = f.ctime_ns > now - YOUNG_NS ? 0 : f.ctime_ns;
+	p->ctime_ns = trusted_ctime(disk, &f, now);
 	p->mtime_ns = f.mtime_ns;
 	p->meta = f.meta;
 	p->fresh = true;
@@ -113,7 +95,6 @@ void poll_work_free(struct poll_work *w)
 	free(w->listing.packed);
 	free(w->entries);
 	bytes_free(&w->names);
-	bytes_free(&w->path);
 	bytes_free(&w->found);
 	memset(w, 0, sizeof *w);
 }
@@ -159,15 +140,6 @@ static void note_name(struct poll_work *w, const char *name, size_t len)
 		w->listing.count++;
 }
 
-static int add_vfs_name(const char *name, void *into)
-{
-	size_t len = strlen(name);
-
-	if (len && len <= 255)
-		note_name(into, name, len);
-	return 0;
-}
-
 static int by_name(const void *a, const void *b, void *names)
 {
 	const struct polled_entry *x = a, *y = b;
@@ -178,30 +150,23 @@ static int by_name(const void *a, const void *b, void *names)
 }
 
 /* The names that are there now, sorted, into w->entries; how many, or a negative errno. */
-static int read_names(struct poll_work *w, int fd, const char *path)
+static int read_names(struct poll_work *w, int fd)
 {
 	struct listing *l = &w->listing;
 	uint32_t n;
-	int r = 0;
 
 	bytes_clear(&w->names);
-	if (w->vfs) {
-		l->count = 0;
-		r = w->vfs->list(path, add_vfs_name, w, w->vfs->arg);
-	} else {
-		watcher__scan_read(fd, l);
-		r = l->error;
-		n = l->count;
-		l->count = 0;
-		for (size_t at = 0; r == 0 && l->count < n;
-		     at += PACKED_HEAD + (uint8_t)l->packed[at + 9]) {
-			note_name(w, l->packed + at + PACKED_HEAD, (uint8_t)l->packed[at + 9]);
-			if (w->failed)
-				r = UV_ENOMEM;
-		}
+	l->names_only = true;
+	watcher__disk_read(w->disk, fd, l);
+	if (l->error)
+		return l->error;
+	n = l->count;
+	l->count = 0;
+	for (size_t at = 0; l->count < n; at += PACKED_HEAD + (uint8_t)l->packed[at + 9]) {
+		note_name(w, l->packed + at + PACKED_HEAD, (uint8_t)l->packed[at + 9]);
+		if (w->failed)
+			return UV_ENOMEM;
 	}
-	if (r < 0)
-		return r;
 	if (l->count)
 		qsort_r(w->entries, l->count, sizeof *w->entries, by_name, w->names.data);
 	return (int)l->count;
@@ -209,25 +174,19 @@ static int read_names(struct poll_work *w, int fd, const char *path)
 
 /* ---- comparing ---- */
 
-static int entry_facts(struct poll_work *w, int fd, const char *path, const struct polled *p,
+static int entry_facts(struct poll_work *w, int fd, const struct polled *p,
 		       const struct polled_entry *e, struct facts *f)
 {
 	char name[256];
 	struct stat st;
+	int r;
 
 	memcpy(name, p->names.data + e->name, e->len);
 	name[e->len] = '\0';
-	if (!w->vfs) {
-		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			return -errno;
+	r = watcher__disk_stat_name(w->disk, fd, name, &st);
+	if (r == 0)
 		*f = facts_of_stat(&st);
-		return 0;
-	}
-	bytes_clear(&w->path);
-	if (bytes_adds(&w->path, path) < 0 || bytes_addc(&w->path, '/') < 0 ||
-	    bytes_adds(&w->path, name) < 0)
-		return UV_ENOMEM;
-	return vfs_facts(w->vfs, w->path.data, f);
+	return r;
 }
 
 /* The new names take the place of the old ones, with what is known of those that stayed. True
@@ -279,13 +238,13 @@ static bool take_names(struct poll_work *w, struct polled *p, uint32_t n)
 
 /* One entry against the disk. True if something else has its name now, or nothing. */
 static bool compare_entry(struct poll_work *w, struct polled *p, int32_t id, int fd,
-			  const char *path, struct polled_entry *e)
+			  struct polled_entry *e)
 {
 	struct polled_entry was = *e;
 	struct facts f;
 	bool news;
 
-	if (entry_facts(w, fd, path, p, e, &f) < 0)
+	if (entry_facts(w, fd, p, e, &f) < 0)
 		return true;
 	e->ino = f.ino;
 	e->type = (uint8_t)f.type;
@@ -311,14 +270,14 @@ static bool compare_entry(struct poll_work *w, struct polled *p, int32_t id, int
 }
 
 static void compare_all(struct poll_work *w, struct polled *p, int32_t id, int fd,
-			const char *path, const struct facts *now)
+			const struct facts *now)
 {
 	bool changed = !p->ctime_ns || p->ctime_ns != now->ctime_ns || p->mtime_ns != now->mtime_ns;
 	bool differ = false, was_fresh = p->fresh;
 	int n;
 
 	if (changed || p->fresh) {
-		n = read_names(w, fd, path);
+		n = read_names(w, fd);
 		if (n < 0) {
 			p->ctime_ns = 0;
 			find(w, p, id, CHANGE_LOOK, NULL);
@@ -327,7 +286,7 @@ static void compare_all(struct poll_work *w, struct polled *p, int32_t id, int f
 		differ = take_names(w, p, (uint32_t)n);
 	}
 	for (uint32_t i = 0; i < p->count; i++)
-		differ |= compare_entry(w, p, id, fd, path, &p->entries[i]);
+		differ |= compare_entry(w, p, id, fd, &p->entries[i]);
 	/* What was read for the first time is in the index, unless it changed since. */
 	if (was_fresh ? changed : differ)
 		find(w, p, id, CHANGE_LOOK, NULL);
@@ -335,13 +294,13 @@ static void compare_all(struct poll_work *w, struct polled *p, int32_t id, int f
 
 void poll_compare(struct poll_work *w, struct polled *p, int32_t id, const char *path)
 {
-	bool by_fd = p->level >= WATCH_ALL && !w->vfs;
+	bool by_fd = p->level >= WATCH_ALL;
 	int64_t now_ns = watcher__coarse_ns();
-	int fd = by_fd ? watcher__scan_open(path, true) : -1;
+	int fd = by_fd ? watcher__disk_open(w->disk, path, true) : -1;
 	struct identity self;
 	struct facts now;
 
-	if ((by_fd && fd < 0) || dir_facts(w->vfs, fd, path, &now, &self) < 0 ||
+	if ((by_fd && fd < 0) || dir_facts(w->disk, fd, path, &now, &self) < 0 ||
 	    memcmp(&self, &p->self, sizeof self) != 0) {
 		find(w, p, id, CHANGE_LOOK, NULL);
 		goto out;
@@ -349,15 +308,24 @@ void poll_compare(struct poll_work *w, struct polled *p, int32_t id, const char 
 	if (p->level == WATCH_NAMES && (p->ctime_ns != now.ctime_ns || p->mtime_ns != now.mtime_ns))
 		find(w, p, id, CHANGE_LOOK, NULL);
 	if (p->level >= WATCH_ALL)
-		compare_all(w, p, id, fd, path, &now);
+		compare_all(w, p, id, fd, &now);
 	if (p->meta != now.meta)
 		find(w, p, id, CHANGE_SELF_ATTRIB, NULL);
 	p->meta = now.meta;
 	p->mtime_ns = now.mtime_ns;
-	p->ctime_ns = now.ctime_ns > now_ns - YOUNG_NS ? 0 : now.ctime_ns;
+	p->ctime_ns = trusted_ctime(w->disk, &now, now_ns);
 	p->checked_ns = now_ns;
 	p->fresh = false;
 out:
 	if (fd >= 0)
-		close(fd);
+		watcher__disk_close(w->disk, fd);
+}
+
+void poll_remember(struct poll_work *w, struct polled *p, const char *path)
+{
+	size_t found = w->found.len;
+
+	p->level = p->wanted;
+	poll_compare(w, p, -1, path);
+	bytes_cut(&w->found, found);
 }

@@ -41,18 +41,21 @@ struct found {
 
 /* Memory that is used for one directory after the other, and what was found. */
 struct poll_work {
-	const struct watcher_vfs *vfs;
+	struct disk *disk;
 	struct listing listing;
 	struct polled_entry *entries;
 	size_t entries_cap;
-	struct bytes names, path;
+	struct bytes names;
 	struct bytes found;
 	bool failed; /* out of memory: something may have been left out */
 };
 
 /* Notes what a directory is like before anybody reads it: what changes later is found. `fd` is
- * open on it, or -1 with `vfs`. 0, or a negative errno. */
-int poll_begin(struct polled *p, int fd, const char *path, const struct watcher_vfs *vfs);
+ * open on it. 0, or a negative errno. */
+int poll_begin(struct polled *p, struct disk *disk, int fd, const char *path);
+/* Reads it to the last entry, and finds nothing yet: for the user's own functions, whose clock
+ * cannot say what has changed since poll_begin(). */
+void poll_remember(struct poll_work *w, struct polled *p, const char *path);
 /* Compares the directory, expected at `path`, with what is remembered of it. */
 void poll_compare(struct poll_work *w, struct polled *p, int32_t id, const char *path);
 void poll_forget(struct polled *p);

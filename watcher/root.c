@@ -259,8 +259,41 @@ static bool way_step(struct watcher *w, struct root *root, struct way *y)
 	return false;
 }
 
+/* With the user's own functions a path is theirs to understand: it is asked about as it is. What
+ * is not there yet is asked for again after each round (see watcher__waiting_roots()). */
+static int way_ask(struct watcher *w, struct root *root, struct way *y)
+{
+	const char *slash = strrchr(root->path, '/');
+	size_t dir_len = slash ? (size_t)(slash - root->path) + (slash == root->path) : 0;
+	struct stat st;
+
+	*y = (struct way){ .fd = -1 };
+	if (!(y->rest = strdup("")) || bytes_adds(&y->at, root->path) < 0)
+		return y->error = UV_ENOMEM;
+	y->fd = watcher__disk_open(&w->disk, root->path, true);
+	if (y->fd >= 0)
+		return 0;
+	if (y->fd != UV_ENOTDIR && y->fd != UV_ELOOP && y->fd != UV_ENOENT)
+		return y->error = y->fd;
+	/* A file, or nothing: both are seen from the directory around it. */
+	y->missing = watcher__disk_stat_path(&w->disk, root->path, false, &st) < 0;
+	bytes_clear(&y->at);
+	if (bytes_add(&y->at, slash ? root->path : ".", slash ? dir_len : 1) < 0)
+		return y->error = UV_ENOMEM;
+	y->fd = watcher__disk_open(&w->disk, y->at.data, true);
+	if (y->fd < 0 && !y->missing)
+		return y->error = y->fd;
+	if (y->fd < 0)
+		bytes_clear(&y->at);
+	if (!y->missing)
+		snprintf(y->name, sizeof y->name, "%s", slash ? slash + 1 : root->path);
+	return 0;
+}
+
 static int way_walk(struct watcher *w, struct root *root, struct way *y)
 {
+	if (watcher__disk_is_users(&w->disk))
+		return way_ask(w, root, y);
 	*y = (struct way){ .fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) };
 	if (y->fd < 0)
 		return y->error = -errno;
@@ -272,10 +305,10 @@ static int way_walk(struct watcher *w, struct root *root, struct way *y)
 	return y->error;
 }
 
-static void way_free(struct way *y)
+static void way_free(struct watcher *w, struct way *y)
 {
 	if (y->fd >= 0)
-		close(y->fd);
+		watcher__disk_close(&w->disk, y->fd);
 	bytes_free(&y->at);
 	free(y->rest);
 }
@@ -329,13 +362,16 @@ static void filter_problem(const char *path, const watcher_error *err, void *arg
 }
 
 /* A root's rules are read from where it is now; a file named as a root passes them all. */
-static int bind_filter(struct root *root, const struct way *y)
+static int bind_filter(struct watcher *w, struct root *root, const struct way *y)
 {
 	struct filter_root *fr = NULL;
 	int r = 0;
 
 	if (root->watch->filter && !y->name[0])
-		r = watcher__filter_bind(&fr, root->watch->filter, y->at.data, root->given);
+		r = watcher__disk_is_users(&w->disk) ?
+			watcher__filter_bind_virtual(&fr, root->watch->filter, y->at.data,
+						     root->given) :
+			watcher__filter_bind(&fr, root->watch->filter, y->at.data, root->given);
 	if (r < 0)
 		return r;
 	if (fr)
@@ -351,7 +387,7 @@ static int attach(struct watcher *w, struct root *root, struct way *y, bool *fre
 	bool widen;
 	int fd, r;
 
-	fd = watcher__scan_open(y->at.data, true);
+	fd = watcher__disk_open(&w->disk, y->at.data, true);
 	if (fd < 0)
 		return fd;
 	free(root->real);
@@ -359,14 +395,14 @@ static int attach(struct watcher *w, struct root *root, struct way *y, bool *fre
 	root->real = strdup(y->at.data);
 	root->single = y->name[0] ? strdup(y->name) : NULL;
 	if (!root->real || (y->name[0] && !root->single)) {
-		close(fd);
+		watcher__disk_close(&w->disk, fd);
 		return UV_ENOMEM;
 	}
-	r = bind_filter(root, y);
+	r = bind_filter(w, root, y);
 	if (r == 0)
 		r = top_node(w, fd, y->at.data, &root->node, fresh);
 	if (r < 0) {
-		close(fd);
+		watcher__disk_close(&w->disk, fd);
 		root->node = NO_DIR;
 		return r;
 	}
@@ -385,7 +421,7 @@ static int attach(struct watcher *w, struct root *root, struct way *y, bool *fre
 
 		r = s->ops->watch(s->backend, fd, y->at.data, WATCH_TOP, &id);
 	}
-	close(fd);
+	watcher__disk_close(&w->disk, fd);
 	*fresh = widen || root->watch->filter || root->watch->depth || !root->single;
 	return 0;
 }
@@ -449,7 +485,8 @@ static bool leads_here(struct watcher *w, const struct root *root, const struct 
 	const struct dir *d;
 	struct stat st;
 
-	if (root->node == NO_DIR || y->missing || y->error || fstat(y->fd, &st) < 0)
+	if (root->node == NO_DIR || y->missing || y->error ||
+	    watcher__disk_stat(&w->disk, y->fd, &st) < 0)
 		return false;
 	d = tree_dir(&w->tree, root->node);
 	return d->id >= 0 && d->ino == st.st_ino && d->dev == watcher__dev32(st.st_dev) &&
@@ -521,7 +558,7 @@ int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 	root->was_there = true;
 	r = read_in(w, root, first, look);
 out:
-	way_free(&y);
+	way_free(w, &y);
 	return r;
 }
 
@@ -536,6 +573,20 @@ void watcher__recheck_roots(struct watcher *w)
 
 			if (root->recheck && !watch->removed)
 				watcher__root_settle(w, root, false, NULL);
+		}
+	}
+}
+
+void watcher__waiting_roots(struct watcher *w)
+{
+	LIST_EACH(it, next, &w->watches) {
+		struct watcher_watch *watch = LIST_ENTRY(it, struct watcher_watch, link);
+
+		LIST_EACH(ri, rnext, &watch->roots) {
+			struct root *root = LIST_ENTRY(ri, struct root, link);
+
+			if (root->node == NO_DIR)
+				root->recheck = w->recheck_roots = true;
 		}
 	}
 }
@@ -569,13 +620,15 @@ int watcher__root_new(struct root **out, struct watcher_watch *watch, const char
 	root->node = NO_DIR;
 	list_init(&root->link);
 	root->given = strdup(given);
-	root->path = absolute(given);
+	root->path = watcher__disk_is_users(&watch->w->disk) ? strdup(given) : absolute(given);
 	if (!root->given || !root->path) {
 		watcher__root_free(watch->w, root);
 		return watcher__fail(err, UV_ENOMEM, "%s: out of memory", given);
 	}
 	for (len = strlen(root->given); len > 1 && root->given[len - 1] == '/'; len--)
 		root->given[len - 1] = '\0';
+	if (watcher__disk_is_users(&watch->w->disk))
+		strcpy(root->path, root->given);
 	*out = root;
 	return 0;
 }

@@ -107,8 +107,7 @@ int watcher__scan_open(const char *path, bool follow)
 	return fd < 0 ? -errno : fd;
 }
 
-static int listing_add(struct listing *l, int fd, const char *name, unsigned char d_type,
-		       uint64_t ino)
+int watcher__listing_add(struct listing *l, const char *name, int type, uint64_t ino)
 {
 	size_t len = strlen(name), cap = l->cap ? l->cap * 2 : 4096;
 	char *p;
@@ -123,7 +122,7 @@ static int listing_add(struct listing *l, int fd, const char *name, unsigned cha
 		l->packed = p;
 		l->cap = cap;
 	}
-	l->len += packed_put(l->packed + l->len, name, len, type_of_entry(fd, name, d_type), ino);
+	l->len += packed_put(l->packed + l->len, name, len, type, ino);
 	l->count++;
 	return 0;
 }
@@ -176,7 +175,10 @@ void watcher__scan_read(int fd, struct listing *l)
 		for (at = 0; at < n;) {
 			const struct linux_dirent *e = (const void *)(buf + at);
 
-			if ((r = listing_add(l, fd, e->d_name, e->d_type, e->d_ino)) < 0) {
+			r = watcher__listing_add(l, e->d_name,
+						 type_of_entry(fd, e->d_name, e->d_type),
+						 e->d_ino);
+			if (r < 0) {
 				l->error = r;
 				return;
 			}
@@ -204,7 +206,8 @@ void watcher__scan_read(int fd, struct listing *l)
 	}
 	rewinddir(dir);
 	while (r == 0 && (e = readdir(dir)))
-		r = listing_add(l, fd, e->d_name, e->d_type, e->d_ino);
+		r = watcher__listing_add(l, e->d_name, type_of_entry(fd, e->d_name, e->d_type),
+					 e->d_ino);
 	closedir(dir);
 	l->error = r;
 }

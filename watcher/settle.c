@@ -224,6 +224,8 @@ static bool born_later(struct watcher *w, const struct arrival *a)
 	struct entry e = tree_entry(&w->tree, a->dir, a->rec);
 	struct statx st;
 
+	if (watcher__disk_is_users(&w->disk))
+		return false;
 	path = watcher__path(w, a->dir, e.name, e.len);
 	if (!path || statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BTIME, &st) < 0 ||
 	    !(st.stx_mask & STATX_BTIME))

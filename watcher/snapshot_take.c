@@ -33,6 +33,7 @@ struct met {
 struct take {
 	watcher_snapshot *s;
 	watch_options o;
+	struct disk disk;
 	const watcher_filter *filter;
 	struct filter_root **filters; /* one a root */
 	struct met met;
@@ -97,8 +98,33 @@ static const struct met_slot *met(const struct take *t, const struct snap_entry 
 
 /* ---- one entry ---- */
 
+static int64_t ns_of(const struct timespec *ts)
+{
+	return ts->tv_sec * INT64_C(1000000000) + ts->tv_nsec;
+}
+
+static void from_stat(const struct stat *st, struct snap_entry *e)
+{
+	e->dev = (uint64_t)st->st_dev;
+	e->inode = st->st_ino;
+	e->size = (uint64_t)st->st_size;
+	e->nlink = st->st_nlink;
+	e->mode = st->st_mode;
+	e->uid = st->st_uid;
+	e->gid = st->st_gid;
+#ifdef __APPLE__
+	e->mtime_ns = ns_of(&st->st_mtimespec);
+	e->ctime_ns = ns_of(&st->st_ctimespec);
+	e->birth_ns = ns_of(&st->st_birthtimespec);
+#else
+	e->mtime_ns = ns_of(&st->st_mtim);
+	e->ctime_ns = ns_of(&st->st_ctim);
+#endif
+	e->type = (uint8_t)watcher__type_of_mode(e->mode);
+}
+
 #ifdef STATX_BTIME
-static int64_t ns_of(const struct statx_timestamp *ts)
+static int64_t ns_of_statx(const struct statx_timestamp *ts)
 {
 	return ts->tv_sec * INT64_C(1000000000) + ts->tv_nsec;
 }
@@ -116,43 +142,43 @@ static int look_up(int fd, const char *name, int flags, struct snap_entry *e)
 	e->mode = st.stx_mode;
 	e->uid = st.stx_uid;
 	e->gid = st.stx_gid;
-	e->mtime_ns = ns_of(&st.stx_mtime);
-	e->ctime_ns = ns_of(&st.stx_ctime);
-	e->birth_ns = st.stx_mask & STATX_BTIME ? ns_of(&st.stx_btime) : 0;
+	e->mtime_ns = ns_of_statx(&st.stx_mtime);
+	e->ctime_ns = ns_of_statx(&st.stx_ctime);
+	e->birth_ns = st.stx_mask & STATX_BTIME ? ns_of_statx(&st.stx_btime) : 0;
 	e->type = (uint8_t)watcher__type_of_mode(e->mode);
 	return 0;
 }
 #else
-static int64_t ns_of(const struct timespec *ts)
-{
-	return ts->tv_sec * INT64_C(1000000000) + ts->tv_nsec;
-}
-
 static int look_up(int fd, const char *name, int flags, struct snap_entry *e)
 {
 	struct stat st;
 
 	if (fstatat(fd, name, &st, flags) < 0)
 		return -errno;
-	e->dev = (uint64_t)st.st_dev;
-	e->inode = st.st_ino;
-	e->size = (uint64_t)st.st_size;
-	e->nlink = st.st_nlink;
-	e->mode = st.st_mode;
-	e->uid = st.st_uid;
-	e->gid = st.st_gid;
-#ifdef __APPLE__
-	e->mtime_ns = ns_of(&st.st_mtimespec);
-	e->ctime_ns = ns_of(&st.st_ctimespec);
-	e->birth_ns = ns_of(&st.st_birthtimespec);
-#else
-	e->mtime_ns = ns_of(&st.st_mtim);
-	e->ctime_ns = ns_of(&st.st_ctim);
-#endif
-	e->type = (uint8_t)watcher__type_of_mode(e->mode);
+	from_stat(&st, e);
 	return 0;
 }
 #endif
+
+/* The same for a name in directory `fd`, or, with fd AT_FDCWD, for a path. */
+static int look_up_on(const struct disk *disk, int fd, const char *name, int flags,
+		      struct snap_entry *e)
+{
+	struct stat st;
+	int r;
+
+	if (!watcher__disk_is_users(disk))
+		return look_up(fd, name, flags, e);
+	if (fd == AT_FDCWD)
+		r = watcher__disk_stat_path(disk, name, true, &st);
+	else if (strcmp(name, ".") == 0)
+		r = watcher__disk_stat(disk, fd, &st);
+	else
+		r = watcher__disk_stat_name(disk, fd, name, &st);
+	if (r == 0)
+		from_stat(&st, e);
+	return r;
+}
 
 static bool is_gone(int r)
 {
@@ -189,9 +215,9 @@ static int add_root(struct take *t, const char *given)
 		return watcher__fail(t->err, UV_ENAMETOOLONG, "snapshot: a path is too long");
 	if (given_before(t->s, given, len))
 		return 0;
-	r = look_up(AT_FDCWD, given, 0, &found);
+	r = look_up_on(&t->disk, AT_FDCWD, given, 0, &found);
 	if (is_gone(r)) /* a link that leads nowhere is something, too */
-		r = look_up(AT_FDCWD, given, AT_SYMLINK_NOFOLLOW, &found);
+		r = look_up_on(&t->disk, AT_FDCWD, given, AT_SYMLINK_NOFOLLOW, &found);
 	if (r < 0 && !is_gone(r))
 		return watcher__fail(t->err, r, "%s: cannot be read: %s", given, uv_strerror(r));
 	if (found.type == WATCHER_TYPE_DIR && met(t, &found))
@@ -221,11 +247,16 @@ static int bind_filters(struct take *t)
 
 		if (s->entries[i].type != WATCHER_TYPE_DIR)
 			continue;
-		real = realpath(given, NULL);
-		if (!real && errno == ENOMEM)
-			return no_memory(t);
-		r = watcher__filter_bind(&t->filters[i], t->filter, real ? real : given, given);
-		free(real);
+		if (watcher__disk_is_users(&t->disk)) {
+			r = watcher__filter_bind_virtual(&t->filters[i], t->filter, given, given);
+		} else {
+			real = realpath(given, NULL);
+			if (!real && errno == ENOMEM)
+				return no_memory(t);
+			r = watcher__filter_bind(&t->filters[i], t->filter, real ? real : given,
+						 given);
+			free(real);
+		}
 		if (r < 0)
 			return no_memory(t);
 		if (!watcher__filter_pass(t->filters[i], "", 0, WATCHER_TYPE_DIR, 0))
@@ -346,7 +377,7 @@ static int add_name(struct take *t, uint32_t dir, int fd, const struct name *nam
 		return 0;
 	memcpy(text, name->at, name->len);
 	text[name->len] = '\0';
-	r = look_up(fd, text, AT_SYMLINK_NOFOLLOW, &found);
+	r = look_up_on(&t->disk, fd, text, AT_SYMLINK_NOFOLLOW, &found);
 	if (r < 0)
 		return is_gone(r) ? 0 : r;
 	before = found.type == WATCHER_TYPE_DIR ? met(t, &found) : NULL;
@@ -376,7 +407,7 @@ static int read_names(struct take *t, uint32_t dir, int fd)
 	int64_t n;
 	int r;
 
-	watcher__scan_read(fd, &t->listing);
+	watcher__disk_read(&t->disk, fd, &t->listing);
 	if (t->listing.error)
 		return t->listing.error;
 	if ((n = sort_names(t)) < 0 || (r = read_rules(t, fr, n)) < 0)
@@ -398,7 +429,7 @@ static int read_names(struct take *t, uint32_t dir, int fd)
 static int meet_target(struct take *t, int fd)
 {
 	struct snap_entry target = { 0 };
-	int r = look_up(fd, ".", 0, &target);
+	int r = look_up_on(&t->disk, fd, ".", 0, &target);
 
 	if (r < 0)
 		return r;
@@ -419,12 +450,12 @@ static int read_dir(struct take *t, uint32_t dir)
 	if (r >= 0)
 		r = watcher__snap_path(t->s, dir, &t->path);
 	if (r >= 0) {
-		r = fd = watcher__scan_open(t->path.data, is_root || is_link);
+		r = fd = watcher__disk_open(&t->disk, t->path.data, is_root || is_link);
 		if (r >= 0) {
 			r = is_link ? meet_target(t, fd) : 1;
 			if (r == 1)
 				r = read_names(t, dir, fd);
-			close(fd);
+			watcher__disk_close(&t->disk, fd);
 		}
 	}
 	if (r >= 0 || is_gone(r))
@@ -489,6 +520,8 @@ int watcher_snapshot_take(watcher_snapshot **s, const char *const *roots,
 	int r = watcher__watch_options(&t.o, options, err);
 
 	if (r == 0)
+		r = watcher__disk_init(&t.disk, t.o.vfs, err);
+	if (r == 0)
 		r = watcher__watch_filter(&t.filter, &t.o, err);
 	if (r < 0)
 		return r;
@@ -498,6 +531,7 @@ int watcher_snapshot_take(watcher_snapshot **s, const char *const *roots,
 		watcher__filter_unbind(t.filters[i]);
 	watcher_filter_free((watcher_filter *)(uintptr_t)t.filter);
 	free(t.filters);
+	watcher__disk_fini(&t.disk);
 	free(t.met.slots);
 	free(t.listing.packed);
 	free(t.sorted);

@@ -20,10 +20,10 @@ static void widen_all(struct watcher *w)
 		if (!(d->flags & DIR_USED) || d->id < 0)
 			continue;
 		path = watcher__path(w, i, NULL, 0);
-		if (!path || (fd = watcher__scan_open(path, true)) < 0)
+		if (!path || (fd = watcher__disk_open(&w->disk, path, true)) < 0)
 			continue; /* its end is in the queue */
 		watcher__node_watch(w, i, fd, path, &owner);
-		close(fd);
+		watcher__disk_close(&w->disk, fd);
 	}
 }
 
@@ -212,7 +212,9 @@ int watcher_add(watcher *w, const char *path, const watch_options *options, watc
 		return watcher__fail(err, UV_ECANCELED, "the watcher is being closed");
 	r = watcher__watch_options(&o, options, err);
 	if (r == 0)
-		r = watch_new(&watch, w, &o, err);
+		r = o.vfs ? watcher__fail(err, UV_EINVAL,
+					  "watch options: vfs is given to watcher_open()") :
+			    watch_new(&watch, w, &o, err);
 	if (r < 0)
 		return r;
 	list_append(&w->watches, &watch->link);

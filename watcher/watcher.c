@@ -35,7 +35,11 @@ static const char *path_of(void *arg, int32_t id)
 
 static void wake(void *arg)
 {
-	watcher__pump(((struct source *)arg)->w);
+	struct watcher *w = ((struct source *)arg)->w;
+
+	if (watcher__disk_is_users(&w->disk)) /* the end of a round */
+		watcher__waiting_roots(w);
+	watcher__pump(w);
 }
 
 int watcher__source_open(struct watcher *w, const struct backend_ops *ops, watcher_error *err)
@@ -43,7 +47,7 @@ int watcher__source_open(struct watcher *w, const struct backend_ops *ops, watch
 	struct source *s = &w->sources[w->nsources];
 	struct backend_config config = { .loop = w->loop,
 					 .poll_interval_ms = w->options.poll_interval_ms,
-					 .vfs = w->options.vfs,
+					 .disk = &w->disk,
 					 .nameless = w->options.flags & WATCHER__NAMELESS,
 					 .wake = wake,
 					 .path_of = path_of,
@@ -85,9 +89,10 @@ static int check_options(struct watcher *w, const watcher_options *options, watc
 	if (o->vfs && o->backend != WATCHER_BACKEND_POLL)
 		return watcher__fail(err, UV_EINVAL,
 				     "watcher options: vfs needs WATCHER_BACKEND_POLL");
-	if (o->vfs) /* polling asks them already, the index does not */
-		return watcher__fail(err, UV_ENOTSUP,
-				     "watcher options: vfs: own stat and list cannot be used yet");
+	r = watcher__disk_init(&w->disk, o->vfs, err);
+	if (r < 0)
+		return r;
+	o->vfs = NULL; /* the caller's; the disk has a copy */
 	if (!o->debounce_max_ms)
 		o->debounce_max_ms = o->debounce_ms * 10;
 	if (!o->poll_interval_ms)
@@ -155,6 +160,7 @@ static void free_all(struct watcher *w)
 		ids_free(&w->sources[i].anchors);
 	}
 	tree_fini(&w->tree);
+	watcher__disk_fini(&w->disk);
 	for (uint32_t i = 0; i < w->nanchors; i++) {
 		for (uint32_t k = 0; k < w->anchors[i].nwants; k++)
 			free(w->anchors[i].wants[k].name);

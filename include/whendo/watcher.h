@@ -138,19 +138,34 @@ enum {
 	WATCHER_BACKEND_POLL
 };
 
-/* The user's own stat and list for WATCHER_BACKEND_POLL (a remote or virtual file system);
- * both return 0 or a negative errno and are called on the loop's thread. */
+/*
+ * The user's own stat and list, for trees the system does not know (a server's files, an
+ * archive): for WATCHER_BACKEND_POLL and watcher_snapshot_take(). Both return 0 or a negative
+ * errno; -ENOENT: it is not there, -ENOTDIR: `list` of what is no directory. They are called
+ * on the loop's thread, which waits for them, and must not call watcher functions.
+ *
+ * Paths are the root as it was given, and names joined to it by '/'; a root is not made
+ * absolute, and the working directory means nothing. Every directory is listed and every entry
+ * looked up once a round: their times are compared with earlier ones, never with a clock.
+ * Ignore files in such a tree are not read.
+ */
 typedef struct watcher_vfs_stat {
-	int type;
-	uint64_t dev, inode, size;
-	int64_t mtime_ns, ctime_ns;
+	int type; /* WATCHER_TYPE_...; UNKNOWN: what `mode` says. A SYMLINK is never followed */
+	/* The same directory or file has the same two numbers wherever it moves; a number that
+	 * is given out again may look like a move. inode 0: not known, then moves are told as
+	 * DELETED and CREATED. */
+	uint64_t dev, inode;
+	uint64_t size;
+	int64_t mtime_ns, ctime_ns; /* ctime_ns 0: there is none, mtime_ns is taken for it */
 	uint32_t mode;
 } watcher_vfs_stat;
 
 typedef struct watcher_vfs {
 	size_t size;
+	/* Fills in *st, which is zeroed. */
 	int (*stat)(const char *path, watcher_vfs_stat *st, void *arg);
-	/* Calls add(name, into) for every entry of the directory but "." and "..". */
+	/* Calls add(name, into) for every entry of the directory, "." and ".." or not, until that
+	 * is not 0, which is then to be returned. Names of more than 255 bytes are left out. */
 	int (*list)(const char *path, int (*add)(const char *name, void *into), void *into,
 		    void *arg);
 	void *arg;
@@ -440,6 +455,7 @@ typedef struct watch_options {
 	void (*on_closed_no_write)(watcher_watch *watch, const watcher_event *event, void *arg);
 	void *arg;
 	watcher_watch **watch; /* if not NULL: gets the handle, valid until removed */
+	const watcher_vfs *vfs; /* watcher_snapshot_take() only: what is read instead of the disk */
 } watch_options;
 
 #define WATCH(...) (&(const watch_options){ .size = sizeof(watch_options), __VA_ARGS__ })
@@ -638,7 +654,7 @@ typedef struct watcher_snapshot_entry {
 
 /*
  * Reads the trees at `roots` (ends with NULL; files or directories). Of the options, which
- * may be NULL, only depth, follow_symlinks, the filters and WATCHER_IGNORE_CASE are read:
+ * may be NULL, only depth, follow_symlinks, the filters, WATCHER_IGNORE_CASE and vfs are read:
  * the snapshot holds what a watch with them would tell of. A root that is not there is
  * recorded as such; so is a directory below a root that may not be read, and it is left out of
  * comparisons. What vanishes while it is being read is left out. Blocks until done, and calls

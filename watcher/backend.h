@@ -79,6 +79,12 @@ enum watch_level {
 	WATCH_TOP    /* WATCH_ALL and WATCH_SELF: a root */
 };
 
+enum fill_result {
+	FILL_NOTHING, /* nothing to next(), and nothing in the kernel's queue */
+	FILL_SOME,    /* there is something to next() */
+	FILL_ALL      /* ... and it is all there was: it left the kernel's queue empty */
+};
+
 struct backend_config {
 	uv_loop_t *loop;
 	int poll_interval_ms;
@@ -114,9 +120,9 @@ struct backend_ops {
 	/* What is wanted from now on; watches that exist are widened when watched again. With
 	 * `merge`, a write that follows another write to the same name is left out. */
 	void (*want)(struct backend *b, unsigned kinds, bool merge);
-	/* Moves what the kernel holds into memory; 1 if there is something to next(), 0, or a
-	 * negative errno after which the backend is dead. With `discard` what is read is
-	 * thrown away and reported as one CHANGE_GAP. */
+	/* Moves what the kernel holds into memory: one of enum fill_result, or a negative errno
+	 * after which the backend is dead. With `discard` what is read is thrown away and
+	 * reported as one CHANGE_GAP. */
 	int (*fill)(struct backend *b, bool discard);
 	/* 1 with *c filled, 0 when memory is empty. */
 	int (*next)(struct backend *b, struct change *c);

@@ -348,8 +348,8 @@ static int fanotify_fill(struct backend *b, bool discard)
 	got = read_queue(b, discard);
 	if (got < 0)
 		return (int)got;
-	if (!got)
-		wakes_calm(&b->wakes);
+	if (got)
+		wakes_got(&b->wakes);
 	return b->len > b->pos || b->gap || b->remounted;
 }
 

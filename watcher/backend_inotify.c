@@ -19,6 +19,7 @@
 
 #define READ_SIZE   (64 * 1024)
 #define FILL_MAX    (4 * 1024 * 1024) /* one fill() ends here even under a flat-out writer */
+#define EVENT_MAX   (sizeof(struct inotify_event) + 256)
 #define MERGE_SLOTS 256
 
 /* The last event seen for a name; a write after a write within one drain is left out. */
@@ -206,8 +207,8 @@ static int make_room_or_drop(struct backend *b, bool *lost)
 
 static int inotify_fill(struct backend *b, bool discard)
 {
-	bool lost = false, empty = b->pos == b->len;
-	size_t got = 0;
+	bool lost = false, all = false;
+	size_t got = 0, room;
 	ssize_t n = 0;
 	int r;
 
@@ -216,7 +217,8 @@ static int inotify_fill(struct backend *b, bool discard)
 	while (got < FILL_MAX) {
 		if ((r = make_room_or_drop(b, &lost)) < 0)
 			return r;
-		n = read(b->fd, b->memory + b->len, b->cap - b->len);
+		room = b->cap - b->len;
+		n = read(b->fd, b->memory + b->len, room);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -226,17 +228,21 @@ static int inotify_fill(struct backend *b, bool discard)
 			lost = true;
 		else
 			b->len += (size_t)n;
-		/* A read that left room for another event has emptied the queue. */
-		if ((size_t)n + 300 < READ_SIZE)
+		/* A read that left room for another event has emptied the queue: no need for a
+		 * second one that says so. */
+		all = (size_t)n + EVENT_MAX < room;
+		if (all)
 			break;
 	}
 	if (n < 0 && errno != EAGAIN)
 		return -errno;
 	if (lost)
 		append_gap(b);
-	if (!got && empty)
-		wakes_calm(&b->wakes);
-	return b->len > b->pos;
+	if (got)
+		wakes_got(&b->wakes);
+	if (b->len == b->pos)
+		return FILL_NOTHING;
+	return all && !lost ? FILL_ALL : FILL_SOME;
 }
 
 /* True if `e` only repeats the write that was the last thing to happen to its name. Anything

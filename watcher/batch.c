@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #define KEEP_BYTES (256 * 1024) /* memory a delivered batch may keep for the next one */
+#define FEW_SLOTS  64           /* ... and slots, which have to be wiped */
 
 void batch_free(struct watcher_batch *b)
 {
@@ -26,9 +27,14 @@ void batch_clear(struct watcher_batch *b)
 		b->events = NULL;
 		b->text_cap = b->cap = 0;
 	}
-	free(b->slots);
-	b->slots = NULL;
-	b->text_len = b->n = b->nslots = b->cursor = 0;
+	if (b->nslots > FEW_SLOTS) {
+		free(b->slots);
+		b->slots = NULL;
+		b->nslots = 0;
+	} else if (b->nslots) {
+		memset(b->slots, 0, b->nslots * sizeof *b->slots);
+	}
+	b->text_len = b->n = b->cursor = 0;
 }
 
 size_t batch_bytes(const struct watcher_batch *b)
@@ -99,7 +105,7 @@ static uint64_t path_hash(const char *s, size_t len)
 
 static int grow_slots(struct watcher_batch *b)
 {
-	size_t n = b->nslots ? b->nslots * 2 : 64;
+	size_t n = b->nslots ? b->nslots * 2 : FEW_SLOTS;
 	uint32_t *slots = calloc(n, sizeof *slots);
 	size_t i, at;
 

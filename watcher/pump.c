@@ -190,10 +190,10 @@ static void source_died(struct watcher *w, int source, int code)
 			 uv_strerror(code));
 }
 
-/* Empties the kernel's queues; true if there is anything to apply. */
-static bool fill(struct watcher *w)
+/* Empties the kernel's queues: is there anything to apply, and is that all there is? */
+static enum fill_result fill(struct watcher *w)
 {
-	bool any = false;
+	enum fill_result filled = FILL_NOTHING;
 
 	w->drain++;
 	for (int i = 0; i < w->nsources; i++) {
@@ -202,13 +202,20 @@ static bool fill(struct watcher *w)
 
 		if (r < 0)
 			source_died(w, i, r);
-		any |= r > 0;
+		else if (r == FILL_SOME || filled == FILL_NOTHING)
+			filled = (enum fill_result)r;
 	}
-	return any;
+	return filled;
 }
 
-/* Applies what is in memory. True when all of it is; false when the turn is over. */
-static bool apply_all(struct watcher *w, uint64_t until)
+enum applied {
+	APPLIED_ALL,
+	APPLIED_SOME, /* the kernel's queue is emptied before going on */
+	TURN_OVER
+};
+
+/* Applies what is in memory. */
+static enum applied apply_all(struct watcher *w, uint64_t until)
 {
 	uint64_t count = 0;
 	struct change c;
@@ -222,15 +229,12 @@ static bool apply_all(struct watcher *w, uint64_t until)
 			/* Hints are looked at together: a move has two of them. */
 			if (s->ops->caps & BACKEND_EXACT && watcher__look_pending(w) &&
 			    !watcher__look_go(w, until))
-				return false;
-			if (++count % REFILL_CHANGES == 0) {
-				if (uv_hrtime() > until)
-					return false;
-				return true; /* drain before going on */
-			}
+				return TURN_OVER;
+			if (++count % REFILL_CHANGES == 0)
+				return uv_hrtime() > until ? TURN_OVER : APPLIED_SOME;
 		}
 	}
-	return true;
+	return APPLIED_ALL;
 }
 
 /* What is left to do when no change is: true if that made new work. */
@@ -326,19 +330,28 @@ static void announce_ready(struct watcher *w)
 	sweep_removed(w);
 }
 
+/* Does nothing wait for the queue to be found empty? */
+static bool nothing_waits(const struct watcher *w)
+{
+	return !w->nhalves && !w->npushed && !w->nlimbo && !w->nahead && !w->uncertain &&
+	       !w->recheck_roots && !w->gap && !w->nsyncs && !watcher__look_pending(w);
+}
+
 /* True when the pipeline is at rest, false when it wants another turn. */
 static bool turn(struct watcher *w)
 {
-	uint64_t now = w->turn_ns = uv_hrtime(), until = now + TURN_NS;
+	uint64_t until;
+	enum fill_result filled;
+	enum applied applied;
 	int64_t before_ns;
-	bool any;
 
-	if (watcher__look_pending(w) && !watcher__look_go(w, now + LOOK_NS))
+	w->turn_ns = uv_hrtime();
+	until = w->turn_ns + TURN_NS;
+	if (watcher__look_pending(w) && !watcher__look_go(w, w->turn_ns + LOOK_NS))
 		return false;
-	for (;;) {
+	for (;; w->turn_ns = uv_hrtime()) {
 		before_ns = wall_ns();
-		w->turn_ns = uv_hrtime();
-		any = fill(w);
+		filled = fill(w);
 		if (w->backlogged) {
 			if (w->paused)
 				return true;
@@ -346,12 +359,16 @@ static bool turn(struct watcher *w)
 				return false;
 			w->backlogged = false;
 		}
-		if (any) {
-			if (!apply_all(w, until))
+		if (filled != FILL_NOTHING) {
+			if ((applied = apply_all(w, until)) == TURN_OVER)
 				return false;
 			if (over_limit(w)) {
 				w->backlogged = w->paused;
 				return false;
+			}
+			if (filled == FILL_ALL && applied == APPLIED_ALL && nothing_waits(w)) {
+				w->calm_ns = before_ns; /* the callback need not wait for more */
+				return true;
 			}
 			if (uv_hrtime() > until)
 				return false;
@@ -366,7 +383,7 @@ static bool turn(struct watcher *w)
 
 static void set_timer(struct watcher *w)
 {
-	uint64_t due = w->paused ? UINT64_MAX : debounce_due(&w->debounce), now = uv_hrtime(), ms;
+	uint64_t due = w->paused ? UINT64_MAX : debounce_due(&w->debounce), now, ms;
 
 	if (w->nlimbo && w->limbo_due_ns && w->limbo_due_ns < due)
 		due = w->limbo_due_ns;
@@ -378,9 +395,18 @@ static void set_timer(struct watcher *w)
 		uv_timer_stop(&w->timer);
 		return;
 	}
+	now = uv_hrtime();
 	ms = due > now ? (due - now + 999999) / 1000000 : 1;
 	uv_update_time(w->loop);
 	uv_timer_start(&w->timer, on_timer, ms, 0);
+}
+
+/* Without debouncing a batch is due before the clock has to be asked again. */
+static bool batch_due(const struct watcher *w)
+{
+	uint64_t due = debounce_due(&w->debounce);
+
+	return due <= w->turn_ns || (due != UINT64_MAX && due <= uv_hrtime());
 }
 
 void watcher__pump(struct watcher *w)
@@ -398,7 +424,7 @@ void watcher__pump(struct watcher *w)
 	if (rest && w->ready_due && !w->closing)
 		announce_ready(w);
 	if (!w->closing && !w->paused && !watcher__look_pending(w) &&
-	    (debounce_due(&w->debounce) <= uv_hrtime() || over_limit(w) || (rest && w->nsyncs)))
+	    (batch_due(w) || over_limit(w) || (rest && w->nsyncs)))
 		deliver(w);
 	if (rest && w->nsyncs && !w->closing && !w->paused)
 		finish_syncs(w);

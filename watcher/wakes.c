@@ -5,11 +5,19 @@
 #define STORM_NS    2000000 /* ... within this time are a storm */
 #define HOLD_MS     1
 
+static void on_readable(uv_poll_t *poll, int status, int events);
+
 static void on_hold(uv_timer_t *timer)
 {
 	struct wakes *w = timer->data;
 
 	w->wake(w->arg);
+	if (!w->got && !uv_is_closing((uv_handle_t *)timer)) {
+		w->holding = false;
+		uv_timer_stop(&w->hold);
+		uv_poll_start(&w->poll, UV_READABLE, on_readable);
+	}
+	w->got = false;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -38,15 +46,6 @@ void wakes_init(struct wakes *w, uv_loop_t *loop, int fd, void (*wake)(void *arg
 	/* uv_poll_init fails for a descriptor epoll refuses only; a queue is none of those. */
 	uv_poll_init(loop, &w->poll, fd);
 	w->hold.data = w->poll.data = w;
-	uv_poll_start(&w->poll, UV_READABLE, on_readable);
-}
-
-void wakes_calm(struct wakes *w)
-{
-	if (!w->holding)
-		return;
-	w->holding = false;
-	uv_timer_stop(&w->hold);
 	uv_poll_start(&w->poll, UV_READABLE, on_readable);
 }
 

@@ -16,7 +16,7 @@
 struct wakes {
 	uv_poll_t poll;
 	uv_timer_t hold;
-	bool holding;
+	bool holding, got; /* got: something, since the last look while holding */
 	uint64_t storm_start;
 	unsigned storm_wakes;
 	void (*wake)(void *arg);
@@ -27,8 +27,12 @@ struct wakes {
 };
 
 void wakes_init(struct wakes *w, uv_loop_t *loop, int fd, void (*wake)(void *arg), void *arg);
-/* The descriptor was found empty: the next event wakes at once. */
-void wakes_calm(struct wakes *w);
+/* Something was read from the descriptor. Where a whole millisecond brings nothing the storm is
+ * over: the next event wakes at once. */
+static inline void wakes_got(struct wakes *w)
+{
+	w->got = true;
+}
 /* The descriptor is the caller's to close, after this. */
 void wakes_close(struct wakes *w, void (*closed)(void *arg), void *arg);
 

@@ -30,6 +30,9 @@ static void print_events(struct act *a, watcher_batch *batch)
 
 static void try_to_run(struct act *a)
 {
+	/* What it waited to run for may have turned out to be its own doing. */
+	if (a->runner.next.count == 0)
+		a->is_held = 0;
 	if (!a->is_held)
 		return;
 	if (a->may_run(a, a->arg))
@@ -64,7 +67,7 @@ void act_release(struct act *a)
 {
 	a->is_held = 0;
 	uv_timer_stop(&a->settle);
-	runner_run_now(&a->runner);
+	runner_release(&a->runner);
 }
 
 static void on_ready(void *arg)

@@ -80,6 +80,11 @@ void busy_owe(struct busy *b)
 	b->pending = !b->quitting;
 }
 
+void busy_disown(struct busy *b)
+{
+	b->pending = 0;
+}
+
 unsigned busy_run_now(struct busy *b, int64_t now)
 {
 	if (b->quitting)

@@ -40,6 +40,8 @@ unsigned busy_ready(struct busy *b, int64_t now);
 unsigned busy_change(struct busy *b, int64_t now);
 /* A change came while the command was ending: it is owed a run, whatever the policy. */
 void busy_owe(struct busy *b);
+/* The changes behind the owed run turned out not to count. */
+void busy_disown(struct busy *b);
 /* The space key, and r: as a change, but never dropped; r also stops what runs. */
 unsigned busy_run_now(struct busy *b, int64_t now);
 unsigned busy_restart(struct busy *b, int64_t now);

@@ -1,174 +1,99 @@
-/* Adopted processes, by Linux's child subreaper. Only this file knows /proc. */
+/* Adopted processes, by Linux's child subreaper. */
 #include "orphans.h"
 
-#include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "alloc.h"
+#include "processes.h"
+
 #ifdef __linux__
 #include <sys/prctl.h>
-
-#define MAX_CHILDREN 4096
+#endif
 
 void orphans_adopt(void)
 {
+#ifdef __linux__
 	/* Failing leaves the children to init, as elsewhere. */
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+#endif
 }
 
-static ssize_t read_file(const char *path, char *text, size_t size)
+/* Calls `each` for every child of the group (0: of any); returns the sum of its answers. */
+static size_t each_child(pid_t group, size_t (*each)(pid_t pid, pid_t group, char state, int arg),
+			 int arg)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, size - 1);
+	pid_t *pids = alloc_zero(MAX_PROCESSES, sizeof *pids);
+	size_t n = processes_children(pids, MAX_PROCESSES), sum = 0;
 
-	if (fd >= 0)
-		close(fd);
-	text[n > 0 ? n : 0] = '\0';
-	return n;
-}
+	for (size_t i = 0; i < n; i++) {
+		pid_t g;
+		char state;
 
-/* State and group of a process, from proc(5)'s stat; the name before may hold anything. */
-static int look(pid_t pid, char *state, pid_t *group)
-{
-	char path[40], text[512];
-	char *p;
-	int parent, g;
-
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	if (read_file(path, text, sizeof text) <= 0 || !(p = strrchr(text, ')')) ||
-	    sscanf(p + 1, " %c %d %d", state, &parent, &g) != 3)
-		return -1;
-	*group = g;
-	return 0;
-}
-
-static size_t children(pid_t *pids, size_t max)
-{
-	char path[64], *text = malloc(MAX_CHILDREN * 8), *p = text, *end;
-	size_t n = 0;
-
-	if (!text)
-		return 0;
-	snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
-	read_file(path, text, MAX_CHILDREN * 8);
-	for (; n < max; p = end) {
-		long pid = strtol(p, &end, 10);
-
-		if (end == p)
-			break;
-		pids[n++] = (pid_t)pid;
+		if (processes_look(pids[i], &state, &g) == 0 && (!group || g == group))
+			sum += each(pids[i], g, state, arg);
 	}
-	free(text);
-	return n;
+	free(pids);
+	return sum;
+}
+
+static size_t reap(pid_t pid, pid_t group, char state, int leader)
+{
+	(void)group;
+	if (pid != leader && state == 'Z')
+		waitpid(pid, NULL, WNOHANG);
+	return 0;
 }
 
 void orphans_reap(pid_t group)
 {
-	pid_t pids[MAX_CHILDREN];
-	size_t n = children(pids, MAX_CHILDREN);
-
-	for (size_t i = 0; i < n; i++) {
-		pid_t g;
-		char state;
-
-		if (pids[i] != group && look(pids[i], &state, &g) == 0 && state == 'Z' &&
-		    g == group)
-			waitpid(pids[i], NULL, WNOHANG);
-	}
+	each_child(group, reap, group);
 }
 
-/* group 0: any. */
-static size_t count(pid_t group)
+static size_t count(pid_t pid, pid_t group, char state, int arg)
 {
-	pid_t pids[MAX_CHILDREN];
-	size_t n = children(pids, MAX_CHILDREN), found = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		pid_t g;
-		char state;
-
-		if (look(pids[i], &state, &g) < 0 || (group && g != group))
-			continue;
-		if (state == 'Z')
-			waitpid(pids[i], NULL, WNOHANG);
-		else
-			found++;
-	}
-	return found;
+	(void)group;
+	(void)arg;
+	if (state != 'Z')
+		return 1;
+	waitpid(pid, NULL, WNOHANG);
+	return 0;
 }
 
 size_t orphans_count(pid_t group)
 {
-	return group > 1 ? count(group) : 0;
+	return group > 1 ? each_child(group, count, 0) : 0;
 }
 
 size_t orphans_count_all(void)
 {
-	return count(0);
+	return each_child(0, count, 0);
+}
+
+static void send(pid_t whom, int signum)
+{
+	kill(whom, signum);
+	if (signum != SIGKILL)
+		kill(whom, SIGCONT);
 }
 
 void orphans_signal(pid_t group, int signum)
 {
 	/* Its number belongs to our descendants as long as one of them is in it. */
-	if (orphans_count(group) == 0)
-		return;
-	kill(-group, signum);
-	if (signum != SIGKILL)
-		kill(-group, SIGCONT);
+	if (orphans_count(group) > 0)
+		send(-group, signum);
+}
+
+static size_t signal_one(pid_t pid, pid_t group, char state, int signum)
+{
+	if (state != 'Z')
+		send(group != getpgrp() && group > 1 ? -group : pid, signum);
+	return 0;
 }
 
 void orphans_signal_all(int signum)
 {
-	pid_t pids[MAX_CHILDREN];
-	size_t n = children(pids, MAX_CHILDREN);
-
-	for (size_t i = 0; i < n; i++) {
-		pid_t g;
-		char state;
-
-		if (look(pids[i], &state, &g) < 0 || state == 'Z')
-			continue;
-		kill(g != getpgrp() && g > 1 ? -g : pids[i], signum);
-		if (signum != SIGKILL)
-			kill(g != getpgrp() && g > 1 ? -g : pids[i], SIGCONT);
-	}
+	each_child(0, signal_one, signum);
 }
-
-#else
-
-void orphans_adopt(void)
-{
-}
-
-void orphans_reap(pid_t group)
-{
-	(void)group;
-}
-
-size_t orphans_count(pid_t group)
-{
-	(void)group;
-	return 0;
-}
-
-size_t orphans_count_all(void)
-{
-	return 0;
-}
-
-void orphans_signal(pid_t group, int signum)
-{
-	(void)group;
-	(void)signum;
-}
-
-void orphans_signal_all(int signum)
-{
-	(void)signum;
-}
-
-#endif

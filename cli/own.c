@@ -1,9 +1,15 @@
 /* Detection of a command that triggers itself. Looks at nothing but what it is told. */
 #include "own.h"
 
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define MAX_PATHS 1000 /* of one run; more are not one command's own output */
+#define MAX_PATHS     1000 /* of one run; more are not one command's own output */
+#define SHORT_MS      1000 /* nobody saves by chance in one such run after the other */
+#define STRANGE_RUNS  4
+#define PACED_RUNS    6
+#define COMMON_PREFIX 3
 
 static int has(const struct words *w, const char *path)
 {
@@ -13,39 +19,127 @@ static int has(const struct words *w, const char *path)
 	return 0;
 }
 
-enum own_answer own_change(struct own *o, const char *path, int during_run)
-{
-	int expected = during_run && (o->streak == 0 || has(&o->cause, path));
+/* What two names of a directory have in common, before and behind the part that differs. */
+struct likeness {
+	size_t dir, prefix, suffix; /* lengths; dir with its slash, prefix without it */
+	int is_number;		    /* what differs are numbers */
+};
 
-	if (!expected) {
+static int is_digits(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!isdigit((unsigned char)s[i]))
+			return 0;
+	return n > 0;
+}
+
+/* Returns 0 if they are in different directories. */
+static int compare(struct likeness *l, const char *a, const char *b)
+{
+	const char *slash = strrchr(a, '/');
+	size_t na, nb;
+
+	l->dir = slash ? (size_t)(slash - a) + 1 : 0;
+	if (strncmp(a, b, l->dir) != 0 || strchr(b + l->dir, '/'))
+		return 0;
+	a += l->dir;
+	b += l->dir;
+	for (l->prefix = 0; a[l->prefix] && a[l->prefix] == b[l->prefix];)
+		l->prefix++;
+	/* A number differs as a whole. */
+	while (l->prefix && isdigit((unsigned char)a[l->prefix - 1]))
+		l->prefix--;
+	na = strlen(a);
+	nb = strlen(b);
+	for (l->suffix = 0; l->suffix < na - l->prefix && l->suffix < nb - l->prefix &&
+			    a[na - l->suffix - 1] == b[nb - l->suffix - 1];)
+		l->suffix++;
+	while (l->suffix && isdigit((unsigned char)a[na - l->suffix]))
+		l->suffix--;
+	l->is_number = is_digits(a + l->prefix, na - l->prefix - l->suffix) &&
+		       is_digits(b + l->prefix, nb - l->prefix - l->suffix);
+	return 1;
+}
+
+/* The path of the last run's that this one is a new name for; NULL: none. */
+static const char *relative_of(const struct own *o, const char *path, struct likeness *l)
+{
+	for (size_t i = 0; i < o->cause.n; i++)
+		if (compare(l, path, o->cause.v[i]) &&
+		    (l->is_number || l->prefix >= COMMON_PREFIX))
+			return o->cause.v[i];
+	return NULL;
+}
+
+void own_change(struct own *o, const char *path, int64_t at_ms)
+{
+	if (o->seen.n == 0)
+		o->first_ms = at_ms;
+	o->last_ms = at_ms;
+	if (o->seen.n >= MAX_PATHS) {
 		o->mixed = 1;
-		o->muted = 0;
-		return OWN_REACT;
-	}
-	if (o->streak >= 2) {
-		o->muted = 1;
-		if (o->told)
-			return OWN_MUTE;
-		o->told = 1;
-		return OWN_TELL;
-	}
-	if (o->seen.n >= MAX_PATHS)
-		o->mixed = 1;
-	else if (!has(&o->seen, path))
+	} else if (!has(&o->seen, path)) {
 		words_add(&o->seen, path);
-	return OWN_REACT;
+		o->is_strange |= o->streak > 0 && !has(&o->cause, path);
+	}
+}
+
+void own_other(struct own *o)
+{
+	o->mixed = 1;
+}
+
+void own_end(struct own *o, int64_t run_ms)
+{
+	o->run_ms = run_ms;
+}
+
+static int is_near(int64_t a, int64_t b, int64_t slack)
+{
+	return a - b <= slack && b - a <= slack;
+}
+
+static int is_steady(const struct own *o)
+{
+	int64_t slack = o->run_ms < 0 ? o->first_ms / 10 : o->run_ms / 50;
+
+	if (is_near(o->first_ms, o->cause_first_ms, 20 + slack))
+		return 1;
+	return o->run_ms >= 0 && o->cause_tail_ms >= 0 &&
+	       is_near(o->run_ms - o->last_ms, o->cause_tail_ms, 20 + slack);
+}
+
+int own_is_own(const struct own *o, int is_proven)
+{
+	if (o->mixed || o->seen.n == 0 || o->streak < (o->is_strange ? STRANGE_RUNS : 2))
+		return 0;
+	return is_proven ||
+	       (o->run_ms >= 0 && (o->run_ms < SHORT_MS || (is_steady(o) && o->steady > 0)));
+}
+
+int own_paces(const struct own *o)
+{
+	return !o->mixed && o->seen.n > 0 && !o->is_strange && o->streak >= PACED_RUNS &&
+	       o->steady >= PACED_RUNS - 1 && is_steady(o);
 }
 
 int own_asks(const struct own *o)
 {
-	return o->streak == 1 && !o->mixed && o->seen.n > 0;
+	return o->streak > 0 && !o->mixed && o->seen.n > 0 && (o->run_ms >= 0 || own_paces(o));
 }
 
 void own_start(struct own *o)
 {
-	o->streak = !o->mixed && o->seen.n > 0 ? o->streak + 1 : 0;
-	o->mixed = 0;
-	o->muted = 0;
+	if (!o->mixed && o->seen.n > 0) {
+		o->steady = o->streak > 0 && is_steady(o) ? o->steady + 1 : 0;
+		o->streak++;
+	} else {
+		o->streak = o->steady = 0;
+	}
+	o->cause_first_ms = o->first_ms;
+	o->cause_tail_ms = o->run_ms < 0 ? -1 : o->run_ms - o->last_ms;
+	o->run_ms = -1;
+	o->mixed = o->is_strange = 0;
 	words_free(&o->cause);
 	o->cause = o->seen;
 	o->seen = (struct words){ 0 };
@@ -55,4 +149,57 @@ void own_free(struct own *o)
 {
 	words_free(&o->seen);
 	words_free(&o->cause);
+	free(o->told);
+	o->told = NULL;
+}
+
+/* ---- telling */
+
+/* Adds n bytes that a glob takes as they are. */
+static void add_literal(char *out, const char *s, size_t n)
+{
+	out += strlen(out);
+	for (size_t i = 0; i < n; i++) {
+		if (strchr("*?[]{}\\!#;", s[i]) || (s[i] == ' ' && i + 1 == n))
+			*out++ = '\\';
+		*out++ = s[i];
+	}
+	*out = '\0';
+}
+
+char *own_pattern(const struct own *o, const char *path, const char *root)
+{
+	struct likeness l;
+	size_t skip = strlen(root), n = strlen(path), from;
+	const char *other = has(&o->cause, path) ? NULL : relative_of(o, path, &l);
+	char *glob;
+
+	if (!other && o->streak > 0 && !has(&o->cause, path))
+		return NULL;
+	/* A root that is a file has only its name to be known by. */
+	if (strcmp(path, root) == 0)
+		from = strrchr(path, '/') ? (size_t)(strrchr(path, '/') - path) + 1 : 0;
+	else
+		from = strncmp(path, root, skip) == 0 ? skip + (path[skip] == '/') : 0;
+	glob = alloc_zero(2 * n + 10, 1);
+	/* With a slash it means this one, not every one of that name. */
+	if (strcmp(path, root) != 0 && !strchr(path + from, '/'))
+		strcpy(glob, "/");
+	if (!other) {
+		add_literal(glob, path + from, n - from);
+		return glob;
+	}
+	add_literal(glob, path + from, l.dir + l.prefix - from);
+	strcat(glob, l.is_number ? "[0-9]*" : "*");
+	add_literal(glob, path + n - l.suffix, l.suffix);
+	return glob;
+}
+
+int own_tell(struct own *o, const char *pattern)
+{
+	if (o->told && strcmp(o->told, pattern) == 0)
+		return 0;
+	free(o->told);
+	o->told = alloc_copy(pattern);
+	return 1;
 }

@@ -98,13 +98,14 @@ void report_notify(const struct runner *r)
 	free(text);
 }
 
-void report_own(const struct runner *r, const char *path)
+void report_own(const struct runner *r, const char *path, const char *pattern, int is_paced)
 {
-	char *quoted = sh_quote(SH_LIST(path));
+	char *quoted = sh_quote(SH_LIST(pattern ? pattern : "PATTERN"));
 
-	say(r->voice, 0, SAY_BAD,
-	    "%s is changed by the command itself: not reacting to it until something else "
-	    "changes; -i %s ignores it for good",
-	    path, quoted ? quoted : path);
+	say(r->voice, 0, SAY_BAD, "%s is changed by the command itself%s: %s; -i %s ignores it for good",
+	    path, is_paced ? ", it seems" : "",
+	    is_paced ? "restarting at most once a second"
+		     : "not reacting to it until something else changes",
+	    quoted ? quoted : "PATTERN");
 	free(quoted);
 }

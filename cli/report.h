@@ -11,7 +11,8 @@ void report_clear(const struct settings *s);
 void report_start(const struct runner *r);
 void report_end(const struct runner *r);
 void report_notify(const struct runner *r);
-/* The command writes `path` itself. */
-void report_own(const struct runner *r, const char *path);
+/* The command writes `path` itself; `pattern` ignores what it writes, NULL: none is known.
+ * `is_paced`: it is only slowed down. */
+void report_own(const struct runner *r, const char *path, const char *pattern, int is_paced);
 
 #endif

@@ -12,9 +12,11 @@
 #include "command.h"
 #include "options.h"
 #include "own.h"
+#include "processes.h"
 #include "say.h"
 #include "whendo/shellcmd.h"
 #include "whendo/watcher.h"
+#include "witness.h"
 
 struct runner {
 	/* Filled in by the caller; borrowed. */
@@ -42,10 +44,13 @@ struct runner {
 	char *base; /* with --workdir: the directory relative paths mean */
 	struct busy busy;
 	struct own own;
+	struct witness witness;
+	int likely_alibis; /* in a row */
+	int was_doubted; /* the run ended before a doubt was settled */
 	struct changes next, now; /* collected; of the current run */
 	uv_timer_t timer, sweep, doubt;
 	sh_proc **procs; /* s->jobs of them, NULL where none runs */
-	pid_t *groups;	 /* of each, kept when it has ended */
+	struct groups groups; /* of the run, as long as something of them may live */
 	int running, is_stopped, is_syncing, was_ok, is_over, kill_next;
 	size_t next_path;
 	int is_begun; /* at least one command of the run was started */
@@ -55,6 +60,7 @@ struct runner {
 	uint64_t begun_ns, changed_ns;
 	uint64_t late_ns; /* from the first batch to the start of the current run */
 	int64_t begun_wall_ns, ended_wall_ns;
+	int64_t stray_wall_ns; /* when the last process it left behind ended */
 	uint64_t user_ns, sys_ns, maxrss_kib;
 	const char *why; /* the current run's end in words; NULL: by its code */
 	char ending[96];
@@ -69,8 +75,10 @@ int runner_open(struct runner *r);
 void runner_ready(struct runner *r);
 /* A batch of changes. */
 void runner_batch(struct runner *r, watcher_batch *batch);
-/* Only keeps the changes for the next run; returns whether there were any. */
+/* Only keeps the changes for the next run; returns whether they ask for one. */
 int runner_collect(struct runner *r, watcher_batch *batch);
+/* Runs for what was collected, now or after the current run. */
+void runner_release(struct runner *r);
 /* Delivery has caught up: the answer to `sync`. */
 void runner_synced(struct runner *r);
 void runner_run_now(struct runner *r);
@@ -84,5 +92,14 @@ pid_t runner_group(const struct runner *r);
 void runner_reap(struct runner *r);
 /* Frees what it holds; after on_exit. */
 void runner_close(struct runner *r);
+
+/* For the parts of a runner, which are in files of their own. */
+
+/* Carries out what the busy policy answered. */
+void runner_act(struct runner *r, unsigned actions);
+/* All commands of the run have ended. */
+void runner_ended(struct runner *r);
+/* Nothing of the last run is left; `then` is what leftovers_sweep() was given. */
+void runner_swept(struct runner *r, unsigned then);
 
 #endif

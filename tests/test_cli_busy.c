@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 #include "../cli/busy.h"
@@ -150,38 +151,159 @@ static void test_delay_and_every(void **state)
 	assert_int_equal(busy_tick(&b, 1110), BUSY_START);
 }
 
-/* One run of a command that writes `path` itself; returns what its write is answered. */
-static enum own_answer run_writing(struct own *o, const char *path)
+/* One run of a command that writes `path` itself; returns whether it is left alone. */
+static int run_writing(struct own *o, const char *path)
 {
 	own_start(o);
-	return own_change(o, path, 1);
+	own_change(o, path, 10);
+	own_end(o, 20);
+	return own_is_own(o, 0);
 }
 
-static void test_own_writes_are_muted_after_two_runs(void **state)
+static void test_own_writes_are_left_alone_after_two_runs(void **state)
 {
 	struct own o = { 0 };
 
 	(void)state;
-	assert_int_equal(own_change(&o, "a.c", 0), OWN_REACT);
-	assert_int_equal(run_writing(&o, "out"), OWN_REACT);
+	own_other(&o);
+	assert_int_equal(run_writing(&o, "out"), 0);
 	assert_int_equal(own_asks(&o), 0);
-	assert_int_equal(run_writing(&o, "out"), OWN_REACT);
+	assert_int_equal(run_writing(&o, "out"), 0);
 	assert_int_equal(own_asks(&o), 1);
-	assert_int_equal(run_writing(&o, "out"), OWN_TELL);
-	assert_int_equal(own_change(&o, "out", 1), OWN_MUTE);
-	/* Somebody else's change, of the same path too, counts. */
-	assert_int_equal(own_change(&o, "out", 0), OWN_REACT);
+	assert_int_equal(run_writing(&o, "out"), 1);
+	/* Somebody else's change counts, and starts over. */
+	own_other(&o);
+	assert_int_equal(own_is_own(&o, 0), 0);
+	assert_int_equal(run_writing(&o, "out"), 0);
+	assert_int_equal(run_writing(&o, "out"), 0);
+	assert_int_equal(run_writing(&o, "out"), 1);
 	own_free(&o);
 }
 
-static void test_other_paths_are_not_muted(void **state)
+static void expect_pattern(const char *first, const char *then, const char *root,
+			   const char *want)
+{
+	struct own o = { 0 };
+	char *got;
+
+	run_writing(&o, first);
+	own_start(&o);
+	own_change(&o, then, 10);
+	got = own_pattern(&o, then, root);
+	if (want) {
+		assert_non_null(got);
+		assert_string_equal(got, want);
+	} else {
+		assert_null(got);
+	}
+	free(got);
+	own_free(&o);
+}
+
+static void test_a_pattern_ignores_what_it_writes(void **state)
+{
+	(void)state;
+	expect_pattern("t/out", "t/out", "t", "/out");
+	expect_pattern("t/a/out", "t/a/out", "t", "a/out");
+	expect_pattern("out", "out", ".", "/out");
+	expect_pattern("/x/t/out", "/x/t/out", "/x/t", "/out");
+	expect_pattern("t/out", "t/out", "t/out", "out");
+	expect_pattern("t/out.12", "t/out.34", "t", "/out.[0-9]*");
+	expect_pattern("t/12", "t/345", "t", "/[0-9]*");
+	expect_pattern("t/r12.log", "t/r13.log", "t", "/r[0-9]*.log");
+	expect_pattern("t/r119.log", "t/r129.log", "t", "/r[0-9]*.log");
+	expect_pattern("t/a/tmp.xyz", "t/a/tmp.uvw", "t", "a/tmp.*");
+	expect_pattern("t/[1]", "t/[2]", "t", "/\\[[0-9]*\\]");
+	expect_pattern("t/a.c", "t/b.c", "t", NULL);
+	expect_pattern("t/a/1", "t/b/2", "t", NULL);
+}
+
+static void test_new_names_take_more_runs(void **state)
+{
+	static const char *const names[] = { "qwe", "out.1", "uio", "out.2", "out.3" };
+	struct own o = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(run_writing(&o, names[i]), 0);
+	assert_int_equal(run_writing(&o, names[4]), 1);
+	own_free(&o);
+}
+
+static int long_run(struct own *o, int64_t at_ms, int64_t run_ms)
+{
+	own_start(o);
+	own_change(o, "a.c", at_ms);
+	own_end(o, run_ms);
+	return own_is_own(o, 0);
+}
+
+static void test_saves_at_any_time_of_long_runs_count(void **state)
+{
+	static const int at[] = { 3000, 12000, 700, 18000, 9000, 5000, 15000 };
+	struct own o = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof at / sizeof *at; i++)
+		assert_int_equal(long_run(&o, at[i], 20000), 0);
+	own_free(&o);
+}
+
+static void test_the_same_time_of_long_runs_is_the_command_s(void **state)
 {
 	struct own o = { 0 };
 
 	(void)state;
-	run_writing(&o, "1");
-	run_writing(&o, "2");
-	assert_int_equal(run_writing(&o, "3"), OWN_REACT);
+	assert_int_equal(long_run(&o, 5000, 20000), 0);
+	assert_int_equal(long_run(&o, 5010, 21000), 0);
+	assert_int_equal(long_run(&o, 5020, 20000), 1);
+	/* Counted from the end: a compiler's output. */
+	own_free(&o);
+	o = (struct own){ 0 };
+	assert_int_equal(long_run(&o, 19990, 20000), 0);
+	assert_int_equal(long_run(&o, 15990, 16000), 0);
+	assert_int_equal(long_run(&o, 18990, 19000), 1);
+	own_free(&o);
+}
+
+/* It is restarted by each change; returns whether that is the command's own doing. */
+static int restarted_by(struct own *o, const char *path, int64_t at_ms, int is_proven)
+{
+	own_start(o);
+	own_change(o, path, at_ms);
+	return own_is_own(o, is_proven);
+}
+
+static void test_a_restart_is_left_out_on_proof_only(void **state)
+{
+	struct own o = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(restarted_by(&o, "log", 100, 0), 0);
+	assert_int_equal(restarted_by(&o, "log", 100, 1), 1);
+	own_free(&o);
+	o = (struct own){ 0 };
+	assert_int_equal(restarted_by(&o, "log", 100, 1), 0);
+	assert_int_equal(restarted_by(&o, "log", 700, 1), 0);
+	assert_int_equal(restarted_by(&o, "log", 300, 1), 1);
+	own_free(&o);
+}
+
+static void test_steady_restarts_are_paced(void **state)
+{
+	struct own o = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 6; i++) {
+		restarted_by(&o, "db", 100 + i, 0);
+		assert_int_equal(own_paces(&o), 0);
+	}
+	restarted_by(&o, "db", 100, 0);
+	assert_int_equal(own_paces(&o), 1);
+	assert_int_equal(own_asks(&o), 1);
+	restarted_by(&o, "db", 400, 0);
+	assert_int_equal(own_paces(&o), 0);
 	assert_int_equal(own_asks(&o), 0);
 	own_free(&o);
 }
@@ -191,10 +313,11 @@ static void test_another_cause_among_own_writes_starts_over(void **state)
 	struct own o = { 0 };
 
 	(void)state;
-	own_change(&o, "a.c", 0);
+	own_other(&o);
 	for (int i = 0; i < 5; i++) {
-		assert_int_equal(run_writing(&o, "out"), OWN_REACT);
-		assert_int_equal(own_change(&o, "a.c", 0), OWN_REACT);
+		assert_int_equal(run_writing(&o, "out"), 0);
+		own_other(&o);
+		assert_int_equal(own_is_own(&o, 0), 0);
 		assert_int_equal(own_asks(&o), 0);
 	}
 	own_free(&o);
@@ -213,8 +336,13 @@ int main(void)
 		cmocka_unit_test(test_restart_on_exit_backs_off_and_a_change_ends_the_wait),
 		cmocka_unit_test(test_pause_keeps_changes),
 		cmocka_unit_test(test_delay_and_every),
-		cmocka_unit_test(test_own_writes_are_muted_after_two_runs),
-		cmocka_unit_test(test_other_paths_are_not_muted),
+		cmocka_unit_test(test_own_writes_are_left_alone_after_two_runs),
+		cmocka_unit_test(test_a_pattern_ignores_what_it_writes),
+		cmocka_unit_test(test_new_names_take_more_runs),
+		cmocka_unit_test(test_saves_at_any_time_of_long_runs_count),
+		cmocka_unit_test(test_the_same_time_of_long_runs_is_the_command_s),
+		cmocka_unit_test(test_a_restart_is_left_out_on_proof_only),
+		cmocka_unit_test(test_steady_restarts_are_paced),
 		cmocka_unit_test(test_another_cause_among_own_writes_starts_over),
 	};
 

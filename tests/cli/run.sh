@@ -144,7 +144,7 @@ check '... and paths are right from there' until_true 5 has s.out '^there: /.*/t
 finish INT
 
 start q run t -- sh -c 'date +%N >t/own'
-check 'a command that triggers itself is told' until_true 10 has q.err "t/own is changed by the command itself.*-i t/own"
+check 'a command that triggers itself is told' until_true 10 has q.err "t/own is changed by the command itself.*-i /own"
 finish INT
 start v run -r t -- sh -c 'date +%N >t/own2'
 check '... also with -r' until_true 10 has v.err "t/own2 is changed by the command itself"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Stopping: the whole group, its end awaited, nothing left, in every state.
 . tests/lib/tap.sh
-plan 16
+plan 17
 mkdir t
 none_left() { ! pgrep -f "$1" >/dev/null; }
 
@@ -61,11 +61,12 @@ until_true 5 size_is h.out start 2
 check 'leftovers of a run end before the next' until_true 3 sh -c '[ "$(pgrep -fxc "sleep 1005")" -le 1 ]'
 finish INT
 
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 start i run -r t -- python3 -u -c '
 import socket
 s = socket.socket()
 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-s.bind(("127.0.0.1", 47123)); s.listen()
+s.bind(("127.0.0.1", '"$port"')); s.listen()
 print("up", flush=True)
 while True: s.accept()[0].close()'
 if until_true 10 has i.out up; then
@@ -77,9 +78,11 @@ if until_true 10 has i.out up; then
   done
   is 'a TCP server restarts 100 times' "$(count i.out up)" 100
   is '... and never finds its port taken' "$(count i.err 'in use')" 0
+  is '... nor is taken for one that restarts itself' "$(count i.err itself)" 0
 else
   fail 'a TCP server restarts 100 times' "$(cat i.err)"
   fail '... and never finds its port taken' ''
+  fail '... nor is taken for one that restarts itself' ''
 fi
 finish INT
 

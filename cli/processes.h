@@ -1,0 +1,43 @@
+/*
+ * This program's descendants, and what /proc says of them. Where there is no /proc nothing
+ * is found.
+ */
+#ifndef CLI_PROCESSES_H
+#define CLI_PROCESSES_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#define MAX_PROCESSES 4096
+
+/* Process groups; a zeroed one is empty. */
+struct groups {
+	pid_t *v;
+	size_t n, cap;
+};
+void groups_add(struct groups *g, pid_t group);
+void groups_remove(struct groups *g, pid_t group);
+void groups_free(struct groups *g);
+
+/* This program's children, adopted ones too; returns how many of them are in pids. */
+size_t processes_children(pid_t *pids, size_t max);
+
+/* State (a letter of proc(5)) and group of a process. Returns 0, or -1 if it is gone. */
+int processes_look(pid_t pid, char *state, pid_t *group);
+
+/* The children in these groups with all their descendants. */
+size_t processes_family(const struct groups *g, pid_t *pids, size_t max);
+
+/* A number that stays the same as long as none of them gets a processor; 0: not known. */
+uint64_t processes_activity(const pid_t *pids, size_t n);
+
+/* How many times they, and descendants that were waited for, have written (as write(2) does;
+ * not through mappings) so far. Returns 0, or -1 if it is not known. */
+int processes_written(uint64_t *times, const pid_t *pids, size_t n);
+
+/* Whether the process has this file open for writing. */
+int processes_holds(pid_t pid, const struct stat *file);
+
+#endif

@@ -5,8 +5,8 @@
 
 #include "orphans.h"
 
-#define SWEEP_MS       5
-#define AFTER_KILL_NS  1000000000 /* one that does not end even then is left */
+#define SWEEP_MS      5
+#define AFTER_KILL_NS 1000000000 /* one that does not end even then is left */
 
 static size_t count(const struct runner *r)
 {

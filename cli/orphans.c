@@ -22,8 +22,8 @@ void orphans_adopt(void)
 }
 
 /* Calls `each` for every child of the group (0: of any); returns the sum of its answers. */
-static size_t each_child(pid_t group, size_t (*each)(pid_t pid, pid_t group, char state, int arg),
-			 int arg)
+static size_t each_child(pid_t group,
+			 size_t (*each)(pid_t pid, pid_t group, char state, int arg), int arg)
 {
 	pid_t *pids = alloc_zero(MAX_PROCESSES, sizeof *pids);
 	size_t n = processes_children(pids, MAX_PROCESSES), sum = 0;

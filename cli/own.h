@@ -1,7 +1,7 @@
 /*
  * Does the command start itself again? It does if what changed while it ran, and nothing
- * else, made it run again, twice in a row on the same paths, or more often on new names. What it changes is left alone then, until
- * something else changes. Pure: times are arguments.
+ * else, made it run again, twice in a row on the same paths, or more often on new names. What
+ * it changes is left alone then, until something else changes. Pure: times are arguments.
  *
  * Somebody else may save a file during each of these runs. So a run with that suspicion waits
  * for a quiet moment first (own_asks), and where runs are long enough to save in by chance, the
@@ -23,11 +23,11 @@ struct own {
 	int is_strange; /* this run changed a path that is none of its cause */
 	int steady;	/* runs in a row whose changes came at the same time of the run */
 	int64_t run_ms; /* how long the current run took; -1: it did not end by itself */
-	int64_t first_ms, last_ms; /* of the changes, from the start of the run */
+	int64_t first_ms, last_ms;	       /* of the changes, from the start of the run */
 	int64_t cause_first_ms, cause_tail_ms; /* of the run before; tail: up to its end */
-	struct words cause; /* the paths that caused the current run */
-	struct words seen;  /* paths changed during the current run */
-	char *told;	    /* the last pattern the user was told of */
+	struct words cause;		       /* the paths that caused the current run */
+	struct words seen;		       /* paths changed during the current run */
+	char *told;			       /* the last pattern the user was told of */
 };
 
 /* A path changed during the run, `at_ms` after its start. */

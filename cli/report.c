@@ -102,8 +102,9 @@ void report_own(const struct runner *r, const char *path, const char *pattern, i
 {
 	char *quoted = sh_quote(SH_LIST(pattern ? pattern : "PATTERN"));
 
-	say(r->voice, 0, SAY_BAD, "%s is changed by the command itself%s: %s; -i %s ignores it for good",
-	    path, is_paced ? ", it seems" : "",
+	say(r->voice, 0, SAY_BAD,
+	    "%s is changed by the command itself%s: %s; -i %s ignores it for good", path,
+	    is_paced ? ", it seems" : "",
 	    is_paced ? "restarting at most once a second"
 		     : "not reacting to it until something else changes",
 	    quoted ? quoted : "PATTERN");

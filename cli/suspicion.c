@@ -8,12 +8,12 @@
 #include "leftovers.h"
 #include "report.h"
 
-#define LATE_NS	    20000000   /* after the end of a run its last write may be read */
-#define STRAY_NS    1000000000 /* so long after it what it left behind may write */
-#define YOUNG_NS    1000000000 /* a command this old is no short one */
-#define DOUBT_MS    50
-#define MAX_LOOKS   8 /* into /proc, for one batch */
-#define MAX_LIKELY  8
+#define LATE_NS	   20000000   /* after the end of a run its last write may be read */
+#define STRAY_NS   1000000000 /* so long after it what it left behind may write */
+#define YOUNG_NS   1000000000 /* a command this old is no short one */
+#define DOUBT_MS   50
+#define MAX_LOOKS  8 /* into /proc, for one batch */
+#define MAX_LIKELY 8
 
 enum whose {
 	OTHERS,
@@ -60,9 +60,9 @@ static enum whose whose(struct runner *r, const watcher_event *e, int *looks)
 	if (r->stray_wall_ns == r->ended_wall_ns && r->own.streak > 0)
 		return OTHERS;
 	return e->time_ns < r->ended_wall_ns + STRAY_NS &&
-			       e->time_ns < r->stray_wall_ns + LATE_NS
-		       ? OWN
-		       : OTHERS;
+		       e->time_ns < r->stray_wall_ns + LATE_NS
+		   ? OWN
+		   : OTHERS;
 }
 
 static void tell(struct runner *r, int is_paced)
@@ -208,8 +208,7 @@ void suspicion_begin(struct runner *r)
 void suspicion_end(struct runner *r)
 {
 	r->ended_wall_ns = wall_ns();
-	own_end(&r->own,
-		r->is_stopped ? -1 : (r->ended_wall_ns - r->begun_wall_ns) / 1000000);
+	own_end(&r->own, r->is_stopped ? -1 : (r->ended_wall_ns - r->begun_wall_ns) / 1000000);
 	r->stray_wall_ns = leftovers_live(r) ? INT64_MAX - LATE_NS : r->ended_wall_ns;
 	r->was_doubted = uv_is_active((uv_handle_t *)&r->doubt);
 	uv_timer_stop(&r->doubt);

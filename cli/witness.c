@@ -79,7 +79,8 @@ static void look(struct witness *w)
 
 	if (activity == 0 || activity != w->activity)
 		what |= RAN;
-	if (n == MAX_FAMILY || processes_written(&written, pids, n) < 0 || written != w->written)
+	if (n == MAX_FAMILY || processes_written(&written, pids, n) < 0 ||
+	    written != w->written)
 		what |= WROTE;
 	w->activity = activity;
 	w->written = written;

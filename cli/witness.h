@@ -34,7 +34,7 @@ struct witness {
 	struct {
 		int64_t from_ns, to_ns;
 		unsigned what; /* bits: some process ran, wrote */
-	} seen[64]; /* when something was done; a ring */
+	} seen[64];	       /* when something was done; a ring */
 	size_t n_seen;
 	struct {
 		int64_t time_ns;

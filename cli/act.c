@@ -174,7 +174,10 @@ static int open_runner(struct act *a)
 int act_open(struct act *a)
 {
 	const struct settings *s = &a->rule->s;
-	int is_run = a->rule->kind == RULE_RUN, is_medo = s->watchmedo, r;
+	int is_run = a->rule->kind == RULE_RUN, r;
+	/* watchmedo's auto-restart does not wait, its log prints at once; but a save is one
+	 * change to its shell-command, too: batches that end between two saves. */
+	int is_medo = s->watchmedo, waits = !is_medo || a->rule->kind == RULE_SHELL_COMMAND;
 
 	a->voice = a->stage->voice;
 	a->voice.level = s->loudness;
@@ -204,7 +207,7 @@ int act_open(struct act *a)
 		.on_ready = on_ready,
 		.arg = a,
 	};
-	watching_set_debounce(&a->t, is_medo ? 0 : 50);
+	watching_set_debounce(&a->t, waits ? 50 : 0);
 	return watching_open(&a->t);
 }
 

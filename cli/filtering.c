@@ -69,7 +69,9 @@ static unsigned flags_of(const struct settings *s)
 
 	return (files ? WATCHER_FILTER_GITIGNORE | WATCHER_FILTER_DOT_IGNORE : 0u) |
 	       (defaults ? WATCHER_FILTER_DEFAULTS : 0u) |
-	       (s->ignore_case || s->watchmedo ? WATCHER_FILTER_IGNORE_CASE : 0u) |
+	       (s->ignore_case > 0 || (s->ignore_case == 0 && s->watchmedo)
+		    ? WATCHER_FILTER_IGNORE_CASE
+		    : 0u) |
 	       (s->ignore_directories ? WATCHER_FILTER_NO_DIRECTORIES : 0u);
 }
 

@@ -115,7 +115,8 @@ struct settings {
 	/* which events pass */
 	struct terms terms;
 	unsigned kinds; /* 0: the verb's default */
-	int ignore_case, ignore_directories, dir_modified;
+	int ignore_case; /* -1: no, also where the verb's default is to */
+	int ignore_directories, dir_modified;
 	int use_ignore_files, use_default_ignores; /* -1: the verb's default */
 
 	/* printing */

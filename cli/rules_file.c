@@ -357,6 +357,18 @@ int rules_load(struct rules *rules, const char *path, const struct settings *bas
 	return y.complaints ? -1 : 0;
 }
 
+void rules_move(struct rules *to, struct rules *from)
+{
+	if (from->n) {
+		to->v = alloc_again(to->v, to->n + from->n, sizeof *to->v);
+		memcpy(to->v + to->n, from->v, from->n * sizeof *to->v);
+	}
+	to->n += from->n;
+	to->is_tricks |= from->is_tricks;
+	from->n = 0;
+	rules_free(from);
+}
+
 void rules_free(struct rules *rules)
 {
 	for (size_t i = 0; i < rules->n; i++) {

@@ -29,6 +29,8 @@ struct rules {
 /* Returns 0, or -1 after having said every mistake that was found. `base`: the settings of
  * the verb, whose way to speak the rules inherit. */
 int rules_load(struct rules *rules, const char *path, const struct settings *base);
+/* Puts the rules of `from`, which is empty then, behind those of `to`. */
+void rules_move(struct rules *to, struct rules *from);
 void rules_free(struct rules *rules);
 
 #endif

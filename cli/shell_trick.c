@@ -1,10 +1,11 @@
-/* One command an event, in order, and never more at a time than is good for anybody. */
+/* One command a change, in order, and never more at a time than is good for anybody. */
 #include "shell_trick.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
+#include "command.h"
 #include "emit.h"
 
 #define MAX_WAITING 100000 /* events; more are merged into the last state by dropping them */
@@ -76,12 +77,14 @@ static void on_done(sh_proc *p, const sh_result *result, void *arg)
 
 static void start(struct shell_trick *k, size_t slot, const struct queued *q)
 {
-	char *type = alloc_text("watch_event_type=%s", watcher_kind_name(q->kind));
+	/* Watchdog has one name for both. */
+	int kind = q->kind == WATCHER_ATTRIB ? WATCHER_MODIFIED : q->kind;
+	char *type = alloc_text("watch_event_type=%s", watcher_kind_name(kind));
 	char *object = alloc_text("watch_object=%s", q->is_directory ? "directory" : "file");
 	char *path = alloc_text("watch_src_path=%s", q->path);
 	char *dest = alloc_text("watch_dest_path=%s", q->dest ? q->dest : "");
 
-	say(k->voice, 1, SAY_DIM, "%s %s", watcher_kind_name(q->kind), q->path);
+	say(k->voice, 1, SAY_DIM, "%s %s", watcher_kind_name(kind), q->path);
 	k->procs[slot] =
 	    sh_start(SH("/bin/sh", "-c", k->line, .env = SH_LIST(type, object, path, dest),
 			.out = SH_INHERIT, .err = SH_INHERIT, .die_with_parent = true,
@@ -133,17 +136,30 @@ static void add(struct shell_trick *k, const watcher_event *e)
 	k->waiting++;
 }
 
+/* A save is several events, of which the first has a command already. */
+static int is_rest_of_save(struct changes *saves, const watcher_event *e)
+{
+	size_t n = saves->paths.n;
+
+	if (e->kind & (WATCHER_DELETED | WATCHER_MOVED))
+		return 0;
+	changes_add(saves, e, 0);
+	return saves->paths.n == n && e->kind != WATCHER_CREATED;
+}
+
 void shell_trick_batch(struct shell_trick *k, watcher_batch *batch)
 {
+	struct changes saves = { 0 };
 	watcher_event e;
 
 	while (!k->quitting && watcher_batch_next(batch, &e)) {
-		if (e.kind & WATCHER_CONTROL)
+		if (e.kind & WATCHER_CONTROL || is_rest_of_save(&saves, &e))
 			continue;
 		if (k->s->drop && !k->s->wait && (k->running || k->first))
 			continue;
 		add(k, &e);
 	}
+	changes_clear(&saves);
 	start_some(k);
 }
 

@@ -1,6 +1,7 @@
 /*
- * watchmedo's shell-command: one shell line for each event, with the event in variables of
- * its environment. Nothing of an event is put into the line.
+ * watchmedo's shell-command: one shell line for each change, with the event in variables of
+ * its environment. Nothing of an event is put into the line. What a save makes of a file
+ * within a batch (created, modified, attrib, closed) is one change.
  */
 #ifndef CLI_SHELL_TRICK_H
 #define CLI_SHELL_TRICK_H

@@ -140,7 +140,7 @@ static void read_base(struct yaml_file *y, const char *name, yaml_node_t *value,
 {
 	struct settings *s = &t->rule->s;
 	const char *text;
-	int v;
+	int is_sensitive;
 
 	if (strcmp(name, "patterns") == 0)
 		add_terms(y, value, name, TERM_PATTERN, &s->terms);
@@ -148,9 +148,10 @@ static void read_base(struct yaml_file *y, const char *name, yaml_node_t *value,
 		add_terms(y, value, name, TERM_IGNORE, &s->terms);
 	else if (strcmp(name, "ignore_directories") == 0)
 		yaml_bool(y, value, name, &s->ignore_directories);
-	else if (strcmp(name, "source_directory") != 0)
-		yaml_bool(y, value, name, &v);
-	else if ((text = yaml_text(y, value, name)))
+	else if (strcmp(name, "case_sensitive") == 0) {
+		if (yaml_bool(y, value, name, &is_sensitive) == 0)
+			s->ignore_case = is_sensitive ? -1 : 1;
+	} else if ((text = yaml_text(y, value, name)))
 		words_add(&s->paths, text);
 }
 
@@ -231,6 +232,8 @@ void tricks_read(struct yaml_file *y, const yaml_node_t *list, struct rules *rul
 		yaml_complain(y, list, "tricks: is no list; begin each trick with a -");
 		return;
 	}
+	if (list->data.sequence.items.start == list->data.sequence.items.top)
+		yaml_complain(y, list, "tricks: is empty");
 	for (yaml_node_item_t *i = list->data.sequence.items.start;
 	     i < list->data.sequence.items.top; i++)
 		yaml_each(y, yaml_child(y, *i), "a trick", read_trick, &d);

@@ -17,7 +17,7 @@
 struct band {
 	struct stage stage;
 	struct settings *s;
-	const char *path;	  /* in the current directory, which is the file's */
+	struct words files;	  /* relative to the current directory */
 	struct rules rules, next; /* next: waits for the old ones to end */
 	struct act *acts;
 	size_t n, ready, over;
@@ -133,28 +133,64 @@ static void on_child(uv_signal_t *h, int signum)
 		act_reap(&b->acts[i]);
 }
 
-/* The rules file was changed. */
+/* Tricks watch the directory of their file and run in the current one. */
+static void add_directory(struct rules *rules, const char *file)
+{
+	const char *slash = strrchr(file, '/');
+	char *dir = slash ? alloc_copy_n(file, slash == file ? 1 : (size_t)(slash - file))
+			  : alloc_copy(".");
+
+	for (size_t i = 0; i < rules->n; i++)
+		if (rules->v[i].s.paths.n == 0)
+			words_add(&rules->v[i].s.paths, dir);
+	free(dir);
+}
+
+/* Returns 0, or -1 after having said what is wrong with which file; nothing is loaded then. */
+static int load(struct rules *rules, const struct words *files, const struct settings *s)
+{
+	*rules = (struct rules){ 0 };
+	for (size_t i = 0; i < files->n; i++) {
+		struct rules more;
+
+		if (rules_load(&more, files->v[i], s) < 0) {
+			rules_free(rules);
+			return -1;
+		}
+		if (s->verb->bit == VERB_TRICKS)
+			add_directory(&more, files->v[i]);
+		rules_move(rules, &more);
+	}
+	return 0;
+}
+
+/* A rules file was changed. */
 static void on_file(watcher_batch *batch, void *arg)
 {
 	struct band *b = arg;
+	const char *name = b->files.v[0];
+	watcher_event e;
 
-	(void)batch;
-	if (b->quitting || access(b->path, F_OK) < 0)
-		return;
+	if (watcher_batch_next(batch, &e))
+		name = e.kind == WATCHER_MOVED && e.dest && *e.dest ? e.dest : e.path;
+	for (size_t i = 0; i < b->files.n; i++)
+		if (b->quitting || access(b->files.v[i], F_OK) < 0)
+			return;
 	rules_free(&b->next);
-	if (rules_load(&b->next, b->path, b->s) < 0) {
-		say(&b->stage.voice, 0, SAY_BAD, "%s: the rules stay as they were", b->path);
+	if (load(&b->next, &b->files, b->s) < 0) {
+		say(&b->stage.voice, 0, SAY_BAD, "%s: the rules stay as they were", name);
 		return;
 	}
-	say(&b->stage.voice, 0, SAY_NOTE, "%s: read again", b->path);
+	say(&b->stage.voice, 0, SAY_NOTE, "%s: read again", name);
 	b->reloading = 1;
 	quit_acts(b);
 }
 
-static int watch_file(struct band *b)
+static int watch_files(struct band *b)
 {
 	settings_init(&b->file_settings, verb_find("log"), 0);
-	words_add(&b->file_settings.paths, b->path);
+	for (size_t i = 0; i < b->files.n; i++)
+		words_add(&b->file_settings.paths, b->files.v[i]);
 	b->file_voice = b->stage.voice;
 	b->file_voice.level = -1;
 	b->file = (struct watching){
@@ -198,7 +234,8 @@ static void close_acts(struct band *b)
 {
 	for (size_t i = 0; i < b->n; i++)
 		act_close(&b->acts[i]);
-	/* Their handles are closed at the end of a turn of the loop, in which a signal may come. */
+	/* Their handles are closed at the end of a turn of the loop, in which a signal may
+	 * come. */
 	b->n = 0;
 	uv_run(&b->stage.loop, UV_RUN_NOWAIT);
 	free(b->acts);
@@ -237,7 +274,7 @@ static int run_band(struct band *b)
 	b->child.data = b;
 	uv_signal_start(&b->child, on_child, SIGCHLD);
 	uv_unref((uv_handle_t *)&b->child);
-	if ((r = watch_file(b)) == 0)
+	if ((r = watch_files(b)) == 0)
 		r = play(b);
 	watching_close(&b->file);
 	settings_free(&b->file_settings);
@@ -262,40 +299,52 @@ static const char *enter_directory(char *path)
 	return slash + 1;
 }
 
-static int play_file(struct settings *s, const char *path)
+static int say_checked(const struct settings *s, const struct rules *rules)
+{
+	struct voice v = { .level = s->loudness, .log_fd = -1 };
+
+	say(&v, 0, SAY_PLAIN, "%s: %zu rule%s, no mistake", s->paths.v[0], rules->n,
+	    rules->n == 1 ? "" : "s");
+	return 0;
+}
+
+static int play_files(struct settings *s)
 {
 	struct band b = { .s = s };
-	char *copy;
-	int r;
+	const char *name;
+	int r = EXIT_USAGE;
 
-	if (rules_load(&b.rules, path, s) < 0)
+	if (load(&b.rules, &s->paths, s) < 0)
 		return EXIT_USAGE;
 	if (s->check) {
-		say(&b.stage.voice, 0, SAY_PLAIN, "%s: %zu rules, no mistake", path, b.rules.n);
-		rules_free(&b.rules);
-		return 0;
+		r = say_checked(s, &b.rules);
+	} else if (s->verb->bit == VERB_TRICKS) {
+		for (size_t i = 0; i < s->paths.n; i++)
+			words_add(&b.files, s->paths.v[i]);
+		r = run_band(&b);
+	} else if ((name = enter_directory(s->paths.v[0]))) {
+		words_add(&b.files, name);
+		r = run_band(&b);
 	}
-	copy = alloc_copy(path);
-	b.path = enter_directory(copy);
-	r = b.path ? run_band(&b) : EXIT_USAGE;
 	rules_free(&b.rules);
 	rules_free(&b.next);
-	free(copy);
+	words_free(&b.files);
 	return r;
 }
 
 int verb_rules(struct settings *s)
 {
+	static const char *const names[] = { "whendo.yaml", "tricks.yaml", NULL };
+
 	if (s->paths.n > 1) {
 		say_error("%s: one file at a time", s->verb->name);
 		return EXIT_USAGE;
 	}
-	if (s->paths.n == 1)
-		return play_file(s, s->paths.v[0]);
-	if (access("whendo.yaml", F_OK) == 0)
-		return play_file(s, "whendo.yaml");
-	if (access("tricks.yaml", F_OK) == 0)
-		return play_file(s, "tricks.yaml");
+	for (int i = 0; s->paths.n == 0 && names[i]; i++)
+		if (access(names[i], F_OK) == 0)
+			words_add(&s->paths, names[i]);
+	if (s->paths.n > 0)
+		return play_files(s);
 	say_error("whendo.yaml: not here, nor tricks.yaml; name the file");
 	return EXIT_USAGE;
 }
@@ -303,9 +352,8 @@ int verb_rules(struct settings *s)
 int verb_tricks(struct settings *s)
 {
 	s->watchmedo = 1;
-	if (s->paths.n == 0) {
-		say_error("%s: name a tricks file", s->verb->name);
-		return EXIT_USAGE;
-	}
-	return verb_rules(s);
+	if (s->paths.n > 0)
+		return play_files(s);
+	say_error("%s: name a tricks file", s->verb->name);
+	return EXIT_USAGE;
 }

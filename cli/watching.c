@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -126,6 +127,17 @@ static void tell_ready(struct watching *t)
 	close(fd);
 }
 
+/* Most often a name that was mistyped. */
+static void say_absent(const struct watching *t)
+{
+	const char *root;
+	struct stat st;
+
+	for (size_t i = 0; (root = watcher_watch_root(t->watch, i)); i++)
+		if (lstat(root, &st) < 0 && errno == ENOENT)
+			say(t->voice, 0, SAY_NOTE, "%s: is not there yet; waiting for it", root);
+}
+
 static void say_ready(struct watching *t)
 {
 	const char *first = watcher_watch_root(t->watch, 0);
@@ -137,6 +149,7 @@ static void say_ready(struct watching *t)
 	while (watcher_watch_root(t->watch, n))
 		n++;
 	emit_duration(&took, (int64_t)(uv_hrtime() - t->opened_ns));
+	say_absent(t);
 	if (n == 1)
 		say(t->voice, 0, SAY_DIM, "watching %s (%llu director%s) in %s", first,
 		    (unsigned long long)st.directories, st.directories == 1 ? "y" : "ies",

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Rules files: several rules with needs, live reload, mistakes with file:line:column; tricks.yaml.
 . tests/lib/tap.sh
-plan 46
+plan 48
 mkdir src
 
 cat >whendo.yaml <<'X'
@@ -74,6 +74,12 @@ X
 mistake 'nothing' ":1:1: is empty; it has no 'rules'" </dev/null
 mistake 'rules is no list' ':1:8: rules: is no list; begin each rule with a -' <<'X'
 rules: {run: x}
+X
+mistake 'an empty list' ':1:8: rules: is empty' <<'X'
+rules: []
+X
+mistake 'an empty list of tricks' ':1:9: tricks: is empty' <<'X'
+tricks: []
 X
 mistake 'no run' ":2:5: the rule has no 'run'" <<'X'
 rules:
@@ -161,11 +167,11 @@ mistake 'a bomb of aliases' ":1:1: unknown key 'a0'" <from
 mistake 'longer than 1 MiB' ': longer than 1 MiB' <from
 
 printf '\357\273\277rules:\r\n  - run: [echo, crlf]\r\n    exit-on-error: true' >crlf.yaml
-is 'BOM, CRLF, no final newline' "$("$W" rules --check crlf.yaml 2>&1)" 'whendo: crlf.yaml: 1 rules, no mistake'
+is 'BOM, CRLF, no final newline' "$("$W" rules --check crlf.yaml 2>&1)" 'whendo: crlf.yaml: 1 rule, no mistake'
 chmod o+w crlf.yaml
 "$W" rules crlf.yaml 2>err
 like 'others may write the file: refused' "$? $(cat err)" '^2 whendo: crlf.yaml: others may write it.*--trust$'
-is '... unless told' "$("$W" rules --check --trust crlf.yaml 2>&1)" 'whendo: crlf.yaml: 1 rules, no mistake'
+is '... unless told' "$("$W" rules --check --trust crlf.yaml 2>&1)" 'whendo: crlf.yaml: 1 rule, no mistake'
 
 cat >tricks.yaml <<'X'
 tricks:

@@ -93,6 +93,8 @@ static void check_numbers(struct sh__spec *s)
 		sh__spec_invalid(s, "nice is %d: -40 to 40 make a difference", c->nice);
 	if ((c->rows || c->cols) && !c->pty)
 		sh__spec_invalid(s, "%s is set, but pty is not", c->rows ? "rows" : "cols");
+	if (c->stopped && !c->guard)
+		sh__spec_invalid(s, "stopped is set, but guard is not");
 }
 
 static void check_lists(struct sh__spec *s)
@@ -246,6 +248,7 @@ static void join_whole(struct sh__spec *s, struct sh__whole *w)
 	WHOLE(arg);
 	WHOLE(held);
 	WHOLE(dry_run);
+	WHOLE(stopped);
 }
 
 static void check_place(struct sh__spec *s, size_t i, size_t n)

@@ -13,6 +13,7 @@ static void init_stage(sh_proc *p, struct sh__stage *st)
 {
 	memset(st, 0, sizeof *st);
 	st->child.pidfd = st->guardian.pidfd = st->guard_fd = -1;
+	st->child.guard_fd = st->guardian.guard_fd = -1;
 	sh__sink_init(&st->err, p, &p->kept_err);
 	st->err.is_err = true;
 }
@@ -73,6 +74,7 @@ sh_proc *sh__proc_new(const sh_call *const *calls, size_t n, enum sh__manner man
 
 void sh__proc_destroy(sh_proc *p)
 {
+	sh__guards_end(p);
 	for (size_t i = 0; i < p->n; i++) {
 		sh__sink_free(&p->stages[i].err);
 		bytes_free(&p->stages[i].reason);
@@ -209,17 +211,6 @@ static bool any_sink_open(const sh_proc *p)
 	return open;
 }
 
-static bool guards_gone(sh_proc *p)
-{
-	bool gone = true;
-
-	for (size_t i = 0; i < p->n; i++) {
-		sh__guard_dismiss(&p->stages[i]);
-		gone &= sh__guard_gone(&p->stages[i]);
-	}
-	return gone;
-}
-
 static void forget_children(sh_proc *p)
 {
 	for (size_t i = 0; i < p->n; i++) {
@@ -227,15 +218,17 @@ static void forget_children(sh_proc *p)
 
 		if (st->started)
 			sh__engine()->forget(&st->child);
-		if (st->guardian.pid)
+		if (st->guardian.pid && st->child.guard_fd < 0) {
 			sh__engine()->forget(&st->guardian);
-		st->guardian.pid = 0;
+			st->guardian.pid = 0;
+		}
 	}
 }
 
 static void end(sh_proc *p)
 {
 	p->ended_ns = uv_hrtime();
+	sh__guards_keep(p);
 	forget_children(p);
 	sh__tty_give_back(p);
 	if (p->pty_fd >= 0)
@@ -276,6 +269,6 @@ void sh__proc_step(sh_proc *p)
 		drain(p);
 		return;
 	}
-	if (guards_gone(p))
+	if (sh__guards_stay(p) || sh__guards_gone(p))
 		end(p);
 }

@@ -26,8 +26,9 @@ enum sh__stop { SH__NOT_STOPPING, SH__ASKED, SH__FORCED };
 struct sh__stage {
 	struct sh__spec spec;
 	struct sh__child child;
-	struct sh__child guardian;
-	int guard_fd; /* -1, or the pipe whose end the guardian waits for */
+	struct sh__child guardian; /* pid 0: none */
+	int guard_fd; /* -1, or the pipe whose end a guardian that is a shell waits for */
+	bool guarded; /* the engine's guardian is the child's parent */
 	struct sh__sink err;
 	bool started;
 	bool gone;  /* exited, and where it was stopped nobody is left of its group */
@@ -112,9 +113,19 @@ void sh__stage_failed(struct sh__stage *st, int status, int sys_errno, const cha
     __attribute__((format(printf, 4, 5)));
 
 /* guard.c */
+/* Before the stage is spawned, and after. */
+void sh__guard_prepare(sh_proc *p, struct sh__stage *st, struct sh__spawn *s);
 int sh__guard_start(sh_proc *p, struct sh__stage *st);
-void sh__guard_dismiss(struct sh__stage *st);
-bool sh__guard_gone(const struct sh__stage *st);
+/* Lets all guardians go; whether they have gone. */
+bool sh__guards_gone(sh_proc *p);
+/* Whether one has something left to guard, and a handle to do it for. */
+bool sh__guards_stay(const sh_proc *p);
+/* Keeps the guardians at the end of a command whose handle lives on. */
+void sh__guards_keep(sh_proc *p);
+/* To all that a command has left behind; UV_ESRCH: nobody. */
+int sh__guards_signal(sh_proc *p, int signum);
+/* Ends kept ones, at once. */
+void sh__guards_end(sh_proc *p);
 
 /* pty.c */
 int sh__pty_open(const sh_call *c, int *ours, int *theirs);

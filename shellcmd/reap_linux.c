@@ -22,6 +22,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "shellcmd/guard_linux.h"
+
 #ifndef P_PIDFD
 #define P_PIDFD 3
 #endif
@@ -74,6 +76,18 @@ static int look(struct sh__child *c, siginfo_t *si, struct rusage *ru, int more)
 	return si->si_pid != 0;
 }
 
+void sh__reap_note(struct sh__child *c, int code, int status, const struct rusage *ru)
+{
+	if (code == CLD_EXITED)
+		c->exit_code = status;
+	else
+		c->term_signal = status;
+	c->core = code == CLD_DUMPED;
+	c->user_ns = timeval_ns(&ru->ru_utime);
+	c->sys_ns = timeval_ns(&ru->ru_stime);
+	c->maxrss_kib = (uint64_t)ru->ru_maxrss;
+}
+
 static void pidfd_ready(struct sh__watch *w)
 {
 	struct sh__child *c = w->arg;
@@ -83,18 +97,10 @@ static void pidfd_ready(struct sh__watch *w)
 
 	if (r == 0)
 		return;
-	if (r < 0) {
+	if (r < 0)
 		recover_status(c);
-	} else {
-		if (si.si_code == CLD_EXITED)
-			c->exit_code = si.si_status;
-		else
-			c->term_signal = si.si_status;
-		c->core = si.si_code == CLD_DUMPED;
-		c->user_ns = timeval_ns(&ru.ru_utime);
-		c->sys_ns = timeval_ns(&ru.ru_stime);
-		c->maxrss_kib = (uint64_t)ru.ru_maxrss;
-	}
+	else
+		sh__reap_note(c, si.si_code, si.si_status, &ru);
 	c->exited = true;
 	sh__watch_stop(&c->watch);
 	c->on_exit(c);
@@ -124,9 +130,12 @@ int sh__reap_kill(struct sh__child *c, int signum)
 		return r;
 	}
 	/* Unreaped, the leader keeps the number of its group from anyone else. */
-	if (!c->reaped)
+	if (!c->reaped && c->guard_fd < 0)
 		return kill(-c->pid, signum) < 0 ? -errno : 0;
-	return signal_by_pidfd(c, signum, SIGNAL_PROCESS_GROUP) < 0 ? UV_ESRCH : 0;
+	r = signal_by_pidfd(c, signum, SIGNAL_PROCESS_GROUP);
+	if (r < 0 && r != UV_ESRCH && r != UV_EPERM && c->guard_fd >= 0)
+		return sh__guarded_kill(c, signum);
+	return r < 0 ? UV_ESRCH : 0;
 }
 
 /* "pid (any name) S ppid pgrp ...": true if it is of the group and not dead. */
@@ -191,6 +200,8 @@ bool sh__reap_group_gone(struct sh__child *c)
 {
 	int r;
 
+	if (c->guard_fd >= 0)
+		return c->empty;
 	if (!c->group)
 		return c->exited;
 	r = signal_by_pidfd(c, 0, SIGNAL_PROCESS_GROUP);
@@ -206,6 +217,8 @@ bool sh__reap_was_stopped(struct sh__child *c)
 {
 	siginfo_t si = { 0 };
 
+	if (c->guard_fd >= 0)
+		return sh__guarded_was_stopped(c);
 	return !c->exited &&
 	       syscall(SYS_waitid, P_PIDFD, c->pidfd, &si, WSTOPPED | WNOHANG, NULL) == 0 &&
 	       si.si_pid != 0;

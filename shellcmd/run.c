@@ -206,7 +206,8 @@ int sh_signal(sh_proc *p, int signum)
 {
 	if (!p || signum < 0 || signum > LAST_SIGNAL)
 		return UV_EINVAL;
-	return p->phase == SH__RUNNING ? sh__stop_signal(p, signum) : UV_ESRCH;
+	return p->phase == SH__RUNNING ? sh__stop_signal(p, signum)
+				       : sh__guards_signal(p, signum);
 }
 
 int sh_stop(sh_proc *p)

@@ -56,6 +56,8 @@ struct sh__spawn {
 	bool group, session; /* setpgid; setsid */
 	bool ctty;	     /* child's 0 becomes the controlling terminal */
 	bool die_with_parent;
+	struct sh__child *guardian; /* NULL, or what becomes the parent of the child and of
+				     * its orphans (SH__CAN_TREE) */
 };
 
 struct sh__child {
@@ -72,6 +74,12 @@ struct sh__child {
 	struct sh__loop *loop;
 	struct sh__watch watch;
 	uv_process_t *uv;
+
+	/* With a guardian. */
+	int guard_fd;				/* -1, or the socket to it */
+	bool empty;				/* nothing is left below it */
+	int stopped_by;				/* a signal, not yet asked for */
+	void (*on_stop)(struct sh__child *);	/* stopped_by was set */
 };
 
 enum sh__can {
@@ -83,7 +91,8 @@ enum sh__can {
 	SH__CAN_GROUPS = 1 << 5, /* a group without a session; supplementary groups of a user */
 	SH__CAN_TTY = 1 << 6,
 	SH__CAN_CLOSE = 1 << 7,	 /* keeps the host's descriptors from the child */
-	SH__CAN_RECOVER = 1 << 8 /* notices an exit whose status someone else took */
+	SH__CAN_RECOVER = 1 << 8, /* notices an exit whose status someone else took */
+	SH__CAN_TREE = 1 << 9	  /* guardians; without, guard.c makes a simpler one */
 };
 
 struct sh__engine {
@@ -99,7 +108,8 @@ struct sh__engine {
 	/* To the group if it leads one. UV_ESRCH: nobody there. */
 	int (*kill)(struct sh__child *, int signum);
 
-	/* Whether nobody of the group is alive any more. Only after `exited`. */
+	/* Whether nobody of the group is alive any more; with a guardian, no descendant. Only
+	 * after `exited`. */
 	bool (*group_gone)(struct sh__child *);
 
 	/* Whether it was stopped (^Z) since it was last asked. */
@@ -107,6 +117,22 @@ struct sh__engine {
 
 	/* Lets go of an exited child: reaps it, closes what belongs to it. */
 	void (*forget)(struct sh__child *);
+
+	/* The rest is for a child with a guardian (SH__CAN_TREE, else NULL). Lets the
+	 * guardian go, which ends; what is left below it goes on. */
+	void (*dismiss)(struct sh__child *);
+
+	/* To the descendants that have left the group; SIGKILL goes to all descendants, again
+	 * and again until none is left. UV_ESRCH: none. */
+	int (*kill_others)(struct sh__child *, int signum);
+
+	/* Ends its guardian and reaps it; the same for what is left. After the command's end,
+	 * when both are watched no more. */
+	void (*drop_guardian)(struct sh__child *, struct sh__child *guardian);
+
+	/* Who is alive below the guardian: fills in at most `max`, returns how many there are,
+	 * or what made it impossible to look. */
+	int (*left)(const struct sh__child *guardian, int *pids, size_t max);
 };
 
 extern const struct sh__engine sh__engine_linux, sh__engine_uv;

@@ -8,9 +8,10 @@
  * signal the host's other threads, which exist in this memory but not in this process.
  */
 #ifdef __linux__
+#include "shellcmd/guard_linux.h"
 #include "shellcmd/pipes.h"
 #include "shellcmd/reap_linux.h"
-#include "shellcmd/spawn.h"
+#include "shellcmd/spawn_linux.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -44,16 +45,6 @@ enum {
 	FEW_FDS = 8
 };
 
-/* What the child reads, and the three words it writes before it exits or executes. */
-struct attempt {
-	const struct sh__spawn *spawn;
-	int *fds; /* n_fds numbers the child may change */
-	pid_t parent;
-	volatile int error;
-	volatile enum sh__where where;
-	int report_fd; /* -1, or where it says the same in a pipe */
-};
-
 /*
  * Under qemu-user and valgrind the child gets a copy of our memory, and we do not wait for
  * it: then it reports through a pipe. The first start finds out; a fact about the system
@@ -61,12 +52,9 @@ struct attempt {
  */
 static atomic_int memory_is_shared;
 
-/* Instrumented code would mark the borrowed stack in the host's shadow memory. */
-#define IN_CHILD __attribute__((no_sanitize("address", "thread", "undefined")))
-
 /* ------------------------------------------------------------------ in the child */
 
-IN_CHILD static int child_group(const struct sh__spawn *s)
+SH__IN_CHILD static int child_group(const struct sh__spawn *s)
 {
 	if (s->session)
 		return syscall(SYS_setsid) < 0 ? -1 : 0;
@@ -74,7 +62,7 @@ IN_CHILD static int child_group(const struct sh__spawn *s)
 }
 
 /* All signals are blocked, so that TIOCSPGRP does not stop this background process. */
-IN_CHILD static int child_tty(const struct sh__spawn *s)
+SH__IN_CHILD static int child_tty(const struct sh__spawn *s)
 {
 	if (s->ctty && syscall(SYS_ioctl, s->fds[0].fd, TIOCSCTTY, 0) < 0)
 		return -1;
@@ -86,7 +74,7 @@ IN_CHILD static int child_tty(const struct sh__spawn *s)
 	return 0;
 }
 
-IN_CHILD static bool is_target(const struct sh__spawn *s, int fd)
+SH__IN_CHILD static bool is_target(const struct sh__spawn *s, int fd)
 {
 	for (size_t i = 0; i < s->n_fds; i++)
 		if (s->fds[i].child == fd)
@@ -95,13 +83,13 @@ IN_CHILD static bool is_target(const struct sh__spawn *s, int fd)
 }
 
 /* For kernels before 5.9. The limit may be high; 64 Ki is what a host can be asked to wait. */
-IN_CHILD static void close_one_by_one(unsigned first, unsigned last)
+SH__IN_CHILD static void close_one_by_one(unsigned first, unsigned last)
 {
 	for (unsigned fd = first; fd <= last && fd < 65536; fd++)
 		syscall(SYS_close, fd);
 }
 
-IN_CHILD static void close_between(unsigned first, unsigned last)
+SH__IN_CHILD void sh__close_between(unsigned first, unsigned last)
 {
 	if (first <= last && syscall(SYS_close_range, first, last, 0) < 0)
 		close_one_by_one(first, last);
@@ -111,7 +99,7 @@ IN_CHILD static void close_between(unsigned first, unsigned last)
  * Every source that sits on a number somebody else is to get moves out of the way first;
  * then no order of the moves can overwrite a source that is still needed.
  */
-IN_CHILD static int child_fds(struct attempt *a)
+SH__IN_CHILD static int child_fds(struct sh__attempt *a)
 {
 	const struct sh__spawn *s = a->spawn;
 	int above = s->fds[s->n_fds - 1].child + 1;
@@ -140,18 +128,18 @@ IN_CHILD static int child_fds(struct attempt *a)
 		unsigned to = (unsigned)s->fds[i].child;
 
 		if (to > next)
-			close_between(next, to - 1);
+			sh__close_between(next, to - 1);
 		next = to + 1;
 	}
 	if (a->report_fd >= 0) {
-		close_between(next, (unsigned)a->report_fd - 1);
+		sh__close_between(next, (unsigned)a->report_fd - 1);
 		next = (unsigned)a->report_fd + 1;
 	}
-	close_between(next, ~0u);
+	sh__close_between(next, ~0u);
 	return 0;
 }
 
-IN_CHILD static int child_limits(const struct sh__spawn *s)
+SH__IN_CHILD static int child_limits(const struct sh__spawn *s)
 {
 	for (size_t i = 0; i < s->n_rlimits; i++) {
 		const sh_rlimit *l = &s->rlimits[i];
@@ -163,7 +151,7 @@ IN_CHILD static int child_limits(const struct sh__spawn *s)
 	return 0;
 }
 
-IN_CHILD static int child_nice(const struct sh__spawn *s)
+SH__IN_CHILD static int child_nice(const struct sh__spawn *s)
 {
 	long now;
 
@@ -175,7 +163,7 @@ IN_CHILD static int child_nice(const struct sh__spawn *s)
 	return (int)syscall(SYS_setpriority, PRIO_PROCESS, 0, 20 - (int)now + s->nice);
 }
 
-IN_CHILD static int child_user(const struct sh__user *u)
+SH__IN_CHILD static int child_user(const struct sh__user *u)
 {
 	if (!u)
 		return 0;
@@ -186,7 +174,7 @@ IN_CHILD static int child_user(const struct sh__user *u)
 }
 
 /* After the user: a change of uid clears the setting. The parent may be gone already. */
-IN_CHILD static int child_parent(const struct attempt *a)
+SH__IN_CHILD static int child_parent(const struct sh__attempt *a)
 {
 	if (!a->spawn->die_with_parent)
 		return 0;
@@ -199,21 +187,27 @@ IN_CHILD static int child_parent(const struct attempt *a)
 	return 0;
 }
 
-/* Handlers first, mask second: the host's handlers must not run on its memory from here. */
-IN_CHILD static void child_signals(void)
+SH__IN_CHILD void sh__signals_default(void)
 {
 	unsigned long action[4] = { 0 }; /* SIG_DFL, no flags, no restorer, empty mask */
-	unsigned long mask[2] = { 0 };
 
 	for (int s = 1; s <= LAST_SIGNAL; s++)
 		if (s != SIGKILL && s != SIGSTOP)
 			syscall(SYS_rt_sigaction, s, action, NULL, KERNEL_SIGSET_BYTES);
+}
+
+/* Handlers first, mask second: the host's handlers must not run on its memory from here. */
+SH__IN_CHILD static void child_signals(void)
+{
+	unsigned long mask[2] = { 0 };
+
+	sh__signals_default();
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, mask, NULL, KERNEL_SIGSET_BYTES);
 }
 
-IN_CHILD static int child_main(void *arg)
+SH__IN_CHILD static int child_main(void *arg)
 {
-	struct attempt *a = arg;
+	struct sh__attempt *a = arg;
 	const struct sh__spawn *s = a->spawn;
 
 	if (a->where = SH__AT_GROUP, child_group(s) < 0)
@@ -252,28 +246,39 @@ fail:
 
 /* ------------------------------------------------------------------ in the host */
 
-/*
- * All signals, also the two glibc keeps for itself, stay blocked while the child runs on
- * this thread's memory: a handler in between would run in the wrong process.
- */
-static int clone_child(struct attempt *a, char *stack, int *pidfd)
+void sh__signals_block(unsigned long old[2])
 {
-	unsigned long all[2] = { ~0ul, ~0ul }, old[2] = { 0 };
+	unsigned long all[2] = { ~0ul, ~0ul };
+
+	old[0] = old[1] = 0;
+	syscall(SYS_rt_sigprocmask, SIG_BLOCK, all, old, KERNEL_SIGSET_BYTES);
+}
+
+void sh__signals_restore(const unsigned long old[2])
+{
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, old, NULL, KERNEL_SIGSET_BYTES);
+}
+
+/* Signals stay blocked while the child runs on this thread's memory: a handler in between
+ * would run in the wrong process. */
+static int clone_child(struct sh__attempt *a, char *stack, int *pidfd)
+{
+	unsigned long old[2];
 	int flags = CLONE_VM | CLONE_VFORK | SIGCHLD, saved, pid;
 	char *top = stack + CHILD_STACK;
 
-	syscall(SYS_rt_sigprocmask, SIG_BLOCK, all, old, KERNEL_SIGSET_BYTES);
+	sh__signals_block(old);
 	*pidfd = -1;
 	pid = clone(child_main, top, flags | CLONE_PIDFD, a, pidfd);
 	if (pid < 0 && errno == EINVAL)
 		pid = clone(child_main, top, flags, a);
 	saved = errno;
-	syscall(SYS_rt_sigprocmask, SIG_SETMASK, old, NULL, KERNEL_SIGSET_BYTES);
+	sh__signals_restore(old);
 	errno = saved;
 	return pid;
 }
 
-static void reap_failed(int pid)
+void sh__reap_now(int pid)
 {
 	siginfo_t si;
 
@@ -284,7 +289,7 @@ static void reap_failed(int pid)
 static void kill_and_reap(int pid)
 {
 	kill(pid, SIGKILL);
-	reap_failed(pid);
+	sh__reap_now(pid);
 }
 
 /* Makes sure there is a pidfd, and not on one of the standard numbers. */
@@ -304,7 +309,7 @@ static int settle_pidfd(int pid, int *pidfd)
 }
 
 /* The pipe ends with execve, or after the report. */
-static void read_report(struct attempt *a, int fd)
+static void read_report(struct sh__attempt *a, int fd)
 {
 	int report[2];
 	ssize_t n;
@@ -316,7 +321,7 @@ static void read_report(struct attempt *a, int fd)
 }
 
 /* Starts the child; says with the pipe or without what became of it. */
-static int clone_reporting(struct attempt *a, char *stack, int *pidfd)
+static int clone_reporting(struct sh__attempt *a, char *stack, int *pidfd)
 {
 	int known = atomic_load(&memory_is_shared), fds[2] = { -1, -1 }, pid, r = 0;
 
@@ -338,7 +343,7 @@ static int clone_reporting(struct attempt *a, char *stack, int *pidfd)
 	return r;
 }
 
-static int start_child(struct attempt *a, int *pid_out, int *pidfd)
+int sh__attempt_start(struct sh__attempt *a, int *pid_out, int *pidfd)
 {
 	/* Ours is suspended until the child has let go of this. */
 	_Alignas(64) char stack[CHILD_STACK];
@@ -348,7 +353,7 @@ static int start_child(struct attempt *a, int *pid_out, int *pidfd)
 		return pid;
 	if (a->error) {
 		r = -a->error;
-		reap_failed(pid);
+		sh__reap_now(pid);
 	} else if ((r = settle_pidfd(pid, pidfd)) < 0) {
 		a->where = SH__AT_CLONE;
 		kill_and_reap(pid);
@@ -359,46 +364,63 @@ static int start_child(struct attempt *a, int *pid_out, int *pidfd)
 	return r;
 }
 
-static int linux_spawn(struct sh__child *c, struct sh__loop *loop, const struct sh__spawn *s,
-		       enum sh__where *where)
+static int start(struct sh__child *c, struct sh__loop *loop, struct sh__attempt *a)
 {
-	int few[FEW_FDS], pid = 0, pidfd = -1, r;
-	struct attempt a = { .spawn = s,
-			     .fds = few,
-			     .parent = getpid(),
-			     .where = SH__AT_CLONE,
-			     .report_fd = -1 };
+	int pid = 0, pidfd = -1, r;
 
-	*where = SH__AT_CLONE;
-	if (s->n_fds > FEW_FDS && !(a.fds = malloc(s->n_fds * sizeof *a.fds)))
-		return UV_ENOMEM;
-	r = start_child(&a, &pid, &pidfd);
-	*where = a.where;
-	if (a.fds != few)
-		free(a.fds);
+	r = a->spawn->guardian ? sh__guarded_start(c, loop, a, &pid, &pidfd)
+			       : sh__attempt_start(a, &pid, &pidfd);
 	if (r < 0)
 		return r;
 	c->pid = pid;
 	c->pidfd = pidfd;
-	c->group = s->group || s->session;
-	if ((r = sh__reap_watch(c, loop)) < 0) {
-		*where = SH__AT_CLONE;
+	c->group = a->spawn->group || a->spawn->session;
+	r = a->spawn->guardian ? sh__guarded_watch(c, loop) : sh__reap_watch(c, loop);
+	if (r == 0)
+		return 0;
+	a->where = SH__AT_CLONE;
+	if (a->spawn->guardian)
+		sh__guarded_give_up(c, a->spawn->guardian);
+	else
 		kill_and_reap(pid);
-		close(pidfd);
-		c->pid = 0;
-		c->pidfd = -1;
-	}
+	close(pidfd);
+	c->pid = 0;
+	c->pidfd = -1;
+	return r;
+}
+
+static int linux_spawn(struct sh__child *c, struct sh__loop *loop, const struct sh__spawn *s,
+		       enum sh__where *where)
+{
+	int few[FEW_FDS], r;
+	struct sh__attempt a = { .spawn = s,
+				 .fds = few,
+				 .parent = getpid(),
+				 .where = SH__AT_CLONE,
+				 .report_fd = -1 };
+
+	*where = SH__AT_CLONE;
+	if (s->n_fds > FEW_FDS && !(a.fds = malloc(s->n_fds * sizeof *a.fds)))
+		return UV_ENOMEM;
+	r = start(c, loop, &a);
+	*where = a.where;
+	if (a.fds != few)
+		free(a.fds);
 	return r;
 }
 
 const struct sh__engine sh__engine_linux = {
 	.name = "linux",
 	.can = SH__CAN_UMASK | SH__CAN_RLIMITS | SH__CAN_NICE | SH__CAN_PTY | SH__CAN_DIE |
-	       SH__CAN_GROUPS | SH__CAN_TTY | SH__CAN_CLOSE | SH__CAN_RECOVER,
+	       SH__CAN_GROUPS | SH__CAN_TTY | SH__CAN_CLOSE | SH__CAN_RECOVER | SH__CAN_TREE,
 	.spawn = linux_spawn,
 	.kill = sh__reap_kill,
 	.group_gone = sh__reap_group_gone,
 	.was_stopped = sh__reap_was_stopped,
 	.forget = sh__reap_forget,
+	.dismiss = sh__guarded_dismiss,
+	.kill_others = sh__guarded_kill_others,
+	.drop_guardian = sh__guarded_drop,
+	.left = sh__guarded_left,
 };
 #endif

@@ -209,6 +209,7 @@ static void take_options(sh_call *c, const sh_call *b)
 	TAKE(arg);
 	TAKE(held);
 	TAKE(dry_run);
+	TAKE(stopped);
 	if (!c->ok.n)
 		c->ok = b->ok;
 	if (!c->in.kind)

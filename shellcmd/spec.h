@@ -45,6 +45,7 @@ struct sh__whole {
 	size_t max_out;
 	struct uv_loop_s *loop;
 	sh_done_cb done;
+	sh_stopped_cb stopped;
 	void *arg;
 	bool held, dry_run;
 };

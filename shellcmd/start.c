@@ -200,11 +200,13 @@ static void spawn_with(sh_proc *p, struct sh__stage *st, struct sh__spawn *s,
 	s->n_fds = n + 3;
 	st->child.on_exit = stage_exited;
 	st->child.arg = p;
+	sh__guard_prepare(p, st, s);
 	r = sh__engine()->spawn(&st->child, p->loop, s, &where);
 	if (r < 0)
 		spawn_failed(st, r, where);
 	else
 		st->started = true;
+	st->guarded = st->started && s->guardian;
 	if (fds != few)
 		free(fds);
 }
@@ -266,7 +268,7 @@ static bool start_stage(sh_proc *p, size_t i, int *in)
 	if (!st->started)
 		return false;
 	sh__trace_stage(p, i, SH_TRACE_START);
-	if (st->spec.call.guard && (r = sh__guard_start(p, st)) < 0) {
+	if (st->spec.call.guard && !st->guarded && (r = sh__guard_start(p, st)) < 0) {
 		sh__proc_fail(p, r == UV_ENOMEM ? SH_NOMEM : SH_SPAWN, r,
 			      "its guardian could not be started");
 		return false;

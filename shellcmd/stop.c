@@ -47,16 +47,19 @@ void sh__stop_set_timer(sh_proc *p)
 
 /* ------------------------------------------------------------------ signals */
 
-static int signal_stages(sh_proc *p, int signum, bool also_exited)
+/* To whatever is left of it, also to what has left its group where that is known. */
+static int signal_all(sh_proc *p, int signum)
 {
 	int r = UV_ESRCH;
 
 	for (size_t i = 0; i < p->n; i++) {
 		struct sh__stage *st = &p->stages[i];
 
-		if (!st->started || st->gone || (st->child.exited && !also_exited))
+		if (!st->started || st->gone)
 			continue;
 		if (sh__engine()->kill(&st->child, signum) == 0)
+			r = 0;
+		if (st->guarded && sh__engine()->kill_others(&st->child, signum) == 0)
 			r = 0;
 	}
 	return r;
@@ -64,7 +67,17 @@ static int signal_stages(sh_proc *p, int signum, bool also_exited)
 
 int sh__stop_signal(sh_proc *p, int signum)
 {
-	return signal_stages(p, signum, false);
+	int r = UV_ESRCH;
+
+	for (size_t i = 0; i < p->n; i++) {
+		struct sh__stage *st = &p->stages[i];
+
+		if (!st->started || st->gone || st->child.exited)
+			continue;
+		if (sh__engine()->kill(&st->child, signum) == 0)
+			r = 0;
+	}
+	return r;
 }
 
 static void start_looking(sh_proc *p)
@@ -84,8 +97,8 @@ void sh__stop_begin(sh_proc *p)
 	}
 	p->stop = SH__ASKED;
 	p->timeout_at = p->idle_at = p->drain_at = 0;
-	signal_stages(p, p->whole.stop_signal, true);
-	signal_stages(p, SIGCONT, true);
+	signal_all(p, p->whole.stop_signal);
+	signal_all(p, SIGCONT);
 	p->force_at = after_ms(uv_hrtime(), p->whole.grace_ms);
 	start_looking(p);
 	sh__stop_set_timer(p);
@@ -97,7 +110,7 @@ void sh__stop_force(sh_proc *p)
 		return;
 	p->stop = SH__FORCED;
 	p->timeout_at = p->idle_at = p->force_at = p->drain_at = 0;
-	if (signal_stages(p, SIGKILL, true) == 0)
+	if (signal_all(p, SIGKILL) == 0)
 		p->flags |= SH_KILLED;
 	p->give_up_at = after_ms(uv_hrtime(), GIVE_UP_MS);
 	start_looking(p);

@@ -248,6 +248,12 @@ static void test_args_11_a_glob_never_yields_its_pattern(void **state)
 	sh_words_free(words);
 }
 
+static void never_stopped(sh_proc *p, int signum, void *arg)
+{
+	(void)p, (void)arg;
+	fail_msg("stopped by %d", signum);
+}
+
 /* Each with what its message must say. */
 static void test_args_17_conflicts_name_both_fields(void **state)
 {
@@ -261,6 +267,7 @@ static void test_args_17_conflicts_name_both_fields(void **state)
 		  "detach and die_with_parent exclude each other" },
 		{ SH("true", .guard = true, .keep_group = true),
 		  "guard and keep_group exclude each other" },
+		{ SH("true", .stopped = never_stopped), "stopped is set, but guard is not" },
 		{ SH("true", .pty = true, .err = SH_NULL), "pty and err exclude each other" },
 		{ SH("true", .rows = 10), "rows is set, but pty is not" },
 		{ SH("true", .timeout_ms = -1), "timeout_ms is negative" },

@@ -273,6 +273,172 @@ static void test_stop_a_guardian_kills_grandchildren_too(void **state)
 	    SH("sh", "-c", "sleep 100 & echo $!; wait", .guard = true, .err = SH_NULL))));
 }
 
+/* A daemon as the book has it: two forks, a session, deaf; says its number, is left behind. */
+#define DAEMON                                                                                 \
+	"(setsid sh -c 'trap \"\" TERM INT HUP; cd /; echo $$; exec >&- 2>&-; "                   \
+	"while :; do sleep 0.05; done' &)"
+
+static void test_stop_a_guardian_finds_daemons(void **state)
+{
+	(void)state;
+	NEEDS(SH__CAN_TREE);
+	assert_true(is_gone_soon(
+	    start_and_die(SH("sh", "-c", DAEMON "; sleep 100", .guard = true))));
+	assert_true(is_gone_soon(start_and_die(
+	    SH("sh", "-c", "setsid sh -c 'echo $$; sleep 100' & wait", .guard = true))));
+	/* In a clean environment, and the command itself has gone. */
+	assert_true(is_gone_soon(start_and_die(SH(
+	    "sh", "-c", "env -i setsid sh -c 'echo $$; sleep 100 & sleep 100' & exit 0",
+	    .guard = true))));
+}
+
+static int first_number(sh_proc *p)
+{
+	sh_line line;
+
+	assert_int_equal(sh_next(p, &line), 1);
+	return (int)strtol(line.data, NULL, 10);
+}
+
+static void test_stop_what_left_the_group_ends_too(void **state)
+{
+	sh_proc *p = sh_start(SH("sh", "-c", DAEMON "; setsid sleep 100 & sleep 100",
+				 .guard = true, .grace_ms = 100));
+	int daemon, pids[16], n;
+
+	(void)state;
+	if (!(sh__engine()->can & SH__CAN_TREE)) {
+		sh_proc_free(p);
+		skip();
+	}
+	daemon = first_number(p);
+	n = sh_left(p, pids, 16);
+	assert_in_range(n, 3, 16);
+	assert_int_equal(sh_stop(p), 0);
+	assert_int_equal(sh_wait(p, -1)->status, SH_CANCELED);
+	assert_true(sh_wait(p, -1)->flags & SH_KILLED);
+	assert_false(is_alive(daemon));
+	for (int i = 0; i < n; i++)
+		assert_false(is_alive(pids[i]));
+	assert_int_equal(sh_left(p, NULL, 0), 0);
+	sh_proc_free(p);
+}
+
+static void test_stop_a_time_limit_reaches_what_left_the_group(void **state)
+{
+	sh_result *r;
+
+	(void)state;
+	NEEDS(SH__CAN_TREE);
+	r = sh("sh", "-c", "setsid sh -c 'echo $$; sleep 100' & sleep 100", .guard = true,
+	       .timeout_ms = 300);
+	assert_status(r, SH_TIMEOUT);
+	assert_false(is_alive((int)strtol(r->out, NULL, 10)));
+	sh_free(r);
+}
+
+/* A daemon is its command's wish: it ends with the handle's owner, or when it is told. */
+static void test_stop_what_was_left_behind(void **state)
+{
+	sh_proc *p;
+	int daemon, left = 0;
+
+	(void)state;
+	NEEDS(SH__CAN_TREE);
+	p = sh_start(SH("sh", "-c", DAEMON, .guard = true));
+	daemon = first_number(p);
+	assert_status(sh_wait(p, -1), SH_DONE);
+	assert_true(is_alive(daemon));
+	assert_in_range(sh_left(p, &left, 1), 1, 3);
+	assert_int_equal(sh_signal(p, SIGTERM), 0);
+	assert_true(is_alive(daemon));
+	assert_int_equal(sh_signal(p, SIGKILL), 0);
+	assert_true(is_gone_soon(daemon));
+	assert_int_equal(sh_left(p, NULL, 0), 0);
+	assert_int_equal(sh_stop(p), UV_ESRCH);
+	sh_proc_free(p);
+
+	p = sh_start(SH("sh", "-c", DAEMON, .guard = true));
+	daemon = first_number(p);
+	assert_status(sh_wait(p, -1), SH_DONE);
+	sh_proc_free(p);
+	assert_true(is_alive(daemon));
+	kill(daemon, SIGKILL);
+}
+
+static void test_stop_a_guarded_command_tells_how_it_ended(void **state)
+{
+	sh_result *r = sh("sh", "-c", "exit 7", .guard = true, .ok = SH_OK(7));
+
+	(void)state;
+	assert_status(r, SH_DONE);
+	assert_int_equal(r->exit_code, 7);
+	sh_free(r);
+	r = sh("sh", "-c", "kill -USR1 $$", .guard = true);
+	assert_status(r, SH_SIGNAL);
+	assert_int_equal(r->term_signal, SIGUSR1);
+	sh_free(r);
+	r = sh("no-such-program-here", .guard = true);
+	assert_status(r, SH_NOTFOUND);
+	sh_free(r);
+	r = sh("true", .guard = true, .cwd = "/nowhere");
+	assert_status(r, SH_SPAWN);
+	assert_contains(r->message, "the directory /nowhere does not exist");
+	sh_free(r);
+	r = sh_pipe(SH("seq", "100000", .guard = true), SH("tail", "-1", .guard = true));
+	assert_status(r, SH_DONE);
+	assert_string_equal(r->out, "100000\n");
+	if (sh__engine()->can & SH__CAN_TREE)
+		assert_true(r->maxrss_kib > 100 && r->user_ns + r->sys_ns > 0);
+	sh_free(r);
+}
+
+static void note_stop(sh_proc *p, int signum, void *arg)
+{
+	*(int *)arg = signum;
+	assert_int_equal(sh_signal(p, SIGCONT), 0);
+}
+
+static void test_stop_a_stop_is_told(void **state)
+{
+	int signum = 0;
+	sh_proc *p;
+
+	(void)state;
+	NEEDS(SH__CAN_TREE);
+	p = sh_start(SH("sh", "-c", "kill -TSTP $$; exit 3", .guard = true,
+			.stopped = note_stop, .arg = &signum));
+	assert_int_equal(sh_wait(p, -1)->exit_code, 3);
+	assert_int_equal(signum, SIGTSTP);
+	sh_proc_free(p);
+}
+
+/* Whoever ends the guardian does not end the command, nor what is known of it. */
+static void test_stop_a_guardian_that_is_killed(void **state)
+{
+	char text[32], out[32] = "";
+	sh_proc *p;
+	FILE *f;
+
+	(void)state;
+	NEEDS(SH__CAN_TREE);
+	p = sh_start(SH("sh", "-c", "echo; read x; exit 0", .guard = true, .in = SH_FEED));
+	first_number(p);
+	snprintf(text, sizeof text, "/proc/%d/status", sh_pid(p));
+	assert_non_null(f = fopen(text, "r"));
+	while (fgets(out, sizeof out, f) && strncmp(out, "PPid:", 5) != 0)
+		;
+	fclose(f);
+	assert_int_not_equal(strtol(out + 5, NULL, 10), getpid());
+	kill((pid_t)strtol(out + 5, NULL, 10), SIGKILL);
+	assert_null(sh_wait(p, 50));
+	assert_int_equal(sh_eof(p), 0);
+	/* Its code can be had of kernels from 6.15 on. */
+	if (sh_wait(p, -1)->status != SH_LOST)
+		assert_status(sh_wait(p, -1), SH_DONE);
+	sh_proc_free(p);
+}
+
 static void test_stop_a_guardian_leaves_no_trace(void **state)
 {
 	size_t fds = count_fds();
@@ -304,6 +470,13 @@ int main(void)
 		cmocka_unit_test(test_stop_by_policy),
 		cmocka_unit_test(test_stop_die_with_parent),
 		cmocka_unit_test(test_stop_a_guardian_kills_grandchildren_too),
+		cmocka_unit_test(test_stop_a_guardian_finds_daemons),
+		cmocka_unit_test(test_stop_what_left_the_group_ends_too),
+		cmocka_unit_test(test_stop_a_time_limit_reaches_what_left_the_group),
+		cmocka_unit_test(test_stop_what_was_left_behind),
+		cmocka_unit_test(test_stop_a_guarded_command_tells_how_it_ended),
+		cmocka_unit_test(test_stop_a_stop_is_told),
+		cmocka_unit_test(test_stop_a_guardian_that_is_killed),
 		cmocka_unit_test(test_stop_a_guardian_leaves_no_trace),
 	};
 

@@ -89,7 +89,7 @@ enum sh_flag {
 	SH_CORE = 1 << 2,      /* a core was dumped */
 	SH_TRUNCATED = 1 << 3, /* out or err is not all that was written */
 	SH_DRAIN_CUT = 1 << 4, /* a descendant still held a pipe after drain_ms */
-	SH_ESCAPED = 1 << 5,   /* after SIGKILL something in the group was still alive */
+	SH_ESCAPED = 1 << 5,   /* after SIGKILL something was still alive (see sh_left) */
 	SH_DRY = 1 << 6        /* dry_run: nothing was started */
 };
 
@@ -120,6 +120,13 @@ typedef int (*sh_pull_cb)(sh_proc *, char *buf, size_t cap, void *arg);
  * legal here. Not called after sh_proc_free().
  */
 typedef void (*sh_done_cb)(sh_proc *, const sh_result *, void *arg);
+
+/*
+ * A guarded command was stopped by a signal: SIGTSTP (^Z), SIGTTIN (it read the terminal from
+ * the background), ... On the loop's thread. Its group goes on by SIGCONT. With foreground_tty
+ * what is to happen then is left to this callback.
+ */
+typedef void (*sh_stopped_cb)(sh_proc *, int signum, void *arg);
 
 /* ------------------------------------------------------------------ streams */
 
@@ -299,8 +306,11 @@ struct sh_call {
 	int detach;           /* a new session that sh_proc_free() leaves running; streams
 			       * default to SH_NULL */
 	int die_with_parent;  /* SIGKILL to the command when the *thread* that started it ends */
-	int guard;            /* a small guardian process kills the whole group if this process
-			       * vanishes, even by SIGKILL; costs one /bin/sh */
+	int guard;            /* a guardian process ends the command and all its descendants,
+			       * also those in other groups and sessions, if this process
+			       * vanishes, even by SIGKILL; and stopping reaches them all. It
+			       * is forked: its cost grows with this process (elsewhere than
+			       * on Linux it is a /bin/sh and ends the group only) */
 	int foreground_tty;   /* the command's group becomes the foreground group of the
 			       * controlling terminal; group and terminal modes are given back
 			       * at the end. When ^Z stops it, the host's group is stopped too
@@ -321,6 +331,8 @@ struct sh_call {
 
 	int held;    /* (whole) sh_start() sets up but does not start; sh_release(), sh_all() */
 	int dry_run; /* (whole) say what would run (trace, result.command), start nothing */
+
+	sh_stopped_cb stopped; /* (whole) needs guard */
 };
 
 /*
@@ -449,16 +461,25 @@ SH_API int sh_eof(sh_proc *p);
 /*
  * Sends a signal to the group of every stage that runs (with keep_group: to the stages
  * themselves). 0, UV_ESRCH once all have ended: a pid that was given away is never touched.
- * UV_EINVAL for a bad number.
+ * Of a guarded command that has ended: to all it left behind. UV_EINVAL for a bad number.
  */
 SH_API int sh_signal(sh_proc *p, int signum);
 
 /*
  * Begins to stop it: stop_signal and SIGCONT to the group, SIGKILL after grace_ms. Returns at
- * once; the command counts as ended (`done`, sh_wait) when its whole group is gone. A
- * second call kills at once. 0, UV_ESRCH if it has ended already.
+ * once; the command counts as ended (`done`, sh_wait) when its whole group is gone, with
+ * `guard` all its descendants. What has left the group of a command without `guard` (setsid,
+ * a daemon) is not reached. A second call kills at once. 0, UV_ESRCH if it has ended already.
  */
 SH_API int sh_stop(sh_proc *p);
+
+/*
+ * The living processes that a guarded command has started, itself included: in `done` and
+ * after it, what it has left behind. They stay guarded until sh_proc_free(). Writes at most
+ * `max` process ids to `pids` and returns how many there are; 0 for a command without
+ * `guard`; UV_EINVAL, or why it is not possible to look.
+ */
+SH_API int sh_left(const sh_proc *p, int *pids, size_t max);
 
 /* The process id (= its group's, unless keep_group) of the first stage, or of stage i; 0. */
 SH_API int sh_pid(const sh_proc *p);
@@ -470,7 +491,7 @@ SH_API int sh_resize(sh_proc *p, unsigned short rows, unsigned short cols);
 /*
  * Ends the handle and its result. A command that still runs is stopped by its policy and
  * reaped: at once with a private loop, on your loop in the background. Detached commands go
- * on. No callback comes after this. Legal inside callbacks. NULL is fine.
+ * on, and so does what a guarded command has left behind. No callback comes after this. Legal inside callbacks. NULL is fine.
  */
 SH_API void sh_proc_free(sh_proc *p);
 

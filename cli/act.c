@@ -165,7 +165,6 @@ static int open_runner(struct act *a)
 		.sync = on_sync,
 		.on_output = a->is_tagged ? on_output : NULL,
 		.on_error = a->is_tagged ? on_error : NULL,
-		.has_neighbours = 1,
 		.arg = a,
 	};
 	return runner_open(&a->runner);

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "orphans.h"
 #include "report.h"
 #include "suspicion.h"
 #include "verbs.h"
 
 static void on_done(sh_proc *p, const sh_result *result, void *arg);
+static void on_stopped(sh_proc *p, int signum, void *arg);
 
 static void start_words(struct runner *r, int slot, struct words *argv, const char *path)
 {
@@ -42,6 +42,7 @@ static void start_words(struct runner *r, int slot, struct words *argv, const ch
 	call.foreground_tty = r->foreground && s->feed == STDIN_NONE;
 	call.loop = r->loop;
 	call.done = on_done;
+	call.stopped = on_stopped;
 	call.arg = r;
 	r->procs[slot] = sh_start(&call);
 	if (!r->procs[slot]) {
@@ -157,6 +158,26 @@ static void note_result(struct runner *r, const sh_result *result)
 	r->why = r->ending;
 }
 
+static void on_stopped(sh_proc *p, int signum, void *arg)
+{
+	struct runner *r = arg;
+
+	if (r->on_stopped)
+		r->on_stopped(sh_pid(p), signum, r->arg);
+}
+
+/* Not even SIGKILL ended them: another user's, or in the hands of the kernel. */
+static void tell_escaped(const sh_proc *p, const sh_result *result)
+{
+	char *names;
+
+	if (!(result->flags & SH_ESCAPED))
+		return;
+	names = left_names(p);
+	say_error("after SIGKILL these still run: %s", names);
+	free(names);
+}
+
 static void on_done(sh_proc *p, const sh_result *result, void *arg)
 {
 	struct runner *r = arg;
@@ -166,9 +187,9 @@ static void on_done(sh_proc *p, const sh_result *result, void *arg)
 		if (r->procs[i] == p)
 			r->procs[i] = NULL;
 	note_result(r, result);
+	tell_escaped(p, result);
 	r->running--;
-	sh_proc_free(p);
-	if (group && orphans_count(group) == 0)
+	if (!left_keep(&r->left, p))
 		groups_remove(&r->groups, group);
 	if (r->s->exit_on_error && r->code)
 		r->next_path = r->now.paths.n;

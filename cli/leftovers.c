@@ -1,32 +1,25 @@
-/* The sweep after a run. What an orphan is and where it is found is orphans.c's. */
+/* The sweep after a run. How what is left is found is left.c's. */
 #include "leftovers.h"
 
 #include <signal.h>
 
-#include "orphans.h"
-
-#define SWEEP_MS      5
+#define SWEEP_MS      10
 #define AFTER_KILL_NS 1000000000 /* one that does not end even then is left */
 
-static size_t count(const struct runner *r)
+/* Members of the run's groups before the next run; all before the program ends. */
+static enum left_whom whom(const struct runner *r)
 {
-	size_t n = 0;
-
-	if ((r->after_sweep & BUSY_EXIT) && !r->has_neighbours)
-		return orphans_count_all();
-	for (size_t i = 0; i < r->groups.n; i++)
-		n += orphans_count(r->groups.v[i]);
-	return n;
+	return r->after_sweep & BUSY_EXIT ? LEFT_ALL : LEFT_GROUP;
 }
 
-static void signal_all(const struct runner *r, int signum)
+static size_t count(struct runner *r)
 {
-	if ((r->after_sweep & BUSY_EXIT) && !r->has_neighbours) {
-		orphans_signal_all(signum);
-		return;
-	}
-	for (size_t i = 0; i < r->groups.n; i++)
-		orphans_signal(r->groups.v[i], signum);
+	return left_count(&r->left, whom(r));
+}
+
+static void signal_all(struct runner *r, int signum)
+{
+	left_signal(&r->left, signum, whom(r));
 }
 
 static void on_sweep(uv_timer_t *h)
@@ -66,8 +59,5 @@ void leftovers_sweep(struct runner *r, unsigned then)
 
 int leftovers_live(const struct runner *r)
 {
-	for (size_t i = 0; i < r->groups.n; i++)
-		if (orphans_count(r->groups.v[i]) > 0)
-			return 1;
-	return 0;
+	return left_any(&r->left, LEFT_GROUP);
 }

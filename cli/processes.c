@@ -5,6 +5,8 @@
 
 #include "alloc.h"
 
+#define MAX_GUARDED 64 /* children of one guardian that are looked at */
+
 void groups_add(struct groups *g, pid_t group)
 {
 	if (g->n == g->cap) {
@@ -119,18 +121,34 @@ static int is_in(const struct groups *g, pid_t group)
 	return 0;
 }
 
+static int is_member(const struct groups *g, pid_t pid)
+{
+	pid_t group;
+	char state;
+
+	return processes_look(pid, &state, &group) == 0 && is_in(g, group);
+}
+
+static int has_member(const struct groups *g, pid_t pid)
+{
+	pid_t pids[MAX_GUARDED];
+	struct list l = { .pids = pids, .max = MAX_GUARDED };
+
+	each_thread(pid, add_children, &l);
+	for (size_t i = 0; i < l.n; i++)
+		if (is_member(g, pids[i]))
+			return 1;
+	return 0;
+}
+
 size_t processes_family(const struct groups *g, pid_t *pids, size_t max)
 {
 	struct list l = { .pids = pids, .max = max };
 	size_t all = processes_children(pids, max);
 
-	for (size_t i = 0; i < all; i++) {
-		pid_t group;
-		char state;
-
-		if (processes_look(pids[i], &state, &group) == 0 && is_in(g, group))
+	for (size_t i = 0; i < all; i++)
+		if (is_member(g, pids[i]) || has_member(g, pids[i]))
 			pids[l.n++] = pids[i];
-	}
 	for (size_t i = 0; i < l.n; i++)
 		each_thread(pids[i], add_children, &l);
 	return l.n;

@@ -27,7 +27,8 @@ size_t processes_children(pid_t *pids, size_t max);
 /* State (a letter of proc(5)) and group of a process. Returns 0, or -1 if it is gone. */
 int processes_look(pid_t pid, char *state, pid_t *group);
 
-/* The children in these groups with all their descendants. */
+/* The children in these groups, and those that have a child in them (guardians), with all
+ * their descendants. */
 size_t processes_family(const struct groups *g, pid_t *pids, size_t max);
 
 /* A number that stays the same as long as none of them gets a processor; 0: not known. */

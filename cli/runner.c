@@ -6,7 +6,6 @@
 
 #include "execution.h"
 #include "leftovers.h"
-#include "orphans.h"
 #include "report.h"
 #include "suspicion.h"
 #include "verbs.h"
@@ -215,8 +214,6 @@ pid_t runner_group(const struct runner *r)
 
 void runner_reap(struct runner *r)
 {
-	for (size_t i = 0; i < r->groups.n; i++)
-		orphans_reap(r->groups.v[i]);
 	suspicion_reaped(r);
 }
 
@@ -233,5 +230,6 @@ void runner_close(struct runner *r)
 	free(r->base);
 	free(r->procs);
 	groups_free(&r->groups);
+	left_free(&r->left);
 	r->procs = NULL;
 }

@@ -10,6 +10,7 @@
 
 #include "busy.h"
 #include "command.h"
+#include "left.h"
 #include "options.h"
 #include "own.h"
 #include "processes.h"
@@ -29,6 +30,8 @@ struct runner {
 	 * rules. May be NULL. */
 	void (*on_start)(pid_t group, void *arg);
 	void (*on_end)(int code, void *arg);
+	/* A signal has stopped the command. May be NULL. */
+	void (*on_stopped)(pid_t group, int signum, void *arg);
 	/* Asks for everything that happened so far to be delivered, then runner_synced(); NULL,
 	 * or non-zero: not possible. */
 	int (*sync)(void *arg);
@@ -36,7 +39,6 @@ struct runner {
 	sh_data_cb on_output, on_error;
 	void *arg;
 	int inherit_stdin;  /* the terminal */
-	int has_neighbours; /* other runners' processes are children of this program too */
 	int foreground;	    /* the terminal is handed over while the command runs */
 
 	/* The runner's. */
@@ -51,6 +53,7 @@ struct runner {
 	uv_timer_t timer, sweep, doubt;
 	sh_proc **procs; /* s->jobs of them, NULL where none runs */
 	struct groups groups; /* of the run, as long as something of them may live */
+	struct left left;     /* of commands that have ended */
 	int running, is_stopped, is_syncing, was_ok, is_over, kill_next;
 	size_t next_path;
 	int is_begun; /* at least one command of the run was started */

@@ -1,13 +1,16 @@
 /* One command a change, in order, and never more at a time than is good for anybody. */
 #include "shell_trick.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "command.h"
 #include "emit.h"
 
+#define GRACE_MS    5000
 #define MAX_WAITING 100000 /* events; more are merged into the last state by dropping them */
 
 struct queued {
@@ -70,7 +73,7 @@ static void on_done(sh_proc *p, const sh_result *result, void *arg)
 		if (k->procs[i] == p)
 			k->procs[i] = NULL;
 	k->running--;
-	sh_proc_free(p);
+	left_keep(&k->left, p);
 	start_some(k);
 	check_exit(k);
 }
@@ -88,7 +91,7 @@ static void start(struct shell_trick *k, size_t slot, const struct queued *q)
 	k->procs[slot] =
 	    sh_start(SH("/bin/sh", "-c", k->line, .env = SH_LIST(type, object, path, dest),
 			.out = SH_INHERIT, .err = SH_INHERIT, .die_with_parent = true,
-			.grace_ms = 5000, .loop = k->loop, .done = on_done, .arg = k));
+			.guard = true, .grace_ms = GRACE_MS, .loop = k->loop, .done = on_done, .arg = k));
 	if (!k->procs[slot]) {
 		say_error("out of memory");
 		exit(125);
@@ -172,6 +175,17 @@ void shell_trick_quit(struct shell_trick *k)
 	check_exit(k);
 }
 
+/* What the lines have put into the background ends with this program. */
+static void end_left(struct shell_trick *k)
+{
+	uint64_t end = uv_hrtime() + GRACE_MS * 1000000ull;
+
+	left_signal(&k->left, SIGTERM, LEFT_ALL);
+	while (left_count(&k->left, LEFT_ALL) > 0 && uv_hrtime() < end)
+		usleep(10000);
+	left_signal(&k->left, SIGKILL, LEFT_ALL);
+}
+
 void shell_trick_close(struct shell_trick *k)
 {
 	while (k->first) {
@@ -181,4 +195,6 @@ void shell_trick_close(struct shell_trick *k)
 		free_queued(q);
 	}
 	free(k->line);
+	end_left(k);
+	left_free(&k->left);
 }

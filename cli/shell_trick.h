@@ -8,6 +8,7 @@
 
 #include <uv.h>
 
+#include "left.h"
 #include "options.h"
 #include "say.h"
 #include "whendo/shellcmd.h"
@@ -26,6 +27,7 @@ struct shell_trick {
 	struct queued *first, **last; /* events that wait for their command */
 	sh_proc *procs[64];
 	size_t running, waiting, limit;
+	struct left left;
 	int quitting, is_over;
 	char *line;
 };

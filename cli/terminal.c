@@ -131,30 +131,34 @@ void terminal_open(struct terminal *t, int watch_end)
 	start_signal(t, &t->cont, on_cont, SIGCONT);
 }
 
-int terminal_check(struct terminal *t, pid_t group)
+int terminal_stopped(struct terminal *t, pid_t group, int signum)
 {
-	siginfo_t info = { 0 };
-
-	if (t->fd < 0 || group <= 0 ||
-	    waitid(P_PID, (id_t)group, &info, WSTOPPED | WNOHANG | WNOWAIT) < 0 ||
-	    info.si_pid == 0)
+	if (t->fd < 0 || group <= 0)
 		return 0;
 	if (tcgetpgrp(t->fd) == group) {
 		/* ^Z in the command's foreground: stop with it, as one job. */
 		set_group(t->fd, getpgrp());
-		waitid(P_PID, (id_t)group, &info, WSTOPPED | WNOHANG);
 		kill(getpid(), SIGSTOP);
 		return 0;
 	}
-	if (info.si_status != SIGTTIN && info.si_status != SIGTTOU)
+	if (signum != SIGTTIN && signum != SIGTTOU)
 		return 0;
-	waitid(P_PID, (id_t)group, &info, WSTOPPED | WNOHANG);
 	listen_keys(t, 0);
 	set_modes(t, 0);
 	t->group = group;
 	set_group(t->fd, group);
 	kill(-group, SIGCONT);
 	return 1;
+}
+
+int terminal_check(struct terminal *t, pid_t group)
+{
+	siginfo_t info = { 0 };
+
+	if (group <= 0 || waitid(P_PID, (id_t)group, &info, WSTOPPED | WNOHANG) < 0 ||
+	    info.si_pid == 0)
+		return 0;
+	return terminal_stopped(t, group, info.si_status);
 }
 
 void terminal_take(struct terminal *t)

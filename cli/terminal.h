@@ -42,6 +42,9 @@ void terminal_open(struct terminal *t, int watch_end);
 
 /* A command of that group was stopped: hands it the terminal if that is why, and lets it go
  * on. Returns 1 if the terminal was handed over. */
+int terminal_stopped(struct terminal *t, pid_t group, int signum);
+
+/* The same for a child of this process, if it was stopped. */
 int terminal_check(struct terminal *t, pid_t group);
 
 /* The command has ended: the terminal is ours again. */

@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "act.h"
-#include "orphans.h"
 #include "rules_file.h"
 
 struct band {
@@ -268,7 +267,6 @@ static int run_band(struct band *b)
 	b->stage.arg = b;
 	if ((r = stage_open(&b->stage, b->s)) != 0)
 		return r;
-	orphans_adopt();
 	stage_listen(&b->stage);
 	uv_signal_init(&b->stage.loop, &b->child);
 	b->child.data = b;

@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "options.h"
-#include "orphans.h"
 #include "runner.h"
 #include "stage.h"
 #include "terminal.h"
@@ -81,7 +80,14 @@ static void on_run_end(int code, void *arg)
 		runner_quit(&m->runner);
 }
 
-/* A command was stopped, or something it left behind ended. */
+static void on_stopped(pid_t group, int signum, void *arg)
+{
+	struct run *m = arg;
+
+	terminal_stopped(&m->terminal, group, signum);
+}
+
+/* A guardian ended, or, where there are none, a command was stopped. */
 static void on_child(uv_signal_t *h, int signum)
 {
 	struct run *m = h->data;
@@ -167,6 +173,7 @@ static int open_run(struct run *m, struct settings *s)
 		.voice = &m->stage.voice,
 		.on_exit = on_exit_,
 		.on_end = on_run_end,
+		.on_stopped = on_stopped,
 		.sync = on_sync,
 		.arg = m,
 	};
@@ -193,7 +200,6 @@ int verb_run(struct settings *s)
 
 	if (r || (r = stage_open(&m.stage, s)) != 0)
 		return r;
-	orphans_adopt();
 	if ((r = open_run(&m, s)) == 0) {
 		stage_listen(&m.stage);
 		open_terminal(&m);

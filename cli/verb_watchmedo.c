@@ -10,7 +10,6 @@
 #include "act.h"
 #include "base/bytes.h"
 #include "emit.h"
-#include "orphans.h"
 #include "print.h"
 #include "tricks_file.h"
 
@@ -91,7 +90,6 @@ static int play(struct solo *o, enum rule_kind kind, struct settings *s)
 			       .arg = o };
 	if ((r = stage_open(&o->stage, s)) != 0)
 		return r;
-	orphans_adopt();
 	stage_listen(&o->stage);
 	uv_signal_init(&o->stage.loop, &o->child);
 	o->child.data = o;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Stopping: the whole group, its end awaited, nothing left, in every state.
 . tests/lib/tap.sh
-plan 17
+plan 24
 mkdir t
 none_left() { ! pgrep -f "$1" >/dev/null; }
 
@@ -45,6 +45,52 @@ start f run t -- sh -c 'sleep 1004 & echo start; wait'
 until_true 5 has f.out start
 kill -KILL $pid
 check 'nothing outlives whendo killed by KILL' until_true 3 none_left 'sleep 1004'
+
+# A daemon: two forks, a session and an environment of its own, deaf to everything.
+cat >daemon.sh <<'X'
+(env -i setsid sh -c 'trap "" TERM INT HUP; echo "$1" $$ >>up; while :; do sleep 0.05; done; : '"$1" d "$1" &) >/dev/null 2>&1
+X
+start j run t -- sh -c 'sh daemon.sh deaf_j; setsid sleep 1007 & setsid sh -c "sleep 1007 & exec sleep 1007" & wait'
+until_true 5 has up 'deaf_j'
+kill -KILL $pid
+check 'nor do daemons of a running command' until_true 3 none_left 'sleep 1007|deaf_j'
+
+start k run t -- sh -c 'sh daemon.sh deaf_k; setsid sleep 1008 & echo start'
+until_true 5 has k.err 'run 1: ok'
+until_true 5 has up 'deaf_k'
+kill -KILL $pid
+check 'nor those of one that has ended' until_true 3 none_left 'sleep 1008|deaf_k'
+
+start l run -r --stop-timeout 0.2 t -- sh -c 'sh daemon.sh deaf_l; setsid sleep 1009 & echo start; sleep 1010'
+until_true 5 has up 'deaf_l'
+touch t/l
+until_true 5 size_is l.out start 2
+until_true 5 size_is up deaf_l 2
+is 'a restart ends what left the group' "$(pgrep -fxc 'sleep 1009')" 1
+is '... daemons too' "$(pgrep -fc 'trap.*deaf_l$')" 1
+finish INT
+check '... and ^C' until_true 3 none_left 'sleep 1009|deaf_l|sleep 1010'
+
+# Killed at any moment of a stop and a start.
+i=0
+while [ $i -lt 6 ]; do
+  start m run -r --stop-timeout 0.1 t -- sh -c 'setsid sleep 1011 & sh daemon.sh deaf_m; echo start; sleep 1012'
+  until_true 5 has m.out start
+  touch t/m$i
+  sleep 0.0$i
+  kill -KILL $pid
+  until_true 3 none_left 'sleep 101[12]|deaf_m' || break
+  i=$((i + 1))
+done
+is 'killed by KILL while it restarts, it leaves nothing' $i 6
+
+start o run -q t -- sh -c 'sh daemon.sh deaf_o; echo start'
+until_true 5 has up 'deaf_o'
+p=$(pgrep -f 'trap.*deaf_o$')
+touch t/o
+until_true 5 size_is o.out start 2
+check 'a daemon is left alone by the next run' kill -0 "$p"
+finish INT
 
 start g run t -- sh -c 'echo start; kill -STOP $$; : stopped'
 until_true 5 has g.out start

@@ -20,6 +20,7 @@
 #define THREADS_MAX 4
 #define JOBS        256
 #define TAKE        8 /* jobs a thread takes at a time */
+#define WAKE_DONE   32 /* finished jobs that are worth waking the calling thread for */
 #define PROGRESS_NS 100000000
 
 struct job {
@@ -37,7 +38,7 @@ struct crawl {
 	uv_cond_t todo_cond, done_cond;
 	struct job *todo, **todo_end, *done, *idle;
 	bool end;
-	int sleepers;
+	int sleepers, ndone;
 	struct job jobs[JOBS];
 };
 
@@ -76,6 +77,7 @@ static void thread_main(void *arg)
 	struct crawl *c = arg;
 	struct job *jobs, *last;
 	bool own = false;
+	int n;
 
 #ifdef __linux__
 	own = unshare(CLONE_FS) == 0;
@@ -91,7 +93,7 @@ static void thread_main(void *arg)
 			break;
 		jobs = take(c);
 		uv_mutex_unlock(&c->lock);
-		for (last = jobs;; last = last->next) {
+		for (n = 1, last = jobs;; last = last->next, n++) {
 			read_one(c->source, last, own);
 			if (!last->next)
 				break;
@@ -99,7 +101,9 @@ static void thread_main(void *arg)
 		uv_mutex_lock(&c->lock);
 		last->next = c->done;
 		c->done = jobs;
-		uv_cond_signal(&c->done_cond);
+		c->ndone += n;
+		if (c->ndone >= WAKE_DONE || !c->todo)
+			uv_cond_signal(&c->done_cond);
 	}
 	uv_mutex_unlock(&c->lock);
 }
@@ -155,6 +159,7 @@ static int collect(struct watcher *w, struct crawl *c, bool wait)
 		uv_cond_wait(&c->done_cond, &c->lock);
 	done = c->done;
 	c->done = NULL;
+	c->ndone = 0;
 	uv_mutex_unlock(&c->lock);
 	for (; done; done = next) {
 		next = done->next;

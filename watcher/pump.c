@@ -12,8 +12,8 @@
 
 #include "watcher/look.h"
 
-#define TURN_NS        5000000 /* a turn gives the loop back after this */
-#define LOOK_NS        2000000 /* ... and a long pass after this */
+#define TURN_NS        2000000 /* a turn gives the loop back after this */
+#define LOOK_NS        1000000 /* ... and a long pass after this */
 #define REFILL_CHANGES 4096    /* the kernel's queue is emptied again after so many */
 
 static int64_t wall_ns(void)

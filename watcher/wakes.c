@@ -4,6 +4,7 @@
 #define STORM_WAKES 8       /* so many wake-ups ... */
 #define STORM_NS    2000000 /* ... within this time are a storm */
 #define HOLD_MS     1
+#define LONG_STORM  8 /* so many of these in a row, then twice as long ones: half the cost */
 
 static void on_readable(uv_poll_t *poll, int status, int events);
 
@@ -11,6 +12,8 @@ static void on_hold(uv_timer_t *timer)
 {
 	struct wakes *w = timer->data;
 
+	if (++w->ticks == LONG_STORM)
+		uv_timer_set_repeat(timer, 2 * HOLD_MS);
 	w->wake(w->arg);
 	if (!w->got && !uv_is_closing((uv_handle_t *)timer)) {
 		w->holding = false;
@@ -33,6 +36,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	}
 	if (++w->storm_wakes > STORM_WAKES) {
 		w->holding = true;
+		w->ticks = 0;
 		uv_poll_stop(&w->poll);
 		uv_timer_start(&w->hold, on_hold, HOLD_MS, HOLD_MS);
 	}

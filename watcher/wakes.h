@@ -2,7 +2,7 @@
  * Being woken by a descriptor that has something to read, but not for every single event.
  *
  * When wake-ups come thick (above some 4000 a second) the descriptor is left alone for a
- * millisecond at a time: the kernel otherwise wakes this thread for each event, which costs
+ * millisecond at a time, for two if that goes on: the kernel otherwise wakes this thread for each event, which costs
  * the reader five times the processor time and slows the writer down. The first event after
  * a pause is never delayed.
  */
@@ -18,7 +18,7 @@ struct wakes {
 	uv_timer_t hold;
 	bool holding, got; /* got: something, since the last look while holding */
 	uint64_t storm_start;
-	unsigned storm_wakes;
+	unsigned storm_wakes, ticks;
 	void (*wake)(void *arg);
 	void *arg;
 	void (*closed)(void *arg); /* after wakes_close(); its argument is that of it */

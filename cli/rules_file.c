@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "say.h"
 #include "tricks_file.h"
 #include "yaml_file.h"
@@ -136,8 +137,8 @@ static void store_option(struct yaml_file *y, yaml_node_t *node, const struct op
 {
 	const char *s;
 
-	snprintf(g->source, sizeof g->source, "%s:%zu:%zu", y->path,
-		 node->start_mark.line + 1, node->start_mark.column + 1);
+	snprintf(g->source, sizeof g->source, "%s:%zu:%zu", y->path, node->start_mark.line + 1,
+		 node->start_mark.column + 1);
 	if (!o->meta ||
 	    ((o->kind == OPTION_MAY_TEXT || o->kind == OPTION_MAY_CHOICE) && is_bool(node))) {
 		store_flag(y, node, o, g);
@@ -330,6 +331,38 @@ static void read_top(struct yaml_file *y, const yaml_node_t *key, const char *na
 			      near ? "'?" : "");
 }
 
+static void note_meaning(struct yaml_file *y, const yaml_node_t *key, const yaml_node_t *value,
+			 struct rule *rule)
+{
+	struct bytes b = { 0 };
+
+	if (key)
+		yaml_meaning(y, key, &b);
+	yaml_meaning(y, value, &b);
+	rule->meaning = bytes_take(&b);
+}
+
+/* Only of a file without mistakes: such nodes are small, however often they are aliases. */
+static void note_meanings(struct yaml_file *y, const struct top *top, struct rules *rules)
+{
+	size_t n = 0;
+
+	for (const yaml_node_item_t *i = top->rules ? top->rules->data.sequence.items.start
+						    : NULL;
+	     i && i < top->rules->data.sequence.items.top; i++)
+		note_meaning(y, NULL, yaml_child(y, *i), &rules->v[n++]);
+	for (const yaml_node_item_t *i = top->tricks ? top->tricks->data.sequence.items.start
+						     : NULL;
+	     i && i < top->tricks->data.sequence.items.top; i++) {
+		const yaml_node_t *trick = yaml_child(y, *i);
+
+		for (const yaml_node_pair_t *p = trick->data.mapping.pairs.start;
+		     p < trick->data.mapping.pairs.top; p++)
+			note_meaning(y, yaml_child(y, p->key), yaml_child(y, p->value),
+				     &rules->v[n++]);
+	}
+}
+
 int rules_load(struct rules *rules, const char *path, const struct settings *base)
 {
 	struct yaml_file y;
@@ -353,6 +386,8 @@ int rules_load(struct rules *rules, const char *path, const struct settings *bas
 	}
 	if (y.complaints)
 		rules_free(rules);
+	else
+		note_meanings(&y, &top, rules);
 	yaml_file_close(&y);
 	return y.complaints ? -1 : 0;
 }
@@ -369,13 +404,19 @@ void rules_move(struct rules *to, struct rules *from)
 	rules_free(from);
 }
 
+void rule_free(struct rule *rule)
+{
+	free(rule->name);
+	free(rule->meaning);
+	settings_free(&rule->s);
+	words_free(&rule->needs);
+	*rule = (struct rule){ 0 };
+}
+
 void rules_free(struct rules *rules)
 {
-	for (size_t i = 0; i < rules->n; i++) {
-		free(rules->v[i].name);
-		settings_free(&rules->v[i].s);
-		words_free(&rules->v[i].needs);
-	}
+	for (size_t i = 0; i < rules->n; i++)
+		rule_free(&rules->v[i]);
 	free(rules->v);
 	*rules = (struct rules){ 0 };
 }

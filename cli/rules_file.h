@@ -18,6 +18,7 @@ struct rule {
 	char *name;
 	struct settings s;
 	struct words needs; /* names of earlier or later rules, without a cycle */
+	char *meaning;	    /* equal for rules that do the same */
 };
 
 struct rules {
@@ -32,5 +33,6 @@ int rules_load(struct rules *rules, const char *path, const struct settings *bas
 /* Puts the rules of `from`, which is empty then, behind those of `to`. */
 void rules_move(struct rules *to, struct rules *from);
 void rules_free(struct rules *rules);
+void rule_free(struct rule *rule);
 
 #endif

@@ -222,6 +222,29 @@ int yaml_is_null(const yaml_node_t *node)
 	       (!*s || strcmp(s, "~") == 0 || strcasecmp(s, "null") == 0);
 }
 
+void yaml_meaning(struct yaml_file *y, const yaml_node_t *node, struct bytes *out)
+{
+	if (node->type == YAML_SCALAR_NODE) {
+		/* A quoted ~ is no null. */
+		emit_f(out, "%c%zu:", yaml_is_null(node) ? 'n' : 's', node->data.scalar.length);
+		emit_n(out, (const char *)node->data.scalar.value, node->data.scalar.length);
+	} else if (node->type == YAML_SEQUENCE_NODE) {
+		emit(out, "[");
+		for (const yaml_node_item_t *i = node->data.sequence.items.start;
+		     i < node->data.sequence.items.top; i++)
+			yaml_meaning(y, yaml_child(y, *i), out);
+		emit(out, "]");
+	} else if (node->type == YAML_MAPPING_NODE) {
+		emit(out, "{");
+		for (const yaml_node_pair_t *i = node->data.mapping.pairs.start;
+		     i < node->data.mapping.pairs.top; i++) {
+			yaml_meaning(y, yaml_child(y, i->key), out);
+			yaml_meaning(y, yaml_child(y, i->value), out);
+		}
+		emit(out, "}");
+	}
+}
+
 int yaml_each(struct yaml_file *y, const yaml_node_t *map, const char *what,
 	      void (*each)(struct yaml_file *y, const yaml_node_t *key, const char *name,
 			   yaml_node_t *value, void *arg),

@@ -7,6 +7,8 @@
 
 #include <yaml.h>
 
+#include "base/bytes.h"
+
 struct yaml_file {
 	const char *path; /* borrowed */
 	yaml_document_t document;
@@ -33,6 +35,10 @@ const char *yaml_text(struct yaml_file *y, const yaml_node_t *node, const char *
 int yaml_bool(struct yaml_file *y, const yaml_node_t *node, const char *what, int *value);
 /* A null value: nothing after the colon, or ~. */
 int yaml_is_null(const yaml_node_t *node);
+
+/* Appends a text that is the same for two nodes that mean the same: without comments,
+ * positions and ways to write. */
+void yaml_meaning(struct yaml_file *y, const yaml_node_t *node, struct bytes *out);
 
 /*
  * Calls `each` for every pair of a mapping with a new key, and complains about a key that is

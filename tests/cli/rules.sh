@@ -46,8 +46,8 @@ cp bad whendo.yaml
 check 'a bad reload is told' until_true 5 has a.err "whendo.yaml:4:5: unknown key 'paterns'; did you mean 'patterns'\?"
 check '... and the old rules stay' until_true 5 has a.err 'the rules stay as they were'
 mv new whendo.yaml
-check 'a good one is taken' until_true 5 has a.err 'read again'
-until_true 5 size_is a.err 'watching src' 6
+check 'a good one is taken' until_true 5 has a.err 'read again: 1 rule to start, 1 to stop, 2 unchanged'
+until_true 5 size_is a.err 'watching src' 4
 touch src/z.md
 check '... and works' until_true 5 has a.out '^\[docs\] document src/z.md$'
 finish TERM

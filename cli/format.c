@@ -190,6 +190,13 @@ static void add_time_format(struct bytes *out, const char *fmt, size_t n, int64_
 	emit_n(out, text, make(text, sizeof text, format, &tm));
 }
 
+/* 0 is not known, and no number to be taken for one. */
+static void add_number(struct bytes *out, int64_t n)
+{
+	if (n)
+		emit_f(out, "%lld", (long long)n);
+}
+
 static void add_field(struct format *f, struct bytes *out, const char *field, size_t n,
 		      const watcher_event *e)
 {
@@ -218,9 +225,9 @@ static void add_field(struct format *f, struct bytes *out, const char *field, si
 	else if (strncmp(field, "time", n) == 0)
 		add_time(f, out, e->time_ns);
 	else if (strncmp(field, "cookie", n) == 0)
-		emit_f(out, "%lu", (unsigned long)e->cookie);
+		add_number(out, e->cookie);
 	else
-		emit_f(out, "%ld", (long)e->pid);
+		add_number(out, e->pid);
 }
 
 /* Returns 1 if the record ended itself with \n or \0. */

@@ -110,7 +110,10 @@ static void test_custom(void **state)
 	setenv("TZ", "UTC", 1);
 	assert_string_equal(
 	    record("{kind}|{path}|{dest}|{name}|{dir}|{root}|{type}|{cookie}|{pid}", 0, 0, e),
-	    "moved|src/x/a.c|src/b.c|a.c|src/x|src|file|7|0\n");
+	    "moved|src/x/a.c|src/b.c|a.c|src/x|src|file|7|\n");
+	e.cookie = 0;
+	e.pid = 42;
+	assert_string_equal(record("[{cookie}] {pid}", 0, 0, e), "[] 42\n");
 	assert_string_equal(record("{time:%H:%M} {{x}\\t{time}\\n", 0, 0, e),
 			    "09:14 {x}\t2026-11-21T09:14:03.123456Z\n");
 }

@@ -269,6 +269,18 @@ static bool compare_entry(struct poll_work *w, struct polled *p, int32_t id, int
 	return false;
 }
 
+/* Did the listing change since `before` was asked for? */
+static bool listing_changed(const struct disk *disk, int fd, const struct facts *before)
+{
+	struct stat st;
+	struct facts after;
+
+	if (watcher__disk_stat(disk, fd, &st) < 0)
+		return true;
+	after = facts_of_stat(&st);
+	return after.ctime_ns != before->ctime_ns || after.mtime_ns != before->mtime_ns;
+}
+
 static void compare_all(struct poll_work *w, struct polled *p, int32_t id, int fd,
 			const struct facts *now)
 {
@@ -284,6 +296,9 @@ static void compare_all(struct poll_work *w, struct polled *p, int32_t id, int f
 			return;
 		}
 		differ = take_names(w, p, (uint32_t)n);
+		/* Names that came while they were read would never look new again. */
+		if (p->fresh)
+			changed |= listing_changed(w->disk, fd, now);
 	}
 	for (uint32_t i = 0; i < p->count; i++)
 		differ |= compare_entry(w, p, id, fd, &p->entries[i]);

@@ -1,0 +1,150 @@
+/*
+ * Polling's comparison of one directory, with changes at moments that only luck would hit.
+ *
+ * link: -Wl,--wrap=syscall
+ */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "watcher/disk.h"
+#include "watcher/poll.h"
+
+#define AGE_NS 40000000 /* older than any listing that is too young to be trusted */
+
+static char dir[64];
+static const char *comes; /* a name that comes right before the next reading of names */
+
+long __real_syscall(long number, ...);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
+
+static void make(const char *name)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	close(fd);
+}
+
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+	if (number == SYS_getdents64 && comes) {
+		make(comes);
+		comes = NULL;
+	}
+	return __real_syscall(number, a, b, c, d, e, f);
+}
+
+static void wait_until_old(void)
+{
+	struct stat st;
+
+	do
+		assert_int_equal(stat(dir, &st), 0);
+	while (watcher__coarse_ns() - AGE_NS <
+	       st.st_ctim.tv_sec * INT64_C(1000000000) + st.st_ctim.tv_nsec);
+}
+
+/* How many times "look at it again" was found. */
+static int looks(struct poll_work *w)
+{
+	struct found f;
+	int n = 0;
+
+	for (size_t at = 0; at < w->found.len; at += sizeof f + f.len) {
+		memcpy(&f, w->found.data + at, sizeof f);
+		n += f.op == CHANGE_LOOK;
+	}
+	bytes_clear(&w->found);
+	return n;
+}
+
+static void begin(struct polled *p, struct disk *disk)
+{
+	int fd = watcher__scan_open(dir, true);
+
+	assert_true(fd >= 0);
+	assert_int_equal(poll_begin(p, disk, fd, dir), 0);
+	close(fd);
+	p->level = p->wanted = WATCH_ALL;
+}
+
+static void test_a_name_that_comes_while_names_are_first_read(void **state)
+{
+	struct disk disk;
+	struct poll_work work = { .disk = &disk };
+	struct polled polled = { 0 };
+
+	(void)state;
+	assert_int_equal(watcher__disk_init(&disk, NULL, NULL), 0);
+	make("old");
+	wait_until_old();
+	begin(&polled, &disk);
+	comes = "new";
+	poll_compare(&work, &polled, 1, dir);
+	assert_null(comes);
+	assert_int_equal(looks(&work), 1);
+	poll_forget(&polled);
+	poll_work_free(&work);
+	watcher__disk_fini(&disk);
+}
+
+static void test_a_first_reading_without_changes_finds_nothing(void **state)
+{
+	struct disk disk;
+	struct poll_work work = { .disk = &disk };
+	struct polled polled = { 0 };
+
+	(void)state;
+	assert_int_equal(watcher__disk_init(&disk, NULL, NULL), 0);
+	wait_until_old();
+	begin(&polled, &disk);
+	poll_compare(&work, &polled, 1, dir);
+	assert_int_equal(looks(&work), 0);
+	make("later");
+	poll_compare(&work, &polled, 1, dir);
+	assert_int_equal(looks(&work), 1);
+	poll_forget(&polled);
+	poll_work_free(&work);
+	watcher__disk_fini(&disk);
+}
+
+static int remove_dir(void **state)
+{
+	char command[128];
+
+	(void)state;
+	snprintf(command, sizeof command, "rm -rf %s", dir);
+	return system(command);
+}
+
+static int make_dir(void **state)
+{
+	(void)state;
+	strcpy(dir, "/tmp/whendo-poll-XXXXXX");
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+		    test_a_name_that_comes_while_names_are_first_read, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(
+		    test_a_first_reading_without_changes_finds_nothing, make_dir, remove_dir),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

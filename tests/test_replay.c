@@ -32,7 +32,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "watcher/look.h"
+#include "index_check.h"
 #include "watcher/options.h"
 #include "whendo/watcher.h"
 
@@ -155,18 +155,6 @@ static void model_free(struct model *m)
 		free(m->items[i].path);
 	free(m->items);
 	*m = (struct model){ 0 };
-}
-
-static void model_list(struct model *m, const char *dir)
-{
-	DIR *d = opendir(dir);
-	struct dirent *e;
-
-	assert_non_null(d);
-	while ((e = readdir(d)))
-		if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
-			model_add(m, e->d_name, WATCHER_TYPE_FILE);
-	closedir(d);
 }
 
 static void model_read(struct model *m, const char *dir)
@@ -487,78 +475,6 @@ static int compare(const struct model *got, const struct model *want, char *text
 	return differ;
 }
 
-/* ---- the index itself ---- */
-
-static unsigned flaw(char *text, size_t size, const char *path, const char *what)
-{
-	size_t at = strlen(text);
-
-	snprintf(text + at, size - at, "  index: %s: %s\n", path, what);
-	return 1;
-}
-
-/* Nothing of a pass or a race is left: every directory is watched, by a number that leads back
- * to it, is what the disk has at its path, and holds the names that are on the disk. */
-static unsigned check_dir(struct watcher *w, uint32_t dir, char *text, size_t size)
-{
-	const struct dir *d = tree_dir(&w->tree, dir);
-	struct model disk = { 0 };
-	unsigned flaws = 0, n = 0;
-	struct stat st;
-	char path[PATH_MAX], name[256];
-
-	snprintf(path, sizeof path, "%s", watcher__path(w, dir, NULL, 0));
-	if (d->id < 0 || ids_get(&w->sources[d->backend].nodes, d->id) != dir)
-		return flaw(text, size, path, "not watched");
-	if (stat(path, &st) < 0 || st.st_ino != d->ino)
-		return flaw(text, size, path, "another directory");
-	if (d->flags & (DIR_AHEAD | DIR_FRESH | DIR_LIMBO | DIR_LOOKED))
-		flaws += flaw(text, size, path, "unfinished");
-	for (uint32_t rec = tree_next(&w->tree, dir, NO_REC); rec != NO_REC;
-	     rec = tree_next(&w->tree, dir, rec)) {
-		struct entry e = tree_entry(&w->tree, dir, rec);
-
-		memcpy(name, e.name, e.len);
-		name[e.len] = '\0';
-		snprintf(path, sizeof path, "%s", watcher__path(w, dir, name, e.len));
-		n++;
-		if (e.marks)
-			flaws += flaw(text, size, path, "marked");
-		if (lstat(path, &st) < 0)
-			flaws += flaw(text, size, path, "only in the index");
-		else if (S_ISDIR(st.st_mode) != (e.type == WATCHER_TYPE_DIR))
-			flaws += flaw(text, size, path, "of another type");
-		else if (S_ISDIR(st.st_mode) && e.node == NO_DIR)
-			flaws += flaw(text, size, path, "a directory without a node");
-		if (e.node != NO_DIR)
-			flaws += check_dir(w, e.node, text, size);
-	}
-	snprintf(path, sizeof path, "%s", watcher__path(w, dir, NULL, 0));
-	model_list(&disk, path);
-	if (disk.n != n)
-		flaws += flaw(text, size, path, "not as many names as on disk");
-	model_free(&disk);
-	return flaws;
-}
-
-static unsigned check_index(struct watcher *w, char *text, size_t size)
-{
-	unsigned flaws = 0;
-
-	text[0] = '\0';
-	for (uint32_t i = 0; i < w->tree.nnodes; i++) {
-		const struct dir *d = tree_dir(&w->tree, i);
-
-		if (d->flags & DIR_USED && d->parent == NO_DIR && d->roots)
-			flaws += check_dir(w, i, text, size);
-		else if (d->flags & DIR_USED && d->parent == NO_DIR)
-			flaws += flaw(text, size, "?", "a node that is nowhere");
-	}
-	if (w->nhalves || w->npushed || w->nlimbo)
-		flaws += flaw(text, size, "?", "something waits");
-	return flaws;
-}
-
 enum mode { PLAIN, LATE, OVERFLOW, FAULTS, MODES };
 static const char *const mode_names[] = { "plain", "late", "overflow", "faults" };
 
@@ -673,7 +589,7 @@ static int round_of(const struct setup *setup, uint64_t seed)
 	if (bad)
 		print_error("%s %s seed %llu: %d differences\n%s", setup->name, mode_names[mode],
 			    (unsigned long long)seed, bad, text);
-	flaws = check_index(w, text, sizeof text);
+	flaws = index_check(w, text, sizeof text);
 	if (flaws)
 		print_error("%s %s seed %llu: %u flaws\n%s", setup->name, mode_names[mode],
 			    (unsigned long long)seed, flaws, text);

@@ -135,33 +135,33 @@ void watcher__look_behind(struct watcher *w, uint32_t dir, uint32_t rec)
 		tree_dir(&w->tree, node)->flags |= DIR_LINK;
 }
 
-/* An entry that the index did not have. */
+/* An entry that the index did not have. Without memory it stays out: nothing in the index is
+ * left to be told by a pass that has not noted it. */
 static void arrive(struct watcher *w, uint32_t dir, const char *name, uint8_t len, int type,
 		   uint64_t ino, uint32_t twin)
 {
 	struct look *l = w->look;
 	uint32_t rec;
 
+	if (!watcher__look_room(l, (void **)&l->arrivals, l->narrivals, &l->arrivals_cap,
+				sizeof *l->arrivals))
+		return;
 	watcher__name_taken(w, dir, name, len);
 	rec = tree_insert(&w->tree, dir, name, len, type, ino);
-
 	if (rec == NO_REC) {
 		l->failed = true;
 		return;
 	}
 	if (!l->silent) {
 		tree_set_marks(&w->tree, dir, rec, ENTRY_NEW);
-		if (watcher__look_room(l, (void **)&l->arrivals, l->narrivals, &l->arrivals_cap,
-				       sizeof *l->arrivals))
-			l->arrivals[l->narrivals++] =
-			    (struct arrival){ .dir = dir,
-					      .gen = tree_dir(&w->tree, dir)->gen,
-					      .rec = rec,
-					      .ino = ino,
-					      .type = (uint8_t)type,
-					      .departure = NO_ITEM,
-					      .node = NO_DIR,
-					      .twin = twin };
+		l->arrivals[l->narrivals++] = (struct arrival){ .dir = dir,
+								.gen = tree_dir(&w->tree, dir)->gen,
+								.rec = rec,
+								.ino = ino,
+								.type = (uint8_t)type,
+								.departure = NO_ITEM,
+								.node = NO_DIR,
+								.twin = twin };
 	}
 	if (type == WATCHER_TYPE_DIR)
 		watcher__look_new_dir(w, dir, rec);
@@ -169,17 +169,22 @@ static void arrive(struct watcher *w, uint32_t dir, const char *name, uint8_t le
 		watcher__look_behind(w, dir, rec);
 }
 
-static void depart(struct watcher *w, uint32_t dir, const struct entry *e)
+bool watcher__depart(struct watcher *w, uint32_t dir, const struct entry *e)
 {
 	struct look *l = w->look;
 
+	if (!watcher__look_room(l, (void **)&l->departures, l->ndepartures, &l->departures_cap,
+				sizeof *l->departures))
+		return false;
 	tree_set_marks(&w->tree, dir, e->rec, ENTRY_DOOMED);
-	if (watcher__look_room(l, (void **)&l->departures, l->ndepartures, &l->departures_cap,
-			       sizeof *l->departures))
-		l->departures[l->ndepartures++] = (struct departure){
-			dir, tree_dir(&w->tree, dir)->gen, e->rec, e->ino, e->type, false,
-			e->node != NO_DIR, NO_ITEM, 0, 0, false
-		};
+	l->departures[l->ndepartures++] = (struct departure){ .dir = dir,
+							      .gen = tree_dir(&w->tree, dir)->gen,
+							      .rec = e->rec,
+							      .ino = e->ino,
+							      .type = e->type,
+							      .had_node = e->node != NO_DIR,
+							      .arrival = NO_ITEM };
+	return true;
 }
 
 static int64_t file_ctime_ns(const struct stat *st)
@@ -252,7 +257,8 @@ static void compare_one(struct watcher *w, uint32_t dir, const char *name, uint8
 	}
 	if (e.type != WATCHER_TYPE_DIR && type != WATCHER_TYPE_DIR && e.type == 0)
 		tree_set_type(&w->tree, dir, rec, type);
-	depart(w, dir, &e);
+	if (!watcher__depart(w, dir, &e))
+		return;
 	arrive(w, dir, name, len, type, ino, (uint32_t)l->ndepartures - 1);
 	if (l->narrivals && l->arrivals[l->narrivals - 1].twin == l->ndepartures - 1)
 		l->arrivals[l->narrivals - 1].replaces =
@@ -301,7 +307,7 @@ static void sweep(struct watcher *w, uint32_t dir, int fd)
 		if (e.marks & ENTRY_DOOMED)
 			continue;
 		if (!(e.marks & ENTRY_SEEN) && !(e.marks & ENTRY_NEW)) {
-			depart(w, dir, &e);
+			watcher__depart(w, dir, &e);
 			continue;
 		}
 		tree_set_marks(&w->tree, dir, rec, e.marks & ENTRY_NEW);
@@ -407,10 +413,10 @@ static void look_failed(struct watcher *w, uint32_t dir, int code)
 	}
 	for (struct root *r = d->roots; r; r = r->next_at_node)
 		r->recheck = w->recheck_roots = true;
-	if (d->parent == NO_DIR)
-		return;
 	/* It was there a moment ago. If it still is, it is to be read all the same. */
 	watcher__node_limbo(w, dir);
+	if (d->parent == NO_DIR)
+		return;
 	up = tree_dir(&w->tree, d->parent);
 	if (!waits(w, dir) && !(up->flags & DIR_LOOKED))
 		watcher__look_at(w, d->parent);

@@ -73,6 +73,9 @@ struct look {
 /* Grows an array to hold one more; false (and the pass marked as failed) without memory. */
 bool watcher__look_room(struct look *l, void **items, size_t n, size_t *cap, size_t size);
 
+/* An entry is gone: marks it, and notes its end. False without memory: it stays as it was. */
+bool watcher__depart(struct watcher *w, uint32_t dir, const struct entry *e);
+
 /* Announces what the pass has found. */
 void watcher__settle(struct watcher *w);
 

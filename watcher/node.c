@@ -163,10 +163,10 @@ void watcher__node_ahead(struct watcher *w, uint32_t dir, bool fresh)
 	uint32_t cap = w->ahead_cap ? w->ahead_cap * 2 : 16;
 	void *p;
 
-	if (fresh)
-		d->flags |= DIR_FRESH;
-	if (d->flags & DIR_AHEAD)
+	if (d->flags & DIR_AHEAD) {
+		d->flags |= fresh ? DIR_FRESH : 0;
 		return;
+	}
 	if (w->nahead == w->ahead_cap) {
 		if (!(p = realloc(w->ahead, cap * sizeof *w->ahead))) {
 			w->uncertain = true;
@@ -175,7 +175,7 @@ void watcher__node_ahead(struct watcher *w, uint32_t dir, bool fresh)
 		w->ahead = p;
 		w->ahead_cap = cap;
 	}
-	d->flags |= DIR_AHEAD;
+	d->flags |= fresh ? DIR_AHEAD | DIR_FRESH : DIR_AHEAD;
 	w->ahead[w->nahead].dir = dir;
 	w->ahead[w->nahead++].gen = d->gen;
 }

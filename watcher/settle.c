@@ -197,13 +197,7 @@ static void expand(struct watcher *w, size_t i)
 		l->departures[i].others |= (e.marks & ENTRY_DOOMED) != 0;
 		if (e.marks & (ENTRY_NEW | ENTRY_DOOMED))
 			continue;
-		tree_set_marks(&w->tree, node, rec, ENTRY_DOOMED);
-		if (watcher__look_room(l, (void **)&l->departures, l->ndepartures,
-				       &l->departures_cap, sizeof *l->departures))
-			l->departures[l->ndepartures++] = (struct departure){
-				node, tree_dir(&w->tree, node)->gen, rec, e.ino, e.type, false,
-				e.node != NO_DIR, NO_ITEM, 0, 0, false
-			};
+		watcher__depart(w, node, &e);
 	}
 	l->departures[i].ninside = (uint32_t)l->ndepartures - l->departures[i].inside;
 }

@@ -1,0 +1,17 @@
+/* What must be true of a watcher's index once nothing happens any more. */
+#ifndef TESTS_INDEX_CHECK_H
+#define TESTS_INDEX_CHECK_H
+
+#include <stddef.h>
+
+struct watcher;
+
+/*
+ * Nothing of a pass or of a race is left: every directory is watched, by a number that leads
+ * back to it, is what the disk has at its path, and holds the names that are on the disk; and
+ * no half of a move, nor anything in limbo, waits. The count of what is wrong, with a line for
+ * each in `text`. To be called after watcher_sync(), in its callback or before the loop turns.
+ */
+unsigned index_check(struct watcher *w, char *text, size_t size);
+
+#endif

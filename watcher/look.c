@@ -346,16 +346,11 @@ static void read_rules(struct watcher *w, uint32_t dir)
 					    (uint8_t)li->packed[at + 9]);
 }
 
-static void compare(struct watcher *w, uint32_t dir, int fd)
+static void compare_names(struct watcher *w, uint32_t dir, int fd)
 {
-	struct look *l = w->look;
-	struct listing *li = &l->listing;
+	const struct listing *li = &w->look->listing;
 	bool narrow = tree_dir(&w->tree, dir)->flags & DIR_NARROW;
 
-	note_listing(w, dir);
-	read_rules(w, dir);
-	l->directories++;
-	l->files += li->count;
 	if (take_whole(w, dir))
 		return;
 	for (size_t at = 0; at < li->len; at += PACKED_HEAD + (uint8_t)li->packed[at + 9]) {
@@ -368,6 +363,19 @@ static void compare(struct watcher *w, uint32_t dir, int fd)
 			compare_one(w, dir, name, len, (uint8_t)li->packed[at + 8], ino);
 	}
 	sweep(w, dir, fd);
+}
+
+static void compare(struct watcher *w, uint32_t dir, int fd)
+{
+	struct look *l = w->look;
+
+	note_listing(w, dir);
+	read_rules(w, dir);
+	l->directories++;
+	l->files += l->listing.count;
+	compare_names(w, dir, fd);
+	if (l->failed) /* not all of it was taken: read again, changed or not */
+		tree_dir(&w->tree, dir)->ctime_ns = 0;
 }
 
 /* What does not fit will be told in a moment by a source that tells everything. */

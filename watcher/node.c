@@ -81,8 +81,9 @@ static int polling_source(struct watcher *w)
 }
 
 /* What cannot be watched is polled; the user is told once what would help. */
-static int fall_back(struct watcher *w, struct dir *d, const char *path, int why)
+static int fall_back(struct watcher *w, uint32_t dir, const char *path, int why)
 {
+	struct dir *d = tree_dir(&w->tree, dir);
 	int source;
 
 	if (d->backend != 0 || (source = polling_source(w)) < 0)
@@ -93,6 +94,7 @@ static int fall_back(struct watcher *w, struct dir *d, const char *path, int why
 		watcher__problem(w, path, why, "%s: %s cannot watch here (%s): polled", path,
 				 w->sources[0].ops->name, uv_strerror(why));
 	w->unwatchable_told |= why != UV_ENOSPC;
+	watcher__node_unwatch(w, dir); /* its number is that of the first source */
 	d->backend = (uint8_t)source;
 	return 0;
 }
@@ -112,7 +114,7 @@ int watcher__node_watch(struct watcher *w, uint32_t dir, int fd, const char *pat
 	int32_t id;
 	int r = s->ops->watch(s->backend, fd, path, level, &id);
 
-	if (unwatchable(r) && fall_back(w, d, path, r) == 0) {
+	if (unwatchable(r) && fall_back(w, dir, path, r) == 0) {
 		s = &w->sources[d->backend];
 		r = s->ops->watch(s->backend, fd, path, level, &id);
 		if (!w->look->silent)

@@ -350,7 +350,8 @@ void watcher__emit(struct watcher *w, struct news *n)
 		bool full = watch->flags & WATCHER_FULL_MOVES && n->half_move;
 
 		if ((n->only && hits[i].root != n->only) || (!n->only && told_before(hits, i)) ||
-		    (n->root_only && hits[i].rel_len))
+		    (n->root_only && hits[i].rel_len) ||
+		    (n->grafted && tree_is_below(&w->tree, hits[i].root->node, n->known_to)))
 			continue;
 		at = side_of(&w->path, &hits[i]);
 		if (full && n->kind == WATCHER_DELETED)

@@ -118,6 +118,8 @@ struct news {
 	bool complete;  /* the change is whole: worth acting on at once */
 	bool root_only; /* only for roots that are this very thing */
 	const struct root *only; /* only for this root; NULL: all */
+	bool grafted;            /* not for roots at or below the node `known_to` */
+	uint32_t known_to;
 	bool touched;   /* only for watches that want MODIFIED, not ATTRIB */
 	bool overwrites; /* CREATED over a file that was known: MODIFIED, but for Watchdog */
 	bool dead;      /* about a name that is gone already: Watchdog tells of it */

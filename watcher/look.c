@@ -421,6 +421,8 @@ static void look_failed(struct watcher *w, uint32_t dir, int code)
 	}
 	for (struct root *r = d->roots; r; r = r->next_at_node)
 		r->recheck = w->recheck_roots = true;
+	if (w->look->silent && d->parent == NO_DIR)
+		w->look->error = code; /* gone before it could be read: the caller hears of it */
 	/* It was there a moment ago. If it still is, it is to be read all the same. */
 	watcher__node_limbo(w, dir);
 	if (d->parent == NO_DIR)
@@ -568,6 +570,41 @@ static bool adopt(struct watcher *w, uint32_t fresh, uint32_t node)
 	return true;
 }
 
+/* A root's own tree is at the place of this node: it becomes a part of this one. What is in it
+ * is news, but not for the roots it has already. */
+static bool graft(struct watcher *w, uint32_t fresh, uint32_t top)
+{
+	struct dir *f = tree_dir(&w->tree, fresh), *t = tree_dir(&w->tree, top);
+	uint32_t dir = f->parent, rec = f->rec;
+	struct arrival *a;
+
+	if (dir == NO_DIR || f->roots || f->count || tree_is_below(&w->tree, dir, top))
+		return false;
+	if (!w->look->silent) {
+		a = arrival_of(w, dir, rec);
+		if (!a || a->from)
+			return false;
+		a->node = top;
+		a->grafted = true;
+		tree_set_marks(&w->tree, dir, rec, ENTRY_NEW);
+	}
+	tree_detach(&w->tree, dir, rec);
+	tree_dir_free(&w->tree, fresh);
+	tree_attach(&w->tree, dir, rec, top);
+	t->flags &= (uint16_t)~DIR_NARROW;
+	watcher__look_at(w, top);
+	return true;
+}
+
+/* Is the owner of the watch the top of a root's own tree, by the very same path? */
+static bool is_root_here(struct watcher *w, uint32_t dir, uint32_t owner)
+{
+	const struct dir *o = tree_dir(&w->tree, owner);
+	const char *path = watcher__path(w, dir, NULL, 0);
+
+	return path && o->parent == NO_DIR && o->roots && strcmp(path, o->roots->real) == 0;
+}
+
 /* Has this pass found the entry of the node? */
 static bool is_new(const struct watcher *w, uint32_t dir)
 {
@@ -586,6 +623,8 @@ static bool contested(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
 	struct stat st;
 
 	if (watcher__disk_stat(&w->disk, fd, &st) < 0)
+		return false;
+	if (is_root_here(w, dir, owner) && graft(w, dir, owner))
 		return false;
 	if (d->parent != NO_DIR && !d->roots && still_there(w, owner, &st)) {
 		/* At both places at once, or on its way between them just now? */

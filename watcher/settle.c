@@ -610,7 +610,10 @@ static void announce_arrival(struct watcher *w, uint32_t i, int depth)
 	n.dir = a->dir;
 	n.name = e.name;
 	n.len = e.len;
-	watcher__emit(w, &n);
+	if (!a->told)
+		watcher__emit(w, &n);
+	n.grafted = a->grafted;
+	n.known_to = a->node;
 	if (a->node != NO_DIR)
 		emit_created_below(w, &n, a->node);
 }

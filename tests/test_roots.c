@@ -1,0 +1,144 @@
+/*
+ * Several roots in one another and beside each other: whatever the order in which they are
+ * added and come back, each hears of what is below it, and once.
+ */
+#include "watch_test.h"
+
+#include "index_check.h"
+
+static struct told outer, inner;
+
+static watcher *open_watcher(int backend)
+{
+	watcher_error err;
+	watcher *w = NULL;
+
+	if (watcher_open(&w, WATCHER(.backend = backend), &err) < 0)
+		fail_msg("%s", err.message);
+	outer.text[0] = inner.text[0] = '\0';
+	return w;
+}
+
+static watcher_watch *add(watcher *w, const char *path, struct told *to)
+{
+	watcher_watch *watch = NULL;
+	watcher_error err;
+
+	if (watcher_add(w, path,
+			WATCH(.on_batch = on_told, .arg = to, .watch = &watch,
+			      .kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED),
+			&err) < 0)
+		fail_msg("%s", err.message);
+	return watch;
+}
+
+static void make_tree(void)
+{
+	assert_int_equal(mkdir("in", 0755), 0);
+	assert_int_equal(mkdir("in/c", 0755), 0);
+	assert_int_equal(mkdir("in/c/d", 0755), 0);
+	put("in/c/f", "");
+}
+
+static void check(watcher *w)
+{
+	char text[4000];
+
+	sync_watcher(w);
+	if (index_check(w, text, sizeof text))
+		fail_msg("the index is not what there is:\n%s", text);
+}
+
+static void test_inner_root_first(void **state)
+{
+	watcher *w = open_watcher(WATCHER_BACKEND_AUTO);
+
+	(void)state;
+	make_tree();
+	add(w, "in/c", &inner);
+	add(w, "in", &outer);
+	check(w);
+	assert_string_equal(told(&inner), "");
+	assert_string_equal(told(&outer), "");
+	put("in/c/g", "");
+	put("in/c/d/h", "");
+	check(w);
+	assert_string_equal(told(&inner), "created in/c/g, created in/c/d/h");
+	assert_string_equal(told(&outer), "created in/c/g, created in/c/d/h");
+	watcher_close(w);
+}
+
+static void test_file_in_it_first(void **state)
+{
+	watcher *w = open_watcher(WATCHER_BACKEND_AUTO);
+
+	(void)state;
+	make_tree();
+	add(w, "in/c/f", &inner);
+	add(w, "in", &outer);
+	check(w);
+	put("in/c/g", "");
+	assert_int_equal(unlink("in/c/f"), 0);
+	check(w);
+	assert_string_equal(told(&inner), "deleted in/c/f");
+	assert_string_equal(told(&outer), "created in/c/g, deleted in/c/f");
+	watcher_close(w);
+}
+
+static void test_one_watch_hears_once(void **state)
+{
+	watcher *w = open_watcher(WATCHER_BACKEND_AUTO);
+	watcher_watch *watch;
+
+	(void)state;
+	make_tree();
+	watch = add(w, "in/c", &inner);
+	assert_int_equal(watcher_watch_add_root(watch, "in", NULL), 0);
+	put("in/c/d/h", "");
+	put("in/i", "");
+	check(w);
+	assert_string_equal(told(&inner), "created in/c/d/h, created in/i");
+	watcher_close(w);
+}
+
+/* Both end, and are there again at once: the inner one is looked for first. */
+static void test_both_come_back(void **state)
+{
+	watcher *w = open_watcher(WATCHER_BACKEND_AUTO);
+
+	(void)state;
+	make_tree();
+	assert_int_equal(rmdir("in/c/d"), 0); /* what a directory holds comes in any order */
+	add(w, "in/c", &inner);
+	add(w, "in", &outer);
+	sync_watcher(w);
+	assert_int_equal(rename("in", "away"), 0);
+	sync_watcher(w);
+	assert_string_equal(told(&inner), "deleted in/c/f, deleted in/c");
+	assert_string_equal(told(&outer),
+			    "deleted in/c/f, deleted in/c, deleted in");
+	assert_int_equal(rename("away", "in"), 0);
+	check(w);
+	assert_string_equal(told(&inner), "created in/c, created in/c/f");
+	assert_string_equal(told(&outer),
+			    "created in, created in/c, created in/c/f");
+	put("in/c/h", "");
+	check(w);
+	assert_string_equal(told(&inner), "created in/c/h");
+	assert_string_equal(told(&outer), "created in/c/h");
+	watcher_close(w);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, watch_test_enter, watch_test_leave)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_inner_root_first),
+		TEST(test_file_in_it_first),
+		TEST(test_one_watch_hears_once),
+		TEST(test_both_come_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -334,7 +334,7 @@ void watcher__emit(struct watcher *w, struct news *n)
 	const struct side nowhere = { NULL, "", 0 };
 	struct hit hits[HITS_MAX];
 	struct side at;
-	int nhits = watcher__hits(w, &w->path, n->dir, n->name, n->len, hits);
+	int nhits = n->dir == NO_DIR ? 0 : watcher__hits(w, &w->path, n->dir, n->name, n->len, hits);
 
 	if (nhits < 0) {
 		w->gap = true;

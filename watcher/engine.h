@@ -102,7 +102,9 @@ struct half_move {
 /* A piece of news for the watches: what emit() makes events of. */
 struct news {
 	int kind, type;
-	uint32_t dir; /* where, and which name there; no name: the directory itself */
+	/* Where, and which name there; no name: the directory itself. NO_DIR: MOVED, from a
+	 * place nobody watches any more. */
+	uint32_t dir;
 	const char *name;
 	size_t len;
 	uint32_t dest_dir; /* MOVED */

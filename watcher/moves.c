@@ -488,11 +488,12 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 			  .pid = c->pid,
 			  .exchange = h->pushed,
 			  .complete = true };
-	bool alive = tree_alive(&w->tree, h->dir, h->gen);
 	uint32_t rec;
 
 	watcher__name_taken(w, dir, c->name, c->name_len);
 	push_off(w, c, dir, h);
+	if (!tree_alive(&w->tree, h->dir, h->gen))
+		n.dir = NO_DIR;
 	rec = tree_insert(&w->tree, dir, c->name, c->name_len, h->type, h->ino);
 	if (rec == NO_REC) {
 		w->gap = true;
@@ -503,12 +504,23 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 		tree_attach(&w->tree, dir, rec, h->node);
 	else if (h->type == WATCHER_TYPE_FILE && !h->ino)
 		look_up_late(w, &n, rec);
-	if (alive)
-		watcher__emit(w, &n);
-	if (h->node != NO_DIR && alive)
+	watcher__emit(w, &n);
+	if (h->node != NO_DIR)
 		watcher__emit_moved_below(w, &n, h->node);
 	if (h->type == WATCHER_TYPE_DIR || h->node != NO_DIR)
 		landed_dir(w, dir, rec, h->node);
+}
+
+/* Does the index have it coming out of what it replaces? That cannot be. */
+static bool from_within(struct watcher *w, const struct half_move *h, const struct change *c,
+			uint32_t dir)
+{
+	uint32_t rec = tree_find(&w->tree, dir, c->name, c->name_len), node;
+
+	if (rec == NO_REC || !tree_alive(&w->tree, h->dir, h->gen))
+		return false;
+	node = tree_entry(&w->tree, dir, rec).node;
+	return node != NO_DIR && tree_is_below(&w->tree, h->dir, node);
 }
 
 void watcher__moved_to(struct watcher *w, const struct change *c, uint32_t dir)
@@ -530,7 +542,8 @@ void watcher__moved_to(struct watcher *w, const struct change *c, uint32_t dir)
 		watcher__halves_expire(w, UINT64_MAX); /* it left before this came */
 		appeared(w, c, dir);
 	} else if (h.is_dir != c->is_dir ||
-		   (h.node != NO_DIR && tree_is_below(&w->tree, dir, h.node))) {
+		   (h.node != NO_DIR && tree_is_below(&w->tree, dir, h.node)) ||
+		   from_within(w, &h, c, dir)) {
 		half_ends(w, &h); /* the index is newer than the move */
 		appeared(w, c, dir);
 	} else {

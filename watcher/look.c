@@ -565,8 +565,11 @@ static bool adopt(struct watcher *w, uint32_t fresh, uint32_t node)
 	tree_detach(&w->tree, dir, rec);
 	tree_dir_free(&w->tree, fresh);
 	tree_attach(&w->tree, dir, rec, node);
-	if (!waits(w, node))
-		watcher__look_at(w, node);
+	if (waits(w, node))
+		return true;
+	watcher__look_at(w, node);
+	if (old_dir != NO_DIR) /* it was not as believed: what has the old name now? */
+		watcher__node_limbo(w, old_dir);
 	return true;
 }
 

@@ -93,10 +93,11 @@ static void store(struct watcher_watch *watch, const struct news *n, int kind, i
 	r = batch_add(watch->batch, &e, &path, dest ? &to : NULL);
 	if (r < 0)
 		w->gap = true; /* the index has it; the pass that follows does not: say so */
-	if (r == 1) {
+	if (r == 1)
 		w->stats.backlog_bytes += path.root_len + path.rest_len + sizeof e;
+	/* One that repeats the event before it is no quiet, either. */
+	if (r >= 0)
 		debounce_event(&w->debounce, w->turn_ns, n->complete);
-	}
 }
 
 /* Watchdog's MODIFIED on the directory that holds what the event is about. */

@@ -21,13 +21,16 @@ struct stream {
 	struct sink *sink;
 	uv_timer_t timeout;
 	int is_wait;
-	int status;
+	int status, is_ended;
 	size_t gone; /* roots, with --watchdog */
 };
 
+/* The first reason to end counts. */
 static void end(struct stream *l, int status)
 {
-	l->status = status;
+	if (!l->is_ended)
+		l->status = status;
+	l->is_ended = 1;
 	uv_stop(&l->stage.loop);
 }
 

@@ -83,6 +83,8 @@ void busy_owe(struct busy *b)
 void busy_disown(struct busy *b)
 {
 	b->pending = 0;
+	if (b->state == BUSY_WAITING)
+		b->state = BUSY_IDLE;
 }
 
 unsigned busy_run_now(struct busy *b, int64_t now)

@@ -46,7 +46,7 @@ void runner_ended(struct runner *r)
 	if (r->on_end)
 		r->on_end(r->code, r->arg);
 	suspicion_end(r);
-	/* A sync cuts the quiet time of a batch short, so not after every run. */
+	/* It cuts the quiet time of a batch short, so not after every run. */
 	if (!r->busy.quitting && suspicion_needs_sync(r) && r->sync && r->sync(r->arg) == 0) {
 		r->is_syncing = 1;
 		return;

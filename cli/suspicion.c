@@ -56,9 +56,6 @@ static enum whose whose(struct runner *r, const watcher_event *e, int *looks)
 		return r->s->on_busy == ON_BUSY_RESTART ? whose_in_restart(r, e, looks) : OWN;
 	if (r->is_syncing)
 		return OWN;
-	/* A sync at the end leaves nothing to be read late. */
-	if (r->stray_wall_ns == r->ended_wall_ns && r->own.streak > 0)
-		return OTHERS;
 	return e->time_ns < r->ended_wall_ns + STRAY_NS &&
 		       e->time_ns < r->stray_wall_ns + LATE_NS
 		   ? OWN
@@ -140,6 +137,8 @@ static int is_late_own(struct runner *r)
 		return 0;
 	if (own_is_own(&r->own, 0)) {
 		leave_alone(r);
+		if (!r->s->restart_on_exit)
+			busy_disown(&r->busy);
 		return 1;
 	}
 	if (own_asks(&r->own))
@@ -222,7 +221,7 @@ void suspicion_reaped(struct runner *r)
 
 int suspicion_needs_sync(const struct runner *r)
 {
-	return r->own.streak > 0 || (r->is_stopped && r->s->on_busy == ON_BUSY_RESTART);
+	return r->is_stopped && r->s->on_busy == ON_BUSY_RESTART;
 }
 
 void suspicion_settle(struct runner *r)

@@ -20,11 +20,12 @@ void suspicion_reaped(struct runner *r);
 /* Collects the changes of a batch; returns whether they ask for a run (now). */
 int suspicion_collect(struct runner *r, watcher_batch *batch);
 
-/* Whether what was written up to the end of the run has to be known before it counts as over.
+/* Whether what was written up to the end of the run has to be delivered before the next one
+ * starts: a command that is stopped may save something, which must not restart the next one.
  */
 int suspicion_needs_sync(const struct runner *r);
 
-/* All that was written is known: takes back the run that is owed for the command's own
+/* The run is over: takes back the run that is owed for the command's own
  * changes, or lets it wait for a quiet moment. */
 void suspicion_settle(struct runner *r);
 

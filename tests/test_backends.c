@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "watcher/engine.h"
+#include "fake_backend.h"
 
 #define SEEN_MAX 400
 
@@ -295,124 +295,13 @@ static void test_limit_by_growth_polls_what_is_new(void **state)
 
 /* ---- a backend of the test's own ---- */
 
-struct told {
-	struct change change;
-	char name[32], name2[32];
-};
-
-/* Numbers directories by inode; says what the test has queued. */
-struct backend {
-	const struct backend_config *config;
-	ino_t inodes[64];
-	int n, queued, at, watched_calls;
-	struct told queue[64];
-	void (*on_watch)(struct backend *b);
-	struct run *run;
-};
-
-static int fake_watch(struct backend *b, int fd, const char *path, enum watch_level level,
-		      int32_t *id)
-{
-	struct stat st;
-
-	(void)path;
-	(void)level;
-	assert_int_equal(fstat(fd, &st), 0);
-	for (*id = 0; *id < b->n && b->inodes[*id] != st.st_ino; ++*id)
-		;
-	if (*id == b->n)
-		b->inodes[b->n++] = st.st_ino;
-	b->watched_calls++;
-	if (b->on_watch)
-		b->on_watch(b);
-	return 0;
-}
-
-static void fake_unwatch(struct backend *b, int32_t id)
-{
-	b->inodes[id] = 0;
-}
-
-static void fake_want(struct backend *b, unsigned kinds, bool merge)
-{
-	(void)b;
-	(void)kinds;
-	(void)merge;
-}
-
-static int fake_fill(struct backend *b, bool discard)
-{
-	(void)discard;
-	return b->at < b->queued;
-}
-
-static int fake_next(struct backend *b, struct change *c)
-{
-	const struct told *t = &b->queue[b->at];
-
-	if (b->at == b->queued)
-		return 0;
-	b->at++;
-	*c = t->change;
-	c->name = t->name;
-	c->name2 = t->name2;
-	c->name_len = (uint8_t)strlen(t->name);
-	c->name2_len = (uint8_t)strlen(t->name2);
-	return 1;
-}
-
-static void fake_close(struct backend *b, void (*closed)(void *), void *arg)
-{
-	(void)b;
-	closed(arg);
-}
-
-static const struct backend_ops fake = {
-	.name = "fake",
-	.caps = BACKEND_EXACT | BACKEND_PAIRS | BACKEND_GAPS,
-	.watch = fake_watch,
-	.unwatch = fake_unwatch,
-	.want = fake_want,
-	.fill = fake_fill,
-	.next = fake_next,
-	.close = fake_close,
-};
-
-static void nothing(void *arg)
-{
-	(void)arg;
-}
-
 static struct run *begin_fake(const char *before, struct backend *b)
 {
 	struct run *r = begin(before, WATCHER_BACKEND_POLL);
-	struct source *s = &r->w->sources[0];
 
-	*b = (struct backend){ .run = r };
-	s->ops->close(s->backend, nothing, NULL);
-	s->ops = &fake;
-	s->backend = b;
+	fake_install(r->w, b, r->base);
+	b->arg = r;
 	return r;
-}
-
-static void tell(struct backend *b, enum change_op op, const char *dir, const char *name,
-		 const char *dir2, const char *name2)
-{
-	struct told *t = &b->queue[b->queued++];
-	char path[128];
-	struct stat st;
-	int32_t ids[2] = { -1, -1 };
-	const char *dirs[2] = { dir, dir2 };
-
-	for (int i = 0; i < 2 && dirs[i]; i++) {
-		snprintf(path, sizeof path, "%s/%s", b->run->base, dirs[i]);
-		assert_int_equal(stat(path, &st), 0);
-		for (ids[i] = 0; ids[i] < b->n && b->inodes[ids[i]] != st.st_ino; ids[i]++)
-			;
-	}
-	*t = (struct told){ .change = { .op = op, .id = ids[0], .id2 = ids[1], .time_ns = 1 } };
-	strcpy(t->name, name ? name : "");
-	strcpy(t->name2, name2 ? name2 : "");
 }
 
 static void test_fake_words_become_events(void **state)
@@ -423,11 +312,11 @@ static void test_fake_words_become_events(void **state)
 	(void)state;
 	assert_int_equal(add_root(r), 0);
 	command(r, ": > d/new; mv d/a e/b");
-	tell(&b, CHANGE_CREATED, "d", "new", NULL, NULL);
-	tell(&b, CHANGE_RENAMED, "d", "a", "e", "b");
-	tell(&b, CHANGE_WRITTEN, "e", "b", NULL, NULL);
-	tell(&b, CHANGE_CREATED, "d", "gone again", NULL, NULL);
-	tell(&b, CHANGE_REMOVED, "d", "gone again", NULL, NULL);
+	fake_tell(&b, CHANGE_CREATED, "d", "new", NULL, NULL);
+	fake_tell(&b, CHANGE_RENAMED, "d", "a", "e", "b");
+	fake_tell(&b, CHANGE_WRITTEN, "e", "b", NULL, NULL);
+	fake_tell(&b, CHANGE_CREATED, "d", "gone again", NULL, NULL);
+	fake_tell(&b, CHANGE_REMOVED, "d", "gone again", NULL, NULL);
 	barrier(r);
 	assert_int_equal(r->nseen, 5);
 	assert_string_equal(r->seen[0], "created d/new");
@@ -448,12 +337,12 @@ static void test_fake_two_overflows_in_a_row(void **state)
 	barrier(r);
 	next_tick();
 	command(r, "mv d/a e/f/a; rm d/b; echo x > d/c; mkdir -p n/o; : > n/o/p");
-	tell(&b, CHANGE_GAP, NULL, NULL, NULL, NULL);
-	tell(&b, CHANGE_CREATED, "d", "seen", NULL, NULL);
-	tell(&b, CHANGE_GAP, NULL, NULL, NULL, NULL);
+	fake_tell(&b, CHANGE_GAP, NULL, NULL, NULL, NULL);
+	fake_tell(&b, CHANGE_CREATED, "d", "seen", NULL, NULL);
+	fake_tell(&b, CHANGE_GAP, NULL, NULL, NULL, NULL);
 	command(r, ": > d/seen");
 	barrier(r);
-	tell(&b, CHANGE_GAP, NULL, NULL, NULL, NULL);
+	fake_tell(&b, CHANGE_GAP, NULL, NULL, NULL, NULL);
 	command(r, "rm -r n; mv e/f f");
 	barrier(r);
 	assert_seen(r, "moved d/a>e/f/a recovered");
@@ -472,8 +361,8 @@ static void during_crawl(struct backend *b)
 {
 	if (b->watched_calls != 12)
 		return;
-	command(b->run, ": > d1/late; mkdir -p d2/x/y; : > d2/x/y/late; echo x > d3/f");
-	b->queue[b->queued++] = (struct told){ .change = { .op = CHANGE_GAP, .id = -1 } };
+	command(b->arg, ": > d1/late; mkdir -p d2/x/y; : > d2/x/y/late; echo x > d3/f");
+	fake_queue(b, CHANGE_GAP, -1, NULL);
 }
 
 static void test_fake_overflow_during_the_first_crawl(void **state)
@@ -491,7 +380,7 @@ static void test_fake_overflow_during_the_first_crawl(void **state)
 		assert_true(strstr(r->seen[i], "late") || strstr(r->seen[i], "d2/x") ||
 			    strstr(r->seen[i], "modified") || strstr(r->seen[i], "overflow"));
 	command(r, ": > d2/x/y/later");
-	tell(&b, CHANGE_CREATED, "d2/x/y", "later", NULL, NULL);
+	fake_tell(&b, CHANGE_CREATED, "d2/x/y", "later", NULL, NULL);
 	r->nseen = 0;
 	barrier(r);
 	assert_int_equal(r->nseen, 1);

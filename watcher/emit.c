@@ -324,9 +324,11 @@ static void emit_move(struct watcher *w, struct news *n, const struct hit *src, 
 	}
 }
 
-/* Does the source of this directory know nothing but what it finds by looking? */
-static bool is_polled(const struct watcher *w, uint32_t dir)
+/* Does the source that has this news know nothing but what it finds by looking? */
+static bool is_polled(const struct watcher *w, const struct news *n)
 {
+	uint32_t dir = n->dir == NO_DIR ? n->dest_dir : n->dir;
+
 	return w->sources[tree_dir(&w->tree, dir)->backend].ops->caps & BACKEND_SCANS;
 }
 
@@ -341,7 +343,7 @@ void watcher__emit(struct watcher *w, struct news *n)
 		w->gap = true;
 		return;
 	}
-	n->synthetic |= is_polled(w, n->dir);
+	n->synthetic |= is_polled(w, n);
 	if (n->kind == WATCHER_MOVED && n->dest) {
 		emit_move(w, n, hits, nhits);
 		return;

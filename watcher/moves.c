@@ -488,13 +488,14 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 			  .pid = c->pid,
 			  .exchange = h->pushed,
 			  .complete = true };
-	uint32_t rec;
+	uint32_t rec = NO_REC, gen = tree_dir(&w->tree, dir)->gen;
 
 	watcher__name_taken(w, dir, c->name, c->name_len);
 	push_off(w, c, dir, h);
 	if (!tree_alive(&w->tree, h->dir, h->gen))
 		n.dir = NO_DIR;
-	rec = tree_insert(&w->tree, dir, c->name, c->name_len, h->type, h->ino);
+	if (tree_alive(&w->tree, dir, gen)) /* it may have been in what was pushed off long ago */
+		rec = tree_insert(&w->tree, dir, c->name, c->name_len, h->type, h->ino);
 	if (rec == NO_REC) {
 		w->gap = true;
 		drop_node(w, h->node);
@@ -526,6 +527,7 @@ static bool from_within(struct watcher *w, const struct half_move *h, const stru
 void watcher__moved_to(struct watcher *w, const struct change *c, uint32_t dir)
 {
 	struct half_move h = { .node = NO_DIR };
+	uint32_t gen = tree_dir(&w->tree, dir)->gen;
 	bool found = false;
 
 	for (uint32_t i = 0; i < w->nhalves && !found; i++)
@@ -538,15 +540,16 @@ void watcher__moved_to(struct watcher *w, const struct change *c, uint32_t dir)
 		drop_node(w, h.node);
 		found = false;
 	}
-	if (!found) {
-		watcher__halves_expire(w, UINT64_MAX); /* it left before this came */
-		appeared(w, c, dir);
-	} else if (h.is_dir != c->is_dir ||
-		   (h.node != NO_DIR && tree_is_below(&w->tree, dir, h.node)) ||
-		   from_within(w, &h, c, dir)) {
-		half_ends(w, &h); /* the index is newer than the move */
-		appeared(w, c, dir);
-	} else {
+	if (found && h.is_dir == c->is_dir &&
+	    (h.node == NO_DIR || !tree_is_below(&w->tree, dir, h.node)) &&
+	    !from_within(w, &h, c, dir)) {
 		land(w, c, dir, &h);
+		return;
 	}
+	if (found)
+		half_ends(w, &h); /* the index is newer than the move */
+	else
+		watcher__halves_expire(w, UINT64_MAX); /* it left before this came */
+	if (tree_alive(&w->tree, dir, gen)) /* it may have been in what has ended */
+		appeared(w, c, dir);
 }

@@ -563,6 +563,7 @@ static bool adopt(struct watcher *w, uint32_t fresh, uint32_t node)
 		tree_erase(&w->tree, old_dir, old_rec);
 	}
 	tree_detach(&w->tree, dir, rec);
+	watcher__node_unwatch(w, fresh); /* what was here before, in the same inode number */
 	tree_dir_free(&w->tree, fresh);
 	tree_attach(&w->tree, dir, rec, node);
 	if (waits(w, node))

@@ -1,1 +1,0 @@
-whendo: watching t (1 directory) in 0.5 ms

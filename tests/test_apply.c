@@ -8,6 +8,7 @@
 #include "watch_test.h"
 
 #include "fake_backend.h"
+#include "next_tick.h"
 
 #define PATHS_MAX 200
 
@@ -248,15 +249,6 @@ static void shell(const char *command)
 {
 	if (command && command[0])
 		assert_int_equal(system(command), 0);
-}
-
-/* Until the clock of change times has moved on: a file born before is told from one born now. */
-static void next_tick(void)
-{
-	int64_t then = watcher__coarse_ns();
-
-	while (watcher__coarse_ns() == then)
-		;
 }
 
 static struct run *begin(const char *before)

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "fake_backend.h"
+#include "next_tick.h"
 
 #define SEEN_MAX 400
 
@@ -84,15 +85,6 @@ static void barrier(struct run *r)
 		uv_run(&r->loop, UV_RUN_ONCE);
 	uv_close((uv_handle_t *)&limit, NULL);
 	uv_run(&r->loop, UV_RUN_NOWAIT);
-}
-
-/* Until the clock of change times has moved on. */
-static void next_tick(void)
-{
-	int64_t then = watcher__coarse_ns();
-
-	while (watcher__coarse_ns() == then)
-		;
 }
 
 static void command(const struct run *r, const char *text)

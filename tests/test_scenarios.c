@@ -30,6 +30,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "next_tick.h"
 #include "watcher/options.h"
 #include "whendo/watcher.h"
 
@@ -302,18 +303,6 @@ static void on_sync(watcher *w, int status, void *arg)
 static void on_late(uv_timer_t *t)
 {
 	((struct run *)t->data)->late = true;
-}
-
-/* Until the clock that change times are taken from has moved on: what happened before can be
- * told from what comes. */
-static void next_tick(void)
-{
-	struct timespec then, now;
-
-	clock_gettime(CLOCK_REALTIME_COARSE, &then);
-	do
-		clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	while (now.tv_sec == then.tv_sec && now.tv_nsec == then.tv_nsec);
 }
 
 static bool barrier(struct run *r, watcher *w)

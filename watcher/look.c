@@ -593,6 +593,7 @@ static bool graft(struct watcher *w, uint32_t fresh, uint32_t top)
 		tree_set_marks(&w->tree, dir, rec, ENTRY_NEW);
 	}
 	tree_detach(&w->tree, dir, rec);
+	watcher__node_unwatch(w, fresh);
 	tree_dir_free(&w->tree, fresh);
 	tree_attach(&w->tree, dir, rec, top);
 	t->flags &= (uint16_t)~DIR_NARROW;

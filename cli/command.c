@@ -373,18 +373,27 @@ void command_input(struct bytes *in, const struct command *c, const struct chang
 	}
 }
 
+/* As a shell would take it, but that placeholders stay as they were written. */
+static void add_shown(struct bytes *line, const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789_@%+=:,./-{}";
+	char *quoted = NULL;
+
+	if (!*word || word[strspn(word, plain)])
+		quoted = sh_quote(SH_LIST(word));
+	emit_f(line, "%s%s", line->len ? " " : "", quoted ? quoted : word);
+	free(quoted);
+}
+
 char *command_shown(const struct command *c)
 {
 	struct bytes line = { 0 };
-	char *quoted;
 
-	if (c->is_shell) {
-		for (size_t i = 0; i < c->s->command.n; i++)
-			emit_f(&line, "%s%s", i ? " " : "", c->s->command.v[i]);
-		return bytes_take(&line);
-	}
-	quoted = sh_quote(words_list(&c->words));
-	if (!quoted)
-		quoted = alloc_copy(c->words.v[0]);
-	return quoted;
+	emit(&line, "");
+	for (size_t i = 0; c->is_shell && i < c->s->command.n; i++)
+		emit_f(&line, "%s%s", i ? " " : "", c->s->command.v[i]);
+	for (size_t i = 0; !c->is_shell && i < c->words.n; i++)
+		add_shown(&line, c->words.v[i]);
+	return bytes_take(&line);
 }

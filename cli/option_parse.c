@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "say.h"
 #include "verbs.h"
@@ -423,10 +424,13 @@ static int unknown_verb(const char *word)
 	near = say_nearest(word, names);
 	if (near)
 		say_error("%s: unknown verb; did you mean %s?", word, near);
-	else
+	else if (access(word, F_OK) == 0)
 		say_error(
 		    "%s: unknown verb; to run a command when it changes: whendo %s -- COMMAND",
 		    word, word);
+	else
+		say_error("%s: unknown verb; to run it when something changes: whendo -- %s",
+			  word, word);
 	return EXIT_USAGE;
 }
 

@@ -2,6 +2,7 @@
 #include "verbs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -128,11 +129,25 @@ static void on_stop(int is_stopping, void *arg)
 		kill(-group, is_stopping ? SIGSTOP : SIGCONT);
 }
 
+/* A list of files was read from stdin to its end; keys and commands have the terminal then, as
+ * entr's have. Returns 0 if there is none that is ours. */
+static int take_terminal(void)
+{
+	int fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC), r;
+
+	if (fd < 0)
+		return 0;
+	r = tcgetpgrp(fd) == getpgrp() && dup2(fd, 0) == 0;
+	close(fd);
+	return r;
+}
+
 static void open_terminal(struct run *m)
 {
 	const struct settings *s = m->t.s;
+	int list_is_stdin =
+	    s->files_from && strcmp(s->files_from, "-") == 0 && !take_terminal();
 	int is_ours = terminal_is_ours();
-	int list_is_stdin = s->files_from && strcmp(s->files_from, "-") == 0;
 
 	m->terminal.loop = &m->stage.loop;
 	m->terminal.on_key = on_key;

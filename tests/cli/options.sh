@@ -2,7 +2,7 @@
 # Options that no other script is about: what is watched, which events pass, how runs and
 # messages look.
 . tests/lib/tap.sh
-plan 58
+plan 59
 mkdir -p t/d/e/f out/in
 
 # seen NAME WANT OPTIONS...: what log prints for names created in t, sorted.
@@ -201,9 +201,13 @@ if command -v python3 >/dev/null; then
   check '--clear' has screen "$esc\[H$esc\[2J$esc\[3J"
   python3 on_terminal.py '' "$W" run --clear=reset --color never t -- true
   check '--clear=reset' has screen "${esc}c"
+  cp screen screen.never
+  python3 on_terminal.py ' ' /bin/sh -c "echo t/one | '$W' run --keys -f - -- echo {}"
+  check 'a list on stdin leaves the keys to the terminal' has screen 'run 2: echo'
+  cp screen.never screen
   is '--color never' "$(count screen "$esc\[[0-9]+m")" 0
 else
-  for what in --keys --no-keys --clear --clear=reset '--color never'; do skip "$what" 'no python3'; done
+  for what in --keys --no-keys --clear --clear=reset 'a list on stdin' '--color never'; do skip "$what" 'no python3'; done
 fi
 
 unused=

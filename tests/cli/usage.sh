@@ -1,7 +1,7 @@
 #!/bin/sh
 # Wrong use: one line on stderr that names what is wrong and what is near, exit 2.
 . tests/lib/tap.sh
-plan 29
+plan 30
 
 # wrong NAME PATTERN ARGS...: exit 2, nothing on stdout, one line that matches.
 wrong() {
@@ -17,6 +17,8 @@ wrong() {
 }
 
 wrong 'unknown verb' 'lgo: unknown verb; did you mean log\?' lgo
+wrong 'command without --' 'make: unknown verb; to run it when something changes: whendo -- make' make
+mkdir src
 wrong 'path without --' 'src: unknown verb; to run a command .*whendo src -- COMMAND' src
 wrong 'unknown option' '--debuonce: unknown option; did you mean --debounce\?' run --debuonce 3 -- x
 wrong 'unknown letter' '-Z: unknown option; see whendo log --help' log -Z

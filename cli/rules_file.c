@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/bytes.h"
+#include "filtering.h"
 #include "say.h"
 #include "tricks_file.h"
 #include "yaml_file.h"
@@ -363,11 +364,29 @@ static void note_meanings(struct yaml_file *y, const struct top *top, struct rul
 	}
 }
 
+/* Globs, extensions, expressions and files of patterns are read by the filter; what is wrong
+ * with them is said with the place they stand at. */
+static int check_filters(const struct rules *rules)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < rules->n; i++) {
+		watcher_filter *f = NULL;
+
+		if (filter_open(&f, &rules->v[i].s) != 0)
+			r = -1;
+		else
+			watcher_filter_free(f);
+	}
+	return r;
+}
+
 int rules_load(struct rules *rules, const char *path, const struct settings *base)
 {
 	struct yaml_file y;
 	struct top top = { 0 };
 	const yaml_node_t *node;
+	int r;
 
 	*rules = (struct rules){ 0 };
 	if (yaml_file_load(&y, path, base->trust) < 0)
@@ -384,12 +403,13 @@ int rules_load(struct rules *rules, const char *path, const struct settings *bas
 		rules->is_tricks = 1;
 		tricks_read(&y, top.tricks, rules, base);
 	}
-	if (y.complaints)
+	r = y.complaints || check_filters(rules) < 0 ? -1 : 0;
+	if (r < 0)
 		rules_free(rules);
 	else
 		note_meanings(&y, &top, rules);
 	yaml_file_close(&y);
-	return y.complaints ? -1 : 0;
+	return r;
 }
 
 void rules_move(struct rules *to, struct rules *from)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Rules files: several rules with needs, live reload, mistakes with file:line:column; tricks.yaml.
 . tests/lib/tap.sh
-plan 48
+plan 50
 mkdir src
 
 cat >whendo.yaml <<'X'
@@ -45,6 +45,9 @@ sed 's/patterns/paterns/' whendo.yaml >bad
 cp bad whendo.yaml
 check 'a bad reload is told' until_true 5 has a.err "whendo.yaml:4:5: unknown key 'paterns'; did you mean 'patterns'\?"
 check '... and the old rules stay' until_true 5 has a.err 'the rules stay as they were'
+sed 's/\["\*\.c"\]/["[a"]/' new >bad
+cp bad whendo.yaml
+check '... also for a pattern that is none' until_true 5 size_is a.err 'the rules stay as they were' 2
 mv new whendo.yaml
 check 'a good one is taken' until_true 5 has a.err 'read again: 1 rule to start, 1 to stop, 2 unchanged'
 until_true 5 size_is a.err 'watching src' 4
@@ -104,6 +107,9 @@ rules:
   - run: x
     regex: "("
 X
+printf 'rules:\n  - run: x\n    ext: "c,"\n' >glob.yaml
+is '--check reads patterns, too' "$("$W" rules --check glob.yaml 2>&1; echo $?)" "whendo: glob.yaml:3:10: '': byte 1: empty extension
+2"
 mistake 'a bad signal' ":3:18: stop-signal: 'TREM' is no signal; did you mean TERM\?" <<'X'
 rules:
   - run: x

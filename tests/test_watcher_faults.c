@@ -1,16 +1,14 @@
 /* clang-format off */
 /*
  * Everything that can fail fails, once or from then on: each allocation, each watch, each
- * opening and reading of a directory, over the life of a watcher and of a snapshot. A call
+ * opening and reading of a directory, each piece of work for a thread, over the life of a watcher and of a snapshot. A call
  * says so and changes nothing; what fails in between is made good or told as an overflow; and
  * once the fault is gone, events arrive and the names that were told are those that are there.
  *
- * link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=inotify_add_watch,--wrap=open,--wrap=openat,--wrap=syscall
+ * link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=inotify_add_watch,--wrap=open,--wrap=openat,--wrap=syscall,--wrap=uv_fs_event_start,--wrap=uv_queue_work
  */
 /* clang-format on */
 #include "watch_test.h"
-
-#include "index_check.h"
 
 #include "index_check.h"
 
@@ -18,7 +16,7 @@
 #include <sys/inotify.h>
 #include <sys/syscall.h>
 
-enum what { MEMORY, WATCHES, OPENS, READS, WHATS };
+enum what { MEMORY, WATCHES, OPENS, READS, WORK };
 
 #define FROM_THEN_ON 1000000000
 
@@ -29,6 +27,8 @@ static struct {
 	atomic_long calls;
 	atomic_bool armed, fired;
 } fault;
+
+static int backend; /* of the lives that follow */
 
 static bool fails(enum what what)
 {
@@ -72,6 +72,12 @@ char *__wrap_strdup(const char *s);
 char *__wrap_strndup(const char *s, size_t n);
 int __real_inotify_add_watch(int fd, const char *path, uint32_t mask);
 int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask);
+int __real_uv_fs_event_start(uv_fs_event_t *handle, uv_fs_event_cb cb, const char *path,
+			     unsigned flags);
+int __wrap_uv_fs_event_start(uv_fs_event_t *handle, uv_fs_event_cb cb, const char *path,
+			     unsigned flags);
+int __real_uv_queue_work(uv_loop_t *loop, uv_work_t *work, uv_work_cb cb, uv_after_work_cb after);
+int __wrap_uv_queue_work(uv_loop_t *loop, uv_work_t *work, uv_work_cb cb, uv_after_work_cb after);
 int __real_open(const char *path, int flags, int mode);
 int __wrap_open(const char *path, int flags, int mode);
 int __real_openat(int fd, const char *path, int flags, int mode);
@@ -114,6 +120,17 @@ char *__wrap_strdup(const char *s)
 int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
 {
 	return fails(WATCHES) ? -1 : __real_inotify_add_watch(fd, path, mask);
+}
+
+int __wrap_uv_fs_event_start(uv_fs_event_t *handle, uv_fs_event_cb cb, const char *path,
+			     unsigned flags)
+{
+	return fails(WATCHES) ? -fault.error : __real_uv_fs_event_start(handle, cb, path, flags);
+}
+
+int __wrap_uv_queue_work(uv_loop_t *loop, uv_work_t *work, uv_work_cb cb, uv_after_work_cb after)
+{
+	return fails(WORK) ? -fault.error : __real_uv_queue_work(loop, work, cb, after);
 }
 
 /* Directories only: the rest is not what these tests are about. */
@@ -279,7 +296,8 @@ static watcher *open_and_add(watcher_watch **watch)
 	watch_options o = { .size = sizeof o, .on_batch = on_names, .watch = watch, .filter = f,
 			    .ignores = LIST("*.tmp"),
 			    .kinds = WATCHER_CHANGES | WATCHER_OVERFLOW };
-	const watcher_options *options = WATCHER(.on_problem = on_problem);
+	const watcher_options *options = WATCHER(.on_problem = on_problem, .backend = backend,
+						 .poll_interval_ms = 3600000);
 	watcher_error err = { 0 };
 	watcher *w = NULL;
 	int r = watcher_open(&w, options, &err);
@@ -400,7 +418,7 @@ static void one_life(long k)
 
 static void all_lives(enum what what, int error, long run)
 {
-	static const char *const names[] = { "memory", "watches", "opens", "reads" };
+	static const char *const names[] = { "memory", "watches", "opens", "reads", "work" };
 	int fds = -1;
 	long k;
 
@@ -415,7 +433,7 @@ static void all_lives(enum what what, int error, long run)
 			fds = count_descriptors();
 		assert_int_equal(count_descriptors(), fds);
 	}
-	assert_true(k > 3);
+	assert_true(k > (what == WORK ? 1 : 3));
 }
 
 static void test_memory_once(void **state)
@@ -458,6 +476,32 @@ static void test_read_fails(void **state)
 	(void)state;
 	all_lives(READS, EACCES, 1);
 	all_lives(READS, ENOENT, 1);
+}
+
+static void test_fsevent(void **state)
+{
+	(void)state;
+	backend = WATCHER_BACKEND_FSEVENT;
+	all_lives(MEMORY, ENOMEM, 1);
+	all_lives(WATCHES, ENOSPC, 1);
+	all_lives(WATCHES, EACCES, 1);
+	all_lives(WATCHES, ENOENT, 2);
+	all_lives(OPENS, EMFILE, 1);
+	all_lives(READS, EACCES, 1);
+	backend = WATCHER_BACKEND_AUTO;
+}
+
+static void test_poll(void **state)
+{
+	(void)state;
+	backend = WATCHER_BACKEND_POLL;
+	all_lives(MEMORY, ENOMEM, 1);
+	all_lives(OPENS, EMFILE, 1);
+	all_lives(OPENS, EACCES, 1);
+	all_lives(READS, EACCES, 1);
+	all_lives(WORK, ENOMEM, 1);
+	all_lives(WORK, ENOMEM, FROM_THEN_ON);
+	backend = WATCHER_BACKEND_AUTO;
 }
 
 /* ---- snapshots ---- */
@@ -568,6 +612,7 @@ int main(void)
 		TEST(test_memory_once),	  TEST(test_memory_from_then_on),
 		TEST(test_watch_limit),	  TEST(test_watch_refused),
 		TEST(test_open_fails),	  TEST(test_read_fails),
+		TEST(test_fsevent),	  TEST(test_poll),
 		TEST(test_snapshot),	  TEST(test_snapshot_reading),
 	};
 

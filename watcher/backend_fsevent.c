@@ -74,7 +74,8 @@ static void lose(struct backend *b)
 	b->lost = true;
 }
 
-static void hold(struct handle *h, struct hints *list, struct hint hint, const char *name)
+/* False: without memory for it, and told as lost. */
+static bool hold(struct handle *h, struct hints *list, struct hint hint, const char *name)
 {
 	struct backend *b = h->b;
 	uint32_t cap = list->cap ? list->cap * 2 : 64;
@@ -83,7 +84,7 @@ static void hold(struct handle *h, struct hints *list, struct hint hint, const c
 	if (list->n == list->cap) {
 		if (!(p = realloc(list->items, cap * sizeof *list->items))) {
 			lose(b);
-			return;
+			return false;
 		}
 		list->items = p;
 		list->cap = cap;
@@ -92,18 +93,18 @@ static void hold(struct handle *h, struct hints *list, struct hint hint, const c
 	hint.serial = h->serial;
 	hint.since_ns = b->calm_ns;
 	hint.name = (uint32_t)b->names.len;
-	if (hint.len && bytes_add(&b->names, name, hint.len) < 0)
+	if (hint.len && bytes_add(&b->names, name, hint.len) < 0) {
 		lose(b);
-	else
-		list->items[list->n++] = hint;
+		return false;
+	}
+	list->items[list->n++] = hint;
+	return true;
 }
 
 static void look(struct handle *h)
 {
-	if (h->looked_at)
-		return;
-	h->looked_at = true;
-	hold(h, &h->b->looks, (struct hint){ .op = CHANGE_LOOK }, NULL);
+	if (!h->looked_at)
+		h->looked_at = hold(h, &h->b->looks, (struct hint){ .op = CHANGE_LOOK }, NULL);
 }
 
 static void touched(struct handle *h, const char *name)

@@ -14,6 +14,7 @@
 
 #define TURN_NS        2000000 /* a turn gives the loop back after this */
 #define LOOK_NS        1000000 /* ... and a long pass after this */
+#define RETRY_NS       50000000 /* what failed for want of something is tried again */
 #define REFILL_CHANGES 4096    /* the kernel's queue is emptied again after so many */
 
 static int64_t wall_ns(void)
@@ -390,6 +391,8 @@ static void set_timer(struct watcher *w)
 	for (uint32_t i = 0; i < w->nhalves; i++)
 		if (w->halves[i].deadline_ns < due)
 			due = w->halves[i].deadline_ns;
+	if (w->recheck_roots && due > w->turn_ns + RETRY_NS) /* for want of memory or descriptors */
+		due = w->turn_ns + RETRY_NS;
 	/* Another turn comes anyway; a timer that is due would be run in this one for ever. */
 	if (due == UINT64_MAX || uv_is_active((uv_handle_t *)&w->more)) {
 		uv_timer_stop(&w->timer);

@@ -509,6 +509,17 @@ static int read_in(struct watcher *w, struct root *root, bool first, bool look)
 	return 0;
 }
 
+/* Nothing is wrong with the root: it is looked up again in a moment. */
+static bool for_want_of_means(int r)
+{
+	return r == UV_ENOMEM || r == UV_EMFILE || r == UV_ENFILE;
+}
+
+static void settle_later(struct watcher *w, struct root *root)
+{
+	root->recheck = w->recheck_roots = true;
+}
+
 int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 			 watcher_error *err)
 {
@@ -521,6 +532,11 @@ int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 	way_walk(w, root, &y);
 	if (first && y.error) {
 		r = fail_way(root, &y, err);
+		goto out;
+	}
+	if (for_want_of_means(y.error)) {
+		settle_later(w, root);
+		r = y.error;
 		goto out;
 	}
 	r = 0;
@@ -542,6 +558,8 @@ int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 	r = attach(w, root, &y, &look);
 	if (r < 0) {
 		root->waiting = true;
+		if (for_want_of_means(r) && !first)
+			settle_later(w, root);
 		if (first)
 			watcher__fail(err, r, "%s: cannot be watched: %s", root->given,
 				      r == UV_ENOSPC ? "out of inotify watches: raise "

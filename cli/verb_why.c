@@ -25,19 +25,62 @@ static int type_of(const char *path)
 				     : WATCHER_TYPE_OTHER;
 }
 
-/* Without "./" in front and '/' behind, as the library wants a path below the root. */
+/* Takes out "." and "..", and '/' behind; `path` is absolute, or stays below where it begins.
+ */
 static char *tidy(const char *path)
 {
-	size_t n;
+	char *tidied = alloc_zero(strlen(path) + 2, 1), *to = tidied;
 
-	while (path[0] == '.' && path[1] == '/') {
-		for (path += 2; *path == '/'; path++)
-			;
+	if (*path == '/')
+		*to++ = '/';
+	while (*path) {
+		size_t n = strcspn(path, "/");
+
+		if (n == 2 && memcmp(path, "..", 2) == 0) {
+			while (to > tidied && to[-1] != '/')
+				to--;
+			to -= to > tidied + 1;
+			*to = '\0';
+		} else if (n && !(n == 1 && *path == '.')) {
+			if (to > tidied && to[-1] != '/')
+				*to++ = '/';
+			memcpy(to, path, n);
+			to += n;
+		}
+		path += n + (path[n] == '/');
 	}
-	n = strlen(path);
-	while (n > 1 && path[n - 1] == '/')
-		n--;
-	return alloc_copy_n(path, n);
+	*to = '\0';
+	return tidied;
+}
+
+/* Whether a relative path leaves the directory it begins in. */
+static int leaves(const char *path)
+{
+	int depth = 0;
+
+	while (*path && depth >= 0) {
+		size_t n = strcspn(path, "/");
+
+		if (n == 2 && memcmp(path, "..", 2) == 0)
+			depth--;
+		else if (n && !(n == 1 && *path == '.'))
+			depth++;
+		path += n + (path[n] == '/');
+	}
+	return depth < 0;
+}
+
+/* As the library wants it: below the current directory, or absolute. */
+static char *seen_from(const char *here, const char *path)
+{
+	char *all, *tidied;
+
+	if (path[0] == '/' || !leaves(path))
+		return tidy(path);
+	all = alloc_text("%s/%s", here, path);
+	tidied = tidy(all);
+	free(all);
+	return tidied;
 }
 
 /* The directory an answer is given for: the current one, or / for paths outside of it. */
@@ -47,12 +90,12 @@ static int explain(const watcher_filter *f, const char *path, struct bytes *out)
 	watcher_verdict *v;
 	watcher_error err = { 0 };
 	char here[4096];
-	char *p = tidy(path);
-	const char *root = getcwd(here, sizeof here) ? here : ".";
+	const char *cwd = getcwd(here, sizeof here) ? here : ".";
+	char *p = seen_from(cwd, path);
+	/* From "." the names of ignore files are as short as a reader here wants them. */
+	const char *root = p[0] == '/' ? cwd : ".";
 	int is_told, r;
 
-	if (strcmp(p, ".") == 0)
-		p[0] = '\0';
 	r = watcher_filter_check(&v, f, root, p, type_of(path), 0, &err);
 	if (r == UV_EINVAL && p[0] == '/') {
 		root = "/";

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The verbs that look: snapshot, diff, why; and wait and log in scripts.
 . tests/lib/tap.sh
-plan 17
+plan 19
 mkdir -p t/d t/ignored .git
 echo 1 >t/a
 echo 1 >t/d/b
@@ -41,7 +41,16 @@ like 'why: where the crawl stops' "$("$W" why t/ignored/y)" '^t/ignored/y: does 
 like 'why: re-included' "$("$W" why t/keep.o)" '^t/keep.o: passes: .*\.gitignore:3'
 like 'why: an option' "$("$W" why -i 'a*' t/a)" '^t/a: does not pass: .*a\*.*-i'
 is 'why: no pattern matches' "$("$W" why -p '*.c' t/a)" 't/a: does not pass: no pattern matches it'
+is 'why: . and .. in paths, several at once' "$(cd t/d 2>/dev/null || cd t/e; "$W" why ../z.o ./z.o ../../t/a .. | sed 's,(/.*/\.git,(.git,')" \
+  "../z.o: does not pass: ignored: *.o (.gitignore:2)
+./z.o: does not pass: ignored: *.o (.gitignore:2)
+../../t/a: passes: no rule is against it
+..: passes: no rule is against it"
 like 'why: built in' "$("$W" why .git/HEAD)" '^\.git/HEAD: does not pass: '
+
+start w wait -q t/none
+finish TERM
+is 'wait: TERM ends with 143' "$status $(cat w.out)" '143 '
 
 # wait and log compose: a loop that handles each change once.
 start l wait --events created t/done

@@ -47,7 +47,7 @@ static void on_batch(watcher_batch *batch, void *arg)
 {
 	struct stream *l = arg;
 	struct bytes *out = sink_buffer(l->sink);
-	int seen = 0, root_gone = 0;
+	int seen = 0;
 	watcher_event e;
 
 	while (watcher_batch_next(batch, &e)) {
@@ -55,14 +55,11 @@ static void on_batch(watcher_batch *batch, void *arg)
 		seen |= !(e.kind & WATCHER_CONTROL);
 		if (is_last_root(l, &e))
 			end(l, 0);
-		/* Watchdog's emitter ends with its root. */
-		root_gone |= l->t.s->watchdog && e.kind == WATCHER_DELETED &&
-			     strcmp(e.path, e.root) == 0;
 		if (out->len > 1u << 18)
 			sink_flush(l->sink);
 	}
 	sink_flush(l->sink);
-	if ((l->is_wait && seen) || root_gone)
+	if (l->is_wait && seen)
 		end(l, 0);
 }
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # log and wait: events as text, NDJSON and custom formats; ends and their exit status.
 . tests/lib/tap.sh
-plan 28
+plan 30
 mkdir t
 
 start a log t
@@ -144,6 +144,15 @@ is "--watchdog is Watchdog's sequence" "$(head -7 wd.out | tr '\n' ' ')" 'ready 
 rm -r w
 wait $pid
 is '... and ends with its root' "$? $(tail -1 wd.out)" '0 deleted w/'
+
+mkdir w1 w2
+start two log --watchdog w1 w2
+rm -r w1
+touch w2/f
+check '... of two roots with the last' until_true 5 has two.out 'created w2/f'
+rm -r w2
+wait $pid
+is '... and not before' "$? $(tail -1 two.out)" '0 deleted w2/'
 
 mkdir own
 cd own || exit 1

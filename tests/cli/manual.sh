@@ -24,7 +24,7 @@ chmod +x generate
 PATH=$(dirname "$W"):$PATH
 blocks "$man" '.Ss Scripts'
 scripts=$(ls block.*.want | wc -l)
-plan $((scripts + 2 + 5 + 3))
+plan $((scripts + 2 + 5 + 4))
 for i in $(seq "$scripts"); do
   timeout 60 sh "block.$i" >out.$i 2>err.$i </dev/null &
   p=$!
@@ -95,3 +95,23 @@ for word in $(sed -n 's/^    \(.*| \)*whendo //p' "$top/README.md" | sed 's/ -- 
   printf '%s\n' "$known" | grep -q -- " $word\b" || missing="$missing $word"
 done
 is 'what the README names is there' "$missing" ''
+
+# Every option of run is a key of a rule, but those whendo.yaml(5) names.
+excluded=$(sed -n '/as a whole:/,/^An option/p' "$top/man/whendo.yaml.5" | tr ' ,' '\n\n' | grep -E '^[a-z-]+$')
+touch list
+missing=
+"$W" run --help | sed -nE 's/^  (-.,|   ) --([a-z0-9-]+)(\[=|[ ])?([^ ]*).*/\2 \4/p' >keys
+while read -r key meta; do
+  case $meta in
+  '') value=true ;;
+  TIME) value=1s ;; N) value=1 ;; SIG) value=TERM ;; K=V) value='A=b' ;;
+  GLOB | EXT,...) value='c' ;; RE) value='x' ;; FILE) value=list ;; DIR) value=. ;;
+  KIND,...) value=created ;; SHELL\]) value=/bin/sh ;;
+  *) value=${meta%%[|\]]*} ;;
+  esac
+  printf 'rules:\n  - run: x\n    %s: %s\n' "$key" "$value" >one.yaml
+  if printf '%s\n' $excluded no-keys | grep -qx -- "$key"; then want=2; else want=0; fi
+  "$W" rules --check one.yaml >/dev/null 2>err
+  [ $? = $want ] || missing="$missing $key:$value($(cat err))"
+done <keys
+is "every option of run is a key ($(wc -l <keys))" "$missing" ''

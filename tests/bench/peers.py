@@ -61,7 +61,9 @@ class Stream:
     def __init__(self, command, top):
         self.out = tempfile.NamedTemporaryFile(dir=os.path.dirname(top), suffix=".out")
         self.start = time.monotonic()
-        self.p = subprocess.Popen(command + [top], stdout=self.out, stderr=subprocess.DEVNULL,
+        # watchmedo's events are lines of a log, on its standard error.
+        err = subprocess.STDOUT if command[0] == "watchmedo" else subprocess.DEVNULL
+        self.p = subprocess.Popen(command + [top], stdout=self.out, stderr=err,
                                   stdin=subprocess.DEVNULL)
 
     def text(self, offset=0):

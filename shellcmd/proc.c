@@ -85,6 +85,7 @@ void sh__proc_destroy(sh_proc *p)
 	sh__loop_fini(&p->own_loop);
 	free(p->stages);
 	bytes_free(&p->kept_out.b);
+	free(p->kept_out.pattern);
 	bytes_free(&p->kept_err.b);
 	sh_free(p->result);
 	free(p);

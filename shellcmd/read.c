@@ -1,6 +1,7 @@
 /* Reading what a command has written so far: line by line, or up to what is expected. */
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "shellcmd/proc.h"
@@ -113,19 +114,39 @@ int sh_try_next(sh_proc *p, sh_line *line)
 
 /* ------------------------------------------------------------------ expect */
 
-/* 1: matched, and forgotten up to its end; 0: not there; negative: an error of PCRE2. */
+/*
+ * 1: matched, and forgotten up to its end; 0: not there; negative: an error of PCRE2. A
+ * partial match says where the first match can begin that needs what is yet to come; before
+ * that nobody has to look again, so that much output costs no more than it has bytes.
+ */
 static int match(struct sh__kept *k, const pcre2_code *code, pcre2_match_data *found)
 {
+	PCRE2_SPTR at = (PCRE2_SPTR)(k->b.len ? k->b.data + k->matched : "");
 	size_t left = k->b.len - k->matched;
-	PCRE2_SPTR at = (PCRE2_SPTR)(left ? k->b.data + k->matched : "");
-	int n = pcre2_match(code, at, left, 0, 0, found, NULL);
+	size_t from = k->looked > k->matched ? k->looked - k->matched : 0;
+	int n = pcre2_match(code, at, left, from, PCRE2_PARTIAL_SOFT, found, NULL);
 
-	if (n == PCRE2_ERROR_NOMATCH)
+	if (n == PCRE2_ERROR_NOMATCH || n == PCRE2_ERROR_PARTIAL) {
+		k->looked = n == PCRE2_ERROR_PARTIAL
+				? k->matched + pcre2_get_ovector_pointer(found)[0]
+				: k->b.len;
 		return 0;
+	}
 	if (n < 0)
 		return UV_EINVAL;
 	k->matched += pcre2_get_ovector_pointer(found)[1];
 	return 1;
+}
+
+/* Asked again for the same, sh_expect goes on where it was. */
+static int remember_pattern(struct sh__kept *k, const char *pattern)
+{
+	if (k->pattern && !strcmp(k->pattern, pattern))
+		return 0;
+	free(k->pattern);
+	k->looked = 0;
+	k->pattern = strdup(pattern);
+	return k->pattern ? 0 : UV_ENOMEM;
 }
 
 static int expect(sh_proc *p, const pcre2_code *code, pcre2_match_data *found, uint64_t until)
@@ -166,7 +187,9 @@ int sh_expect(sh_proc *p, const char *pattern, int64_t timeout_ms)
 	if (!code)
 		return UV_EINVAL;
 	found = pcre2_match_data_create_from_pattern(code, NULL);
-	r = found ? expect(p, code, found, until) : UV_ENOMEM;
+	r = found ? remember_pattern(&p->kept_out, pattern) : UV_ENOMEM;
+	if (r == 0)
+		r = expect(p, code, found, until);
 	pcre2_match_data_free(found);
 	pcre2_code_free(code);
 	return r;

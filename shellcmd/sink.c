@@ -49,6 +49,7 @@ void sh__kept_drop(struct sh__kept *k, size_t n)
 	k->next -= k->next < n ? k->next : n;
 	k->scanned -= k->scanned < n ? k->scanned : n;
 	k->matched -= k->matched < n ? k->matched : n;
+	k->looked -= k->looked < n ? k->looked : n;
 }
 
 /* ------------------------------------------------------------------ keeping */

@@ -20,6 +20,8 @@ struct sh__kept {
 	size_t next;	/* index of the first byte that sh_next has not given out */
 	size_t scanned; /* from next up to here there is no newline */
 	size_t matched; /* likewise for sh_expect */
+	char *pattern;	/* what sh_expect was asked for last, and not found ... */
+	size_t looked;	/* ... to begin before this, whatever comes */
 	uint64_t total; /* bytes seen */
 	bool cut;	/* not all that was seen is there */
 };

@@ -445,6 +445,7 @@ SH_API int sh_try_next(sh_proc *p, sh_line *line);
  * expression (PCRE2), and forgets everything up to its end. Returns 1, 0 if the output ended
  * without a match, UV_ETIMEDOUT, UV_EAGAIN (a loop of yours, no match yet), UV_EINVAL (bad
  * pattern, or out is not captured). Made for prompts: ssh, sudo, a shell on a pty.
+ * Asked again for the same, it looks only where new output can matter.
  */
 SH_API int sh_expect(sh_proc *p, const char *pattern, int64_t timeout_ms);
 

@@ -2,6 +2,7 @@
 #include "shellcmd/loop.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #define NS_PER_MS  1000000u
@@ -266,6 +267,9 @@ static int turn_poll(struct sh__loop *l, uint64_t until_ns)
 	}
 	l->polled = watches;
 	l->n_polled = n;
+	if (l->hold_off)
+		sched_yield();
+	l->hold_off = false;
 	r = poll(fds, n, poll_ms(first_deadline(l, until_ns)));
 	if (r > 0)
 		call_ready(l, fds, n);

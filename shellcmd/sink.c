@@ -16,7 +16,10 @@ enum {
 	GROW_PIPE_FROM = 32768, /* a command that writes this much at once gains from it */
 	READS_PER_TURN = 16,
 	STREAM_AHEAD = 1 << 20,
-	TAIL_BYTES = 4096
+	TAIL_BYTES = 4096,
+	BURST_NS = 1000000,
+	BURST_BYTES = 1 << 17,
+	HELD_OFF_BELOW = 1 << 17
 };
 
 void sh__sink_init(struct sh__sink *s, struct sh_proc *p, struct sh__kept *kept)
@@ -240,6 +243,24 @@ static ssize_t read_some(struct sh__sink *s)
 	return n;
 }
 
+/*
+ * A fast writer of small blocks wakes this process for each of them, and both do little else:
+ * when it has had its turn there is more to read at once. Only for what comes so fast, and
+ * not on a loop that others share.
+ */
+static void hold_off(struct sh__sink *s, size_t n)
+{
+	uint64_t now = uv_hrtime();
+
+	s->burst_bytes += n;
+	if (now - s->burst_at > BURST_NS) {
+		s->burst_at = now;
+		s->burst_bytes = 0;
+	} else if (n < HELD_OFF_BELOW && s->burst_bytes >= BURST_BYTES) {
+		s->proc->loop->hold_off = true;
+	}
+}
+
 static bool too_far_ahead(const struct sh__sink *s)
 {
 	const struct sh__kept *k = s->kept;
@@ -259,8 +280,10 @@ void sh__sink_read(struct sh__sink *s)
 		if ((n = read_some(s)) <= 0)
 			break;
 		/* Less than was asked for: probably empty; the next turn will tell. */
-		if ((size_t)n < asked || too_far_ahead(s))
+		if ((size_t)n < asked || too_far_ahead(s)) {
+			hold_off(s, (size_t)n);
 			break;
+		}
 	}
 	if (s->watch.fd >= 0 && (n == 0 || (n < 0 && n != UV_EAGAIN))) {
 		sh__sink_close(s);

@@ -34,6 +34,8 @@ struct sh__sink {
 	struct bytes tail;     /* the end of errors that are not kept, for the message */
 	size_t scanned;	       /* of part: known to have no newline */
 	size_t room;	       /* how much to ask for next */
+	uint64_t burst_at;     /* since when burst_bytes came */
+	size_t burst_bytes;
 	size_t max;
 	int overflow;  /* enum sh_overflow */
 	int tee_fd;    /* its own; -1: none */

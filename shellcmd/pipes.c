@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 int sh__above_stdio(int fd)
@@ -56,9 +57,9 @@ int sh__pipe(int fds[2])
 
 int sh__nonblocking(int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
+	int on = 1;
 
-	return flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ? -errno : 0;
+	return ioctl(fd, FIONBIO, &on) < 0 ? -errno : 0;
 }
 
 int sh__open_null(void)

@@ -1,7 +1,7 @@
 /*
  * The Linux engine, second half: how a child ends. Its pidfd becomes readable; the status is
- * looked at and left where it is (WNOWAIT), so that the zombie keeps pid and process group
- * from being given away until the command lets go of it. Where someone else has taken the
+ * left where it is, so that the zombie keeps pid and process group from being given away until
+ * the command lets go of it. Where someone else has taken the
  * status (waitpid(-1), SIGCHLD ignored), kernels from 6.15 on still tell it through the
  * pidfd.
  */
@@ -64,7 +64,7 @@ static void recover_status(struct sh__child *c)
 	c->reaped = true;
 }
 
-/* 1: the status is known, 0: not yet, or there is none any more. */
+/* 1: the status is known, 0: not yet, negative: there is none any more. */
 static int look(struct sh__child *c, siginfo_t *si, struct rusage *ru, int more)
 {
 	memset(si, 0, sizeof *si);
@@ -88,19 +88,24 @@ void sh__reap_note(struct sh__child *c, int code, int status, const struct rusag
 	c->maxrss_kib = (uint64_t)ru->ru_maxrss;
 }
 
+static void reap(struct sh__child *c)
+{
+	struct rusage ru;
+	siginfo_t si;
+	int r = c->reaped ? 0 : look(c, &si, &ru, 0);
+
+	if (r < 0)
+		recover_status(c);
+	else if (r)
+		sh__reap_note(c, si.si_code, si.si_status, &ru);
+	c->reaped |= r != 0;
+}
+
+/* That it has ended is all that is known: its status is taken when nobody needs its number. */
 static void pidfd_ready(struct sh__watch *w)
 {
 	struct sh__child *c = w->arg;
-	struct rusage ru;
-	siginfo_t si;
-	int r = look(c, &si, &ru, WNOWAIT);
 
-	if (r == 0)
-		return;
-	if (r < 0)
-		recover_status(c);
-	else
-		sh__reap_note(c, si.si_code, si.si_status, &ru);
 	c->exited = true;
 	sh__watch_stop(&c->watch);
 	c->on_exit(c);
@@ -119,10 +124,21 @@ static int signal_by_pidfd(const struct sh__child *c, int signum, unsigned flags
 	return syscall(SYS_pidfd_send_signal, c->pidfd, signum, NULL, flags) < 0 ? -errno : 0;
 }
 
+/* Somebody else may have taken the status, and with it what keeps the number ours. */
+static void look_for_theft(struct sh__child *c)
+{
+	struct rusage ru;
+	siginfo_t si;
+
+	if (c->exited && !c->reaped && look(c, &si, &ru, WNOWAIT) < 0)
+		recover_status(c);
+}
+
 int sh__reap_kill(struct sh__child *c, int signum)
 {
 	int r;
 
+	look_for_theft(c);
 	if (!c->group) {
 		r = c->exited ? UV_ESRCH : signal_by_pidfd(c, signum, 0);
 		if (r == -ENOSYS && !c->reaped)
@@ -182,14 +198,6 @@ bool sh__reap_group_lives(int pgrp)
 			proc_lives_in_group(e->d_name, pgrp);
 	closedir(d);
 	return found;
-}
-
-static void reap(struct sh__child *c)
-{
-	siginfo_t si;
-
-	if (!c->reaped && look(c, &si, NULL, 0) != 0)
-		c->reaped = true;
 }
 
 /*

@@ -30,7 +30,7 @@ void sh__sink_init(struct sh__sink *s, struct sh_proc *p, struct sh__kept *kept)
 
 static void sink_ready(struct sh__watch *w)
 {
-	sh__sink_read(w->arg);
+	sh__sink_read_ready(w->arg);
 }
 
 int sh__sink_start(struct sh__sink *s, struct sh__loop *l, int fd)
@@ -270,13 +270,27 @@ static bool too_far_ahead(const struct sh__sink *s)
 	       memchr(k->b.data + from, '\n', k->b.len - from);
 }
 
-void sh__sink_read(struct sh__sink *s)
+static bool cannot_block(struct sh__sink *s)
+{
+	int r = s->nonblocking ? 0 : sh__nonblocking(s->watch.fd);
+
+	s->nonblocking = r == 0;
+	if (r < 0)
+		sh__proc_fail(s->proc, SH_IO, r, "its output could not be read");
+	return r == 0;
+}
+
+static void read_on(struct sh__sink *s, bool is_ready)
 {
 	ssize_t n = 1;
 
 	for (int i = 0; i < READS_PER_TURN && s->watch.fd >= 0; i++) {
 		size_t asked = s->room;
 
+		if (!(is_ready && i == 0) && !cannot_block(s)) {
+			n = UV_EIO;
+			break;
+		}
 		if ((n = read_some(s)) <= 0)
 			break;
 		/* Less than was asked for: probably empty; the next turn will tell. */
@@ -292,6 +306,17 @@ void sh__sink_read(struct sh__sink *s)
 		s->paused = true;
 	}
 	sh__proc_step(s->proc);
+}
+
+void sh__sink_read(struct sh__sink *s)
+{
+	read_on(s, false);
+}
+
+/* Most commands write nothing: their pipes end at the first read, and are spared the rest. */
+void sh__sink_read_ready(struct sh__sink *s)
+{
+	read_on(s, true);
 }
 
 void sh__sink_resume(struct sh__sink *s, struct sh__loop *l)

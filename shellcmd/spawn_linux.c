@@ -395,7 +395,7 @@ static int linux_spawn(struct sh__child *c, struct sh__loop *loop, const struct 
 	int few[FEW_FDS], r;
 	struct sh__attempt a = { .spawn = s,
 				 .fds = few,
-				 .parent = getpid(),
+				 .parent = s->die_with_parent ? getpid() : 0,
 				 .where = SH__AT_CLONE,
 				 .report_fd = -1 };
 

@@ -183,6 +183,35 @@ static char **script_argv(const struct sh__spec *spec, char *file)
 	return v;
 }
 
+/* Taken as it is: what is wrong with it execve finds out, and only then it is looked at. */
+static bool needs_no_lookup(const struct sh__stage *st)
+{
+	return st->spec.argv[0][0] == '/';
+}
+
+static int find_file(struct sh__stage *st, char **file, char *const *env)
+{
+	if (!needs_no_lookup(st))
+		return sh__lookup(file, st->spec.argv[0], (const char *const *)env);
+	*file = strdup(st->spec.argv[0]);
+	return *file ? 0 : UV_ENOMEM;
+}
+
+static void tell_why(struct sh__stage *st, const struct sh__spawn *s, int r,
+		     enum sh__where where)
+{
+	char *file = NULL;
+	int found = 0;
+
+	if (where == SH__AT_EXEC && needs_no_lookup(st))
+		found = sh__lookup(&file, st->spec.argv[0], (const char *const *)s->envp);
+	if (found < 0)
+		lookup_failed(st, found, s->envp);
+	else
+		spawn_failed(st, r, where);
+	free(file);
+}
+
 static void spawn_with(sh_proc *p, struct sh__stage *st, struct sh__spawn *s,
 		       const struct sh__wires *w)
 {
@@ -203,7 +232,7 @@ static void spawn_with(sh_proc *p, struct sh__stage *st, struct sh__spawn *s,
 	sh__guard_prepare(p, st, s);
 	r = sh__engine()->spawn(&st->child, p->loop, s, &where);
 	if (r < 0)
-		spawn_failed(st, r, where);
+		tell_why(st, s, r, where);
 	else
 		st->started = true;
 	st->guarded = st->started && s->guardian;
@@ -237,7 +266,7 @@ static void spawn_stage(sh_proc *p, struct sh__stage *st, const struct sh__wires
 		return;
 	}
 	fill_spawn(p, st, &s);
-	if ((r = sh__lookup(&file, st->spec.argv[0], (const char *const *)env)) < 0) {
+	if ((r = find_file(st, &file, env)) < 0) {
 		lookup_failed(st, r, env);
 	} else if (!(script = script_argv(&st->spec, file))) {
 		sh__stage_failed(st, SH_NOMEM, UV_ENOMEM, "out of memory");

@@ -42,6 +42,7 @@ struct sh__sink {
 	sh_data_cb cb; /* NULL: none, or it wants no more */
 	void *arg;
 	bool keeps, lines, is_err, is_pty, is_stream, paused;
+	bool nonblocking; /* fd: set when more is to be read than is known to be there */
 };
 
 void sh__sink_init(struct sh__sink *s, struct sh_proc *p, struct sh__kept *kept);
@@ -49,6 +50,9 @@ int sh__sink_start(struct sh__sink *s, struct sh__loop *l, int fd);
 
 /* Reads what is there without waiting. */
 void sh__sink_read(struct sh__sink *s);
+
+/* The same, when the descriptor is known to be readable. */
+void sh__sink_read_ready(struct sh__sink *s);
 
 /* Hands out the unfinished last line and closes. */
 void sh__sink_close(struct sh__sink *s);

@@ -171,9 +171,7 @@ static int wire_sink(sh_proc *p, struct sh__stage *st, struct sh__wires *w, int 
 	if ((r = sh__pipe(fds)) < 0)
 		return no_pipe(st, r);
 	set(w, which, fds[1], true);
-	if ((r = sh__nonblocking(fds[0])) == 0)
-		r = sh__sink_start(s, p->loop, fds[0]);
-	if (r < 0) {
+	if ((r = sh__sink_start(s, p->loop, fds[0])) < 0) {
 		close(fds[0]);
 		return no_pipe(st, r);
 	}
@@ -239,6 +237,7 @@ static int wire_pty(sh_proc *p, struct sh__wires *w)
 		r = set_sink(p, st, &p->out, &st->spec.call.out);
 	if (r == 0)
 		r = sh__sink_start(&p->out, p->loop, ours);
+	p->out.nonblocking = true;
 	if (r < 0) {
 		close(ours);
 		sh__stage_failed(st, SH_SPAWN, r, "no terminal for it: %s", uv_strerror(r));

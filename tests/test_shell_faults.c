@@ -4,7 +4,7 @@
  * comes back is a clean error or the right result, and nothing is left behind: no
  * descriptor, no child, no block of memory.
  *
- * link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free,--wrap=pipe2,--wrap=clone,--wrap=syscall,--wrap=open,--wrap=fcntl,--wrap=read,--wrap=write,--wrap=poll,--wrap=posix_openpt,--wrap=socketpair,--wrap=send,--wrap=sendmsg,--wrap=recv,--wrap=recvmsg
+ * link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=free,--wrap=pipe2,--wrap=clone,--wrap=syscall,--wrap=open,--wrap=fcntl,--wrap=read,--wrap=write,--wrap=poll,--wrap=posix_openpt,--wrap=socketpair,--wrap=send,--wrap=sendmsg,--wrap=recv,--wrap=recvmsg,--wrap=ioctl
  */
 /* clang-format on */
 #include "shell_test.h"
@@ -95,6 +95,7 @@ WRAP(ssize_t, send, (int fd, const void *p, size_t n, int flags), (fd, p, n, fla
 WRAP(ssize_t, sendmsg, (int fd, const struct msghdr *m, int flags), (fd, m, flags))
 WRAP(ssize_t, recv, (int fd, void *p, size_t n, int flags), (fd, p, n, flags))
 WRAP(ssize_t, recvmsg, (int fd, struct msghdr *m, int flags), (fd, m, flags))
+WRAP(int, ioctl, (int fd, unsigned long request, void *p), (fd, request, p))
 int __real_clone(int (*fn)(void *), void *stack, int flags, void *arg, int *pidfd);
 int __wrap_clone(int (*fn)(void *), void *stack, int flags, void *arg, int *pidfd);
 

@@ -431,6 +431,22 @@ static void test_close_within_run(void **state)
 	assert_int_equal(closed, 1);
 }
 
+/* The caller's own uv_run() is still on the loop when the callback returns. */
+static void test_close_within_a_run_of_ones_own(void **state)
+{
+	int closed = 0, batches = 0;
+	watcher *w = open_with(WATCHER(.on_closed = on_closed_count, .arg = &closed));
+
+	(void)state;
+	add_with(w, ".", WATCH(.on_batch = close_at_first, .arg = &batches));
+	put("f", "");
+	uv_run(watcher_loop(w), UV_RUN_DEFAULT);
+	assert_int_equal(batches, 1);
+	assert_int_equal(closed, 0);
+	watcher_close(w);
+	assert_int_equal(closed, 1);
+}
+
 static void run_again(watcher_watch *watch, watcher_batch *batch, void *arg)
 {
 	(void)batch;
@@ -831,6 +847,7 @@ int main(void)
 		TEST(test_missing_path_is_waited_for),
 		TEST(test_from_within_callbacks),
 		TEST(test_close_within_run),
+		TEST(test_close_within_a_run_of_ones_own),
 		TEST(test_run_within_callback),
 		TEST(test_handlers_in_order),
 		TEST(test_pause_and_resume),

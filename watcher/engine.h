@@ -156,7 +156,8 @@ static inline const char *backpath_tail(const struct backpath *p, size_t len)
 
 struct watcher {
 	uv_loop_t *loop, own_loop;
-	bool own, running, closing, closed_in_callback;
+	bool own, running, closing;
+	bool closed_in_callback; /* of a private loop, not in watcher_run(): freed by another close */
 	watcher_options options;
 	struct disk disk;
 	struct source sources[2]; /* the chosen one, and polling for what it cannot watch */

@@ -214,8 +214,12 @@ static void finish_private(struct watcher *w)
 
 void watcher_close(watcher *w)
 {
-	if (!w || w->closing)
+	if (!w || (w->closing && (!w->closed_in_callback || w->dispatching)))
 		return;
+	if (w->closing) {
+		finish_private(w);
+		return;
+	}
 	w->closing = true;
 	for (uint32_t i = 0; i < w->nsyncs; i++)
 		if (w->syncs[i].cb)
@@ -236,6 +240,8 @@ void watcher_close(watcher *w)
 		return;
 	if (w->running)
 		uv_stop(w->loop);
+	else if (w->dispatching) /* somebody else turns the loop, which lies in the watcher */
+		w->closed_in_callback = true;
 	else
 		finish_private(w);
 }

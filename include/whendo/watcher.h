@@ -227,7 +227,10 @@ WHENDO_API void watcher_stop(watcher *w);
  * the caller's loop: the kernel's side is closed in the thread pool (closing inotify takes 10
  * to 100 ms), and the memory goes when the loop has turned. With a private loop everything is
  * gone on return, or, inside a callback, when watcher_run() returns; handles of your own on it
- * must be closing by then. NULL is fine.
+ * must be closing by then. If you turn a private loop with uv_run() yourself, a callback of the
+ * watcher may close it too, but the loop lies in the watcher: close it once more when your
+ * uv_run() has returned. A callback of another handle may not (but may within watcher_run()).
+ * NULL is fine.
  */
 WHENDO_API void watcher_close(watcher *w);
 

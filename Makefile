@@ -130,11 +130,13 @@ check: all $(TESTS) $(EXAMPLES) $(PROGRAMS)
 bench: all $(BENCHES) $(PROGRAMS)
 	BUILD=$B sh tests/bench/run.sh
 
-$(FUZZERS): build/fuzz/%: tests/fuzz/%.c $(LIB_SRC) $B/flags
+# fuzz_rules is linked with all of the program but main.
+build/fuzz/fuzz_rules: FUZZ_MORE = $(filter-out %/main.c,$(CLI_SRC)) $(LIBS_CLI)
+$(FUZZERS): build/fuzz/%: tests/fuzz/%.c $(LIB_SRC) $(CLI_SRC) $B/flags
 	@mkdir -p $(@D)
 	$(call say,FUZZ)
 	$(Q)clang $(ALL_CPPFLAGS) -std=gnu11 $(WARN) -g -O1 -fsanitize=fuzzer,address,undefined \
-	 -fno-sanitize-recover=all -o $@ $< $(LIB_SRC) $(LIBS)
+	 -fno-sanitize-recover=all -o $@ $< $(LIB_SRC) $(FUZZ_MORE) $(LIBS)
 
 # What was found before is kept in build/fuzz/corpus.*, failures beside it.
 fuzz: $(FUZZERS)

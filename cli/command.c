@@ -160,6 +160,7 @@ static char *shell_text(const char *line)
 			quote = quote ? 0 : *p;
 		emit_n(&out, p, 1);
 	}
+	emit_n(&out, "", 0);
 	return bytes_take(&out);
 }
 

@@ -55,11 +55,37 @@ static void add_texts(struct yaml_file *y, const yaml_node_t *node, const char *
 	}
 	for (yaml_node_item_t *i = node->data.sequence.items.start;
 	     i < node->data.sequence.items.top; i++) {
-		const char *s = yaml_text(y, yaml_child(y, *i), what);
+		const yaml_node_t *item = yaml_child(y, *i);
+		const char *s;
 
-		if (s)
+		/* Nobody means nothing by a ~ in a list, but many forget to quote it. */
+		if (yaml_is_null(item))
+			yaml_complain(y, item, "%s has an empty item; quote it if it is meant",
+				      what);
+		else if ((s = yaml_text(y, item, what)))
 			words_add(to, s);
 	}
+}
+
+static int is_empty(const yaml_node_t *node)
+{
+	return yaml_is_null(node) ||
+	       (node->type == YAML_SCALAR_NODE && node->data.scalar.length == 0) ||
+	       (node->type == YAML_SEQUENCE_NODE &&
+		node->data.sequence.items.start == node->data.sequence.items.top);
+}
+
+static void read_paths(struct yaml_file *y, const yaml_node_t *node, struct words *to)
+{
+	size_t before = to->n;
+
+	if (is_empty(node))
+		yaml_complain(y, node, "paths: names no path");
+	else
+		add_texts(y, node, "paths", to);
+	for (size_t i = before; i < to->n; i++)
+		if (!*to->v[i])
+			yaml_complain(y, node, "paths: has an empty path");
 }
 
 static void store_text(struct yaml_file *y, const yaml_node_t *node, const struct option *o,
@@ -92,7 +118,8 @@ static void add_variable(struct yaml_file *y, const yaml_node_t *key, const char
 	const char *s = yaml_text(y, value, name);
 	char *both;
 
-	(void)key;
+	if (strchr(name, '='))
+		yaml_complain(y, key, "env: '%s' is no name of a variable", name);
 	if (!s)
 		return;
 	both = alloc_text("%s=%s", name, s);
@@ -158,13 +185,13 @@ static void read_run(struct yaml_file *y, yaml_node_t *node, struct reading *g)
 	struct settings *s = &g->rule->s;
 
 	g->run = node;
-	if (yaml_is_null(node) ||
-	    (node->type == YAML_SEQUENCE_NODE &&
-	     node->data.sequence.items.start == node->data.sequence.items.top)) {
+	if (is_empty(node)) {
 		yaml_complain(y, node, "run: names no command");
 		return;
 	}
 	add_texts(y, node, "run", &s->command);
+	if (s->command.n && !*s->command.v[0])
+		yaml_complain(y, node, "run: names no command");
 	if (node->type == YAML_SCALAR_NODE && !s->shell)
 		s->shell = alloc_copy("");
 	/* A list of one word with a space is still an argument vector. */
@@ -185,7 +212,7 @@ static void read_key(struct yaml_file *y, const yaml_node_t *key, const char *na
 		else if (s)
 			g->rule->name = alloc_copy(s);
 	} else if (strcmp(name, "paths") == 0) {
-		add_texts(y, value, "paths", &g->rule->s.paths);
+		read_paths(y, value, &g->rule->s.paths);
 	} else if (strcmp(name, "needs") == 0) {
 		g->needs = value;
 		add_texts(y, value, "needs", &g->rule->needs);

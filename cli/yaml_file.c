@@ -16,8 +16,9 @@
 #include "emit.h"
 #include "say.h"
 
-#define MAX_BYTES (1u << 20)
-#define MAX_DEPTH 64 /* of brackets and indentation */
+#define MAX_BYTES      (1u << 20)
+#define MAX_COMPLAINTS 20
+#define MAX_DEPTH      64 /* of brackets and indentation */
 
 static int is_foreign(const struct stat *st)
 {
@@ -58,7 +59,7 @@ static int read_fd(const char *path, int fd, struct bytes *text)
 
 		emit_n(text, "", 0);
 		if (bytes_reserve(text, 65536) < 0 || text->len > MAX_BYTES) {
-			say_error("%s: longer than 1 MiB", path);
+			say_error("%s:1:1: is longer than 1 MiB", path);
 			return -1;
 		}
 		n = read(fd, text->data + text->len, 65536);
@@ -74,44 +75,76 @@ static int read_fd(const char *path, int fd, struct bytes *text)
 	}
 }
 
+/* Says path:line:column of the byte at that offset; columns are characters. */
+static int say_at(const char *path, const struct bytes *text, size_t offset, const char *what)
+{
+	size_t line = 1, column = 1, n;
+
+	for (size_t i = 0; i < offset && i < text->len; i += n ? n : 1) {
+		n = emit_utf8_length(text->data + i, text->len - i);
+		column++;
+		if (text->data[i] == '\n') {
+			line++;
+			column = 1;
+		}
+	}
+	say_error("%s:%zu:%zu: %s", path, line, column, what);
+	return -1;
+}
+
 static int check_text(const char *path, const struct bytes *text)
 {
 	const unsigned char *s = (const unsigned char *)text->data;
-	size_t line = 1, i = 0;
 	int depth = 0;
+	size_t n;
 
 	if (text->len >= 2 &&
-	    ((s[0] == 0xff && s[1] == 0xfe) || (s[0] == 0xfe && s[1] == 0xff))) {
-		say_error("%s:1:1: is UTF-16; write UTF-8", path);
-		return -1;
-	}
-	while (i < text->len) {
-		size_t n = emit_utf8_length(text->data + i, text->len - i);
-
-		if (!s[i] || !n) {
-			say_error("%s:%zu: %s", path, line,
-				  s[i] ? "is not UTF-8" : "has a NUL byte");
-			return -1;
-		}
-		line += s[i] == '\n';
+	    ((s[0] == 0xff && s[1] == 0xfe) || (s[0] == 0xfe && s[1] == 0xff)))
+		return say_at(path, text, 0, "is UTF-16; write UTF-8");
+	for (size_t i = 0; i < text->len; i += n) {
+		n = emit_utf8_length(text->data + i, text->len - i);
+		if (!n)
+			return say_at(path, text, i, "is not UTF-8");
+		if (!s[i])
+			return say_at(path, text, i, "has a NUL byte");
 		depth += s[i] == '[' || s[i] == '{';
 		depth -= depth > 0 && (s[i] == ']' || s[i] == '}');
-		if (depth > MAX_DEPTH) {
-			say_error("%s:%zu: nested too deeply", path, line);
-			return -1;
-		}
-		i += n;
+		if (depth > MAX_DEPTH)
+			return say_at(path, text, i, "nested too deeply");
 	}
 	return 0;
 }
 
-static void say_syntax(const char *path, const yaml_parser_t *p)
+static void say_syntax(const char *path, const yaml_parser_t *p, const struct bytes *text)
 {
 	const char *what = p->problem ? p->problem : "is not YAML";
 	const char *context = p->context ? p->context : "";
 
-	say_error("%s:%zu:%zu: %s%s%s", path, p->problem_mark.line + 1,
-		  p->problem_mark.column + 1, what, *context ? " " : "", context);
+	/* A character that YAML does not allow has an offset only. */
+	if (p->error == YAML_READER_ERROR)
+		say_at(path, text, p->problem_offset, what);
+	else
+		say_error("%s:%zu:%zu: %s%s%s", path, p->problem_mark.line + 1,
+			  p->problem_mark.column + 1, what, *context ? " " : "", context);
+}
+
+/* What stands behind the end of the document would be left out without a word. */
+static void check_end(struct yaml_file *y, yaml_parser_t *parser, const struct bytes *text)
+{
+	yaml_document_t more;
+	const yaml_node_t *node;
+
+	if (!yaml_document_get_root_node(&y->document))
+		return;
+	if (!yaml_parser_load(parser, &more)) {
+		say_syntax(y->path, parser, text);
+		y->complaints++;
+		return;
+	}
+	node = yaml_document_get_root_node(&more);
+	if (node)
+		yaml_complain(y, node, "a second document begins here; a file is one");
+	yaml_document_delete(&more);
 }
 
 static int parse(struct yaml_file *y, const struct bytes *text)
@@ -127,8 +160,10 @@ static int parse(struct yaml_file *y, const struct bytes *text)
 	    &parser, (const unsigned char *)(text->data ? text->data : ""), text->len);
 	ok = yaml_parser_load(&parser, &y->document);
 	if (!ok)
-		say_syntax(y->path, &parser);
+		say_syntax(y->path, &parser, text);
 	y->is_loaded = ok;
+	if (ok)
+		check_end(y, &parser, text);
 	yaml_parser_delete(&parser);
 	return ok ? 0 : -1;
 }
@@ -173,12 +208,14 @@ int yaml_complain(struct yaml_file *y, const yaml_node_t *at, const char *fmt, .
 	va_list ap;
 	char text[1024];
 
+	/* An alias repeats a mistake as often as it stands there. */
+	if (y->complaints++ >= MAX_COMPLAINTS)
+		return -1;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
 	say_error("%s:%zu:%zu: %s", y->path, at ? at->start_mark.line + 1 : 1,
 		  at ? at->start_mark.column + 1 : 1, text);
-	y->complaints++;
 	return -1;
 }
 

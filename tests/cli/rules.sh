@@ -153,13 +153,13 @@ rules:
   - run: [x
 X
 printf 'rules:\n  - run: "a\0b"\n' >from
-mistake 'a NUL' ':2: has a NUL byte' <from
+mistake 'a NUL' ':2:12: has a NUL byte' <from
 printf '\377\376r\0u\0' >from
 mistake 'UTF-16' ':1:1: is UTF-16; write UTF-8' <from
 printf 'rules:\n  - run: \377\n' >from
-mistake 'not UTF-8' ':2: is not UTF-8' <from
+mistake 'not UTF-8' ':2:10: is not UTF-8' <from
 { printf 'rules: '; head -c 5000 /dev/zero | tr '\0' '['; } >from
-mistake 'nested 5000 deep' ':1: nested too deeply' <from
+mistake 'nested 5000 deep' ':1:72: nested too deeply' <from
 {
   echo 'a0: &a0 [x, x, x, x, x, x, x, x, x, x]'
   for i in 1 2 3 4 5 6 7 8 9; do
@@ -170,7 +170,7 @@ mistake 'nested 5000 deep' ':1: nested too deeply' <from
 } >from
 mistake 'a bomb of aliases' ":1:1: unknown key 'a0'" <from
 { printf 'rules:\n  - run: "'; head -c 2000000 /dev/zero | tr '\0' x; echo '"'; } >from
-mistake 'longer than 1 MiB' ': longer than 1 MiB' <from
+mistake 'longer than 1 MiB' ':1:1: is longer than 1 MiB' <from
 
 printf '\357\273\277rules:\r\n  - run: [echo, crlf]\r\n    exit-on-error: true' >crlf.yaml
 is 'BOM, CRLF, no final newline' "$("$W" rules --check crlf.yaml 2>&1)" 'whendo: crlf.yaml: 1 rule, no mistake'

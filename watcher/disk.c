@@ -245,7 +245,7 @@ int watcher__disk_identity(const struct disk *disk, int fd, const char *path,
 	*id = (struct identity){ .dev = (uint64_t)st.st_dev, .ino = st.st_ino };
 	if (!id->ino) { /* no inode has a birth time here, so nothing is the same as this */
 		id->ino = watcher__snap_hash(path, strlen(path));
-		id->btime_ns = 1;
+		id->birth = 1;
 	}
 	return 0;
 }

@@ -381,7 +381,7 @@ int watcher__listing_add(struct listing *l, const char *name, int type, uint64_t
 /* What tells a directory from all others, also from one that gets its inode number later. */
 struct identity {
 	uint64_t dev, ino;
-	int64_t btime_ns; /* 0 where it is not known */
+	uint64_t birth; /* of when it was made, and its number among those that had the inode */
 };
 /* Of the directory that is open as fd, or, with fd -1, at path. */
 int watcher__scan_identity(int fd, const char *path, struct identity *id);

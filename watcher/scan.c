@@ -44,6 +44,26 @@ int64_t watcher__coarse_ns(void)
 }
 
 #ifdef STATX_BTIME
+/* An inode number, and often the tick of its birth, is soon had by the next directory; a file
+ * handle has the inode's generation, too. name_to_handle_at(2); 0 where there is none. */
+static uint64_t generation(int fd, const char *path)
+{
+	union {
+		struct file_handle handle;
+		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} h = { .handle.handle_bytes = MAX_HANDLE_SZ };
+	uint64_t hash = UINT64_C(14695981039346656037);
+	int mount, r;
+
+	r = fd >= 0 ? name_to_handle_at(fd, "", &h.handle, &mount, AT_EMPTY_PATH) :
+		      name_to_handle_at(AT_FDCWD, path, &h.handle, &mount, AT_SYMLINK_FOLLOW);
+	if (r < 0)
+		return 0;
+	for (unsigned i = 0; i < h.handle.handle_bytes; i++)
+		hash = (hash ^ h.handle.f_handle[i]) * UINT64_C(1099511628211);
+	return hash;
+}
+
 int watcher__scan_identity(int fd, const char *path, struct identity *id)
 {
 	struct statx st;
@@ -53,9 +73,11 @@ int watcher__scan_identity(int fd, const char *path, struct identity *id)
 	if (r < 0)
 		return -errno;
 	*id = (struct identity){ .dev = makedev(st.stx_dev_major, st.stx_dev_minor),
-				 .ino = st.stx_ino };
+				 .ino = st.stx_ino,
+				 .birth = generation(fd, path) };
 	if (st.stx_mask & STATX_BTIME)
-		id->btime_ns = st.stx_btime.tv_sec * INT64_C(1000000000) + st.stx_btime.tv_nsec;
+		id->birth ^= (uint64_t)st.stx_btime.tv_sec * UINT64_C(1000000000) +
+			     st.stx_btime.tv_nsec;
 	return 0;
 }
 #else
@@ -67,8 +89,8 @@ int watcher__scan_identity(int fd, const char *path, struct identity *id)
 		return -errno;
 	*id = (struct identity){ .dev = (uint64_t)st.st_dev, .ino = st.st_ino };
 #ifdef __APPLE__
-	id->btime_ns = st.st_birthtimespec.tv_sec * INT64_C(1000000000) +
-		       st.st_birthtimespec.tv_nsec;
+	id->birth = (uint64_t)st.st_birthtimespec.tv_sec * UINT64_C(1000000000) +
+		    (uint64_t)st.st_birthtimespec.tv_nsec;
 #endif
 	return 0;
 }

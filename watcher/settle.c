@@ -528,6 +528,19 @@ static bool free_name(struct watcher *w, const struct arrival *a, int depth)
 	return false;
 }
 
+/* Is it, to those who are told, where it was? It moved away and back while it was read. */
+static bool is_back(struct watcher *w, const struct news *n)
+{
+	struct bytes *from = &w->look->path;
+	const char *path = watcher__path(w, n->dir, n->name, n->len);
+
+	bytes_clear(from);
+	if (!path || bytes_adds(from, path) < 0)
+		return false;
+	path = watcher__path(w, n->dest_dir, n->dest, n->dest_len);
+	return path && strcmp(path, from->data) == 0;
+}
+
 static void announce_move(struct watcher *w, struct arrival *a, const struct entry *e)
 {
 	struct look *l = w->look;
@@ -546,6 +559,8 @@ static void announce_move(struct watcher *w, struct arrival *a, const struct ent
 	n.dest_dir = a->dir;
 	n.dest = e->name;
 	n.dest_len = e->len;
+	if (is_back(w, &n))
+		return;
 	watcher__emit(w, &n);
 	if (a->node != NO_DIR)
 		watcher__emit_moved_below(w, &n, a->node);

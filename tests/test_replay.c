@@ -3,11 +3,12 @@
  * events applied to the listing at the start, the result compared with the listing at the end.
  *
  * Every event must also make sense after those before it. Seeds are printed; a failing round is
- * run again with REPLAY_SEED=n (and REPLAY_MODE=plain|late|overflow|faults, REPLAY_BACKEND=poll|...).
- * REPLAY_ROUNDS says how many.
+ * run again with REPLAY_SEED=n (and REPLAY_MODE=plain|late|..., REPLAY_BACKEND=poll|...).
+ * REPLAY_ROUNDS says how many, REPLAY_CHANGES of how many changes a process.
  *
- * In the mode "late" the watcher sees nothing before all changes are made. In "faults" watching a directory fails now and then with ENOENT, as it does when
- * the directory is gone, and takes its time.
+ * In the mode "late" the watcher sees nothing before all changes are made. In "faults" watching
+ * a directory fails now and then with ENOENT, as it does when the directory is gone, and takes
+ * its time; in "refused" with EACCES, until modes are set again; in "limit" with ENOSPC.
  * link: -Wl,--wrap=inotify_add_watch,--wrap=fanotify_init
  */
 #include <setjmp.h>
@@ -19,6 +20,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -239,13 +241,39 @@ static void deep_write(char *path)
 	write_file(path, O_TRUNC);
 }
 
-static void one_change(const char *in, const char *out)
+/* The directories of a round: two roots of one watch, and one that is not watched. */
+struct places {
+	char base[32], in[64], two[64], out[64];
+};
+
+static const char *some_root(const struct places *p)
+{
+	return dice(4) ? p->in : p->two;
+}
+
+/* Gone and there again at once, as the same or as another. */
+static void replace(char *path)
+{
+	remove_tree(path);
+	if (dice(2)) {
+		write_file(path, 0);
+		return;
+	}
+	mkdir(path, 0755);
+	if (dice(2)) {
+		strcat(path, "/again");
+		write_file(path, 0);
+	}
+}
+
+static void one_change(const struct places *p)
 {
 	char a[256], b[256], c[300];
+	const char *out = p->out;
 
-	some_path(a, in);
-	some_path(b, in);
-	switch (dice(16)) {
+	some_path(a, some_root(p));
+	some_path(b, some_root(p));
+	switch (dice(17)) {
 	case 0:
 	case 1:
 		mkdir(a, 0755);
@@ -291,6 +319,9 @@ static void one_change(const char *in, const char *out)
 		else
 			(void)!link(a, b);
 		break;
+	case 15:
+		replace(a);
+		break;
 	default:
 		some_path(c, out);
 		deep_write(c);
@@ -310,7 +341,7 @@ static void churn(const char *in, int n)
 	}
 }
 
-static pid_t start_changes(uint64_t seed, const char *in, const char *out, int n, int nchurn)
+static pid_t start_changes(uint64_t seed, const struct places *p, int n, int nchurn)
 {
 	pid_t pid = fork();
 
@@ -318,10 +349,10 @@ static pid_t start_changes(uint64_t seed, const char *in, const char *out, int n
 		return pid;
 	rng = seed;
 	for (int i = 0; i < n; i++)
-		one_change(in, out);
-	churn(in, nchurn);
+		one_change(p);
+	churn(p->in, nchurn);
 	for (int i = 0; nchurn && i < n; i++)
-		one_change(in, out);
+		one_change(p);
 	_exit(0);
 }
 
@@ -330,6 +361,7 @@ static pid_t start_changes(uint64_t seed, const char *in, const char *out, int n
 struct replay {
 	uv_loop_t loop;
 	struct model model;
+	const struct places *places;
 	bool synced;
 	unsigned events, bad, recovered, overflows;
 	char first_bad[PATH_MAX * 2 + 200];
@@ -345,13 +377,18 @@ static void complain(struct replay *r, const watcher_event *e, const char *what)
 			 e->recovered ? " (recovered)" : "");
 }
 
+static bool is_root(const struct replay *r, const char *path)
+{
+	return strcmp(path, r->places->in) == 0 || strcmp(path, r->places->two) == 0;
+}
+
 static bool has_parent(const struct replay *r, const char *path)
 {
 	char up[PATH_MAX];
 
 	snprintf(up, sizeof up, "%s", path);
 	*strrchr(up, '/') = '\0';
-	return model_has(&r->model, up) || !strchr(strstr(up, "/in") + 1, '/');
+	return model_has(&r->model, up) || is_root(r, up);
 }
 
 static void apply(struct replay *r, const watcher_event *e)
@@ -392,7 +429,7 @@ static void apply(struct replay *r, const watcher_event *e)
 		r->overflows++;
 		break;
 	default:
-		if (!known)
+		if (!known && !is_root(r, e->path))
 			complain(r, e, "happened to what is not there");
 	}
 	r->recovered += e->recovered;
@@ -475,12 +512,13 @@ static int compare(const struct model *got, const struct model *want, char *text
 	return differ;
 }
 
-enum mode { PLAIN, LATE, OVERFLOW, FAULTS, MODES };
-static const char *const mode_names[] = { "plain", "late", "overflow", "faults" };
+enum mode { PLAIN, LATE, OVERFLOW, FAULTS, REFUSED, LIMIT, MODES };
+static const char *const mode_names[] = { "plain", "late", "overflow", "faults", "refused",
+					  "limit" };
 
 /* ---- watches that fail ---- */
 
-static bool faulty;
+static int fault; /* an errno, 0: none */
 static uint64_t faults;
 
 int __real_inotify_add_watch(int fd, const char *path, uint32_t mask);
@@ -488,11 +526,11 @@ int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask);
 
 int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
 {
-	if (!faulty)
+	if (!fault)
 		return __real_inotify_add_watch(fd, path, mask);
 	faults = faults * 6364136223846793005u + 1442695040888963407u;
 	if (faults >> 61 == 0) {
-		errno = ENOENT;
+		errno = fault;
 		return -1;
 	}
 	if (faults >> 61 == 1)
@@ -519,98 +557,155 @@ struct setup {
 	unsigned flags;
 	enum mode mode;
 	int rounds;
-	const char *known; /* why it is not run unless asked for; NULL: it is */
 };
 
 /* Of a name that comes and goes fanotify has one record where inotify has three or four. */
 static int churn_of(const struct setup *setup)
 {
+	if (setup->mode != OVERFLOW)
+		return 0;
 	return setup->backend == WATCHER_BACKEND_FANOTIFY ? 12000 : 3000;
 }
 
-static int round_of(const struct setup *setup, uint64_t seed)
+/* Both roots with all that is in them, but for themselves. */
+static void read_places(struct model *m, const struct places *p)
 {
-	enum mode mode = setup->mode;
-	char base[] = "/tmp/whendo-replay-XXXXXX", in[64], out[64], text[4000];
-	struct replay r = { 0 };
-	struct model disk = { 0 };
-	char *trace = NULL;
-	size_t trace_len = 0;
-	watcher_error err;
-	unsigned flaws;
-	pid_t pids[3];
-	int n = getenv("REPLAY_CHANGES") ? atoi(getenv("REPLAY_CHANGES")) : 300, running = 3, status, bad;
-	watcher *w;
+	model_read(m, p->in);
+	model_read(m, p->two);
+}
 
-	assert_non_null(mkdtemp(base));
-	snprintf(in, sizeof in, "%s/in", base);
-	snprintf(out, sizeof out, "%s/out", base);
-	mkdir(in, 0755);
-	mkdir(out, 0755);
+static void make_places(struct places *p, uint64_t seed)
+{
+	strcpy(p->base, "/tmp/whendo-replay-XXXXXX");
+	assert_non_null(mkdtemp(p->base));
+	snprintf(p->in, sizeof p->in, "%s/in", p->base);
+	snprintf(p->two, sizeof p->two, "%s/two", p->base);
+	snprintf(p->out, sizeof p->out, "%s/out", p->base);
+	mkdir(p->in, 0755);
+	mkdir(p->two, 0755);
+	mkdir(p->out, 0755);
 	rng = seed;
 	for (int i = 0; i < 40; i++)
-		one_change(in, out);
-	model_read(&r.model, in);
-	if (getenv("REPLAY_TRACE")) {
-		r.trace = open_memstream(&trace, &trace_len);
-		for (size_t i = 0; i < r.model.n; i++)
-			fprintf(r.trace, "start %d %s\n", r.model.items[i].type,
-				r.model.items[i].path);
-	}
-	uv_loop_init(&r.loop);
-	bounded = mode == OVERFLOW;
+		one_change(p);
+}
+
+static watcher *start_watching(const struct setup *setup, struct replay *r)
+{
+	watcher_watch *watch = NULL;
+	watcher_error err;
+	watcher *w;
+
+	bounded = setup->mode == OVERFLOW;
 	if (watcher_open(&w,
-			 WATCHER(.loop = &r.loop, .backend = setup->backend, .flags = setup->flags,
-				 .poll_interval_ms = 5, .arg = &r),
-			 &err) < 0)
+			 WATCHER(.loop = &r->loop, .backend = setup->backend,
+				 .flags = setup->flags, .poll_interval_ms = 5, .arg = r),
+			 &err) < 0 ||
+	    watcher_add(w, r->places->in,
+			WATCH(.kinds = WATCHER_ALL | WATCHER_OVERFLOW, .on_batch = on_batch,
+			      .arg = r, .watch = &watch),
+			&err) < 0 ||
+	    watcher_watch_add_root(watch, r->places->two, &err) < 0)
 		fail_msg("%s", err.message);
-	if (watcher_add(w, in, WATCH(.kinds = WATCHER_ALL | WATCHER_OVERFLOW, .on_batch = on_batch, .arg = &r),
-			&err) < 0)
-		fail_msg("%s", err.message);
+	return w;
+}
+
+static int set_mode(const char *path, const struct stat *st, int what, struct FTW *ftw)
+{
+	(void)ftw;
+	return what == FTW_D && chmod(path, st->st_mode & 07777) < 0 ? -1 : 0;
+}
+
+/* All changes, by three processes; the watcher looks on meanwhile, or only afterwards. */
+static void make_changes(const struct setup *setup, struct replay *r, watcher *w, uint64_t seed)
+{
+	static const int errors[MODES] = { [FAULTS] = ENOENT, [REFUSED] = EACCES,
+					   [LIMIT] = ENOSPC };
+	int n = getenv("REPLAY_CHANGES") ? atoi(getenv("REPLAY_CHANGES")) : 300, running = 3, status;
+	bool blind = setup->mode == LATE || setup->mode == OVERFLOW;
+	pid_t pids[3];
+
 	for (int i = 0; i < 3; i++)
-		pids[i] = start_changes(seed * 3 + (uint64_t)i + 1, in, out, n,
-					mode == OVERFLOW ? churn_of(setup) : 0);
-	faulty = mode == FAULTS;
+		pids[i] = start_changes(seed * 3 + (uint64_t)i + 1, r->places, n, churn_of(setup));
 	faults = seed;
+	fault = errors[setup->mode];
 	while (running) {
-		if (mode == PLAIN || mode == FAULTS)
-			uv_run(&r.loop, UV_RUN_NOWAIT);
+		if (!blind)
+			uv_run(&r->loop, UV_RUN_NOWAIT);
 		for (int i = 0; i < 3; i++)
-			if (pids[i] && waitpid(pids[i], &status, mode == PLAIN || mode == FAULTS ? WNOHANG : 0) > 0) {
+			if (pids[i] && waitpid(pids[i], &status, blind ? 0 : WNOHANG) > 0) {
 				assert_int_equal(status, 0);
 				pids[i] = 0;
 				running--;
 			}
 	}
-	faulty = false;
-	sync_now(&r, w);
-	model_read(&disk, in);
-	bad = compare(&r.model, &disk, text, sizeof text);
-	if (bad)
-		print_error("%s %s seed %llu: %d differences\n%s", setup->name, mode_names[mode],
-			    (unsigned long long)seed, bad, text);
+	fault = 0;
+	if (setup->mode != REFUSED)
+		return;
+	sync_now(r, w);
+	assert_int_equal(nftw(r->places->in, set_mode, 16, FTW_PHYS), 0);
+	assert_int_equal(nftw(r->places->two, set_mode, 16, FTW_PHYS), 0);
+}
+
+/* True if nothing is wrong. */
+static bool judge(const struct setup *setup, struct replay *r, watcher *w, uint64_t seed)
+{
+	char text[4000], round[100];
+	struct model disk = { 0 };
+	unsigned flaws;
+	int differ;
+
+	snprintf(round, sizeof round, "%s %s seed %llu", setup->name, mode_names[setup->mode],
+		 (unsigned long long)seed);
+	read_places(&disk, r->places);
+	differ = compare(&r->model, &disk, text, sizeof text);
+	model_free(&disk);
+	if (differ)
+		print_error("%s: %d differences\n%s", round, differ, text);
 	flaws = index_check(w, text, sizeof text);
 	if (flaws)
-		print_error("%s %s seed %llu: %u flaws\n%s", setup->name, mode_names[mode],
-			    (unsigned long long)seed, flaws, text);
-	if (r.bad && mode != OVERFLOW)
-		print_error("%s %s seed %llu: %u inconsistent events, first: %s\n", setup->name,
-			    mode_names[mode], (unsigned long long)seed, r.bad, r.first_bad);
-	if (mode == OVERFLOW && !r.overflows)
-		print_error("seed %llu: no overflow came\n", (unsigned long long)seed);
+		print_error("%s: %u flaws\n%s", round, flaws, text);
+	if (setup->mode == OVERFLOW) {
+		if (!r->overflows)
+			print_error("%s: no overflow came\n", round);
+		return !differ && !flaws && r->overflows;
+	}
+	if (r->bad)
+		print_error("%s: %u inconsistent events, first: %s\n", round, r->bad, r->first_bad);
+	return !differ && !flaws && !r->bad;
+}
+
+static int round_of(const struct setup *setup, uint64_t seed)
+{
+	struct places places;
+	struct replay r = { .places = &places };
+	size_t trace_len = 0;
+	char *trace = NULL;
+	bool good;
+	watcher *w;
+
+	make_places(&places, seed);
+	read_places(&r.model, &places);
+	if (getenv("REPLAY_TRACE"))
+		r.trace = open_memstream(&trace, &trace_len);
+	for (size_t i = 0; r.trace && i < r.model.n; i++)
+		fprintf(r.trace, "start %d %s\n", r.model.items[i].type, r.model.items[i].path);
+	uv_loop_init(&r.loop);
+	w = start_watching(setup, &r);
+	make_changes(setup, &r, w, seed);
+	sync_now(&r, w);
+	good = judge(setup, &r, w, seed);
 	if (r.trace) {
 		fclose(r.trace);
-		if (bad || flaws || r.bad)
+		if (!good)
 			fputs(trace, stderr);
 		free(trace);
 	}
 	watcher_close(w);
 	uv_run(&r.loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&r.loop), 0);
-	model_free(&disk);
 	model_free(&r.model);
-	remove_tree(base);
-	return bad || flaws || (r.bad && mode != OVERFLOW) || (mode == OVERFLOW && !r.overflows);
+	remove_tree(places.base);
+	return !good;
 }
 
 static void test_replay(void **state)
@@ -629,11 +724,6 @@ static void test_replay(void **state)
 			      mode_names[setup->mode]);
 		skip();
 	}
-	if (setup->known && !backend) {
-		print_message("# %s %s runs with REPLAY_BACKEND=%s only: %s\n", setup->name,
-			      mode_names[setup->mode], setup->name, setup->known);
-		skip();
-	}
 	if (seed) {
 		assert_int_equal(round_of(setup, strtoull(seed, NULL, 10)), 0);
 		return;
@@ -646,24 +736,22 @@ static void test_replay(void **state)
 		fail_msg("%d of %d rounds are bad", bad, n);
 }
 
-/* What the random rounds still find now and then on a backend that only gives hints: the
- * scenario table is what holds there. */
-#define HINTS "some 1 of 100 rounds leaves a directory unwatched that moved while it was read"
-
 /* Polling has no queue that could overflow. */
 static const struct setup setups[] = {
-	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, PLAIN, 60, NULL },
-	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, LATE, 60, NULL },
-	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, OVERFLOW, 20, NULL },
-	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, FAULTS, 40, NULL },
-	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, PLAIN, 40, NULL },
-	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, LATE, 40, NULL },
-	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, OVERFLOW, 10, NULL },
-	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, PLAIN, 20, HINTS },
-	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, OVERFLOW, 5, NULL },
-	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, PLAIN, 20, HINTS },
-	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, OVERFLOW, 5, NULL },
-	{ "poll", WATCHER_BACKEND_POLL, 0, PLAIN, 20, NULL },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, PLAIN, 60 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, LATE, 60 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, OVERFLOW, 20 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, FAULTS, 40 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, REFUSED, 20 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, LIMIT, 20 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, PLAIN, 40 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, LATE, 40 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, OVERFLOW, 10 },
+	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, PLAIN, 20 },
+	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, OVERFLOW, 5 },
+	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, PLAIN, 20 },
+	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, OVERFLOW, 5 },
+	{ "poll", WATCHER_BACKEND_POLL, 0, PLAIN, 20 },
 };
 
 int main(void)

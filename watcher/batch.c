@@ -7,6 +7,8 @@
 
 #define KEEP_BYTES (256 * 1024) /* memory a delivered batch may keep for the next one */
 #define FEW_SLOTS  64           /* ... and slots, which have to be wiped */
+#define TEXT_SPARE  (8 * 1024)  /* had before it is needed; two of the longest paths */
+#define EVENT_SPARE 32
 
 void batch_free(struct watcher_batch *b)
 {
@@ -18,15 +20,26 @@ void batch_free(struct watcher_batch *b)
 	free(b);
 }
 
+/* Back to the size of a new one; what is not given back is kept. */
+static void shrink(struct watcher_batch *b)
+{
+	struct stored_event *events = realloc(b->events, 2 * EVENT_SPARE * sizeof *events);
+	char *text = realloc(b->text, 2 * TEXT_SPARE);
+
+	if (events) {
+		b->events = events;
+		b->cap = 2 * EVENT_SPARE;
+	}
+	if (text) {
+		b->text = text;
+		b->text_cap = 2 * TEXT_SPARE;
+	}
+}
+
 void batch_clear(struct watcher_batch *b)
 {
-	if (b->text_cap > KEEP_BYTES) {
-		free(b->text);
-		free(b->events);
-		b->text = NULL;
-		b->events = NULL;
-		b->text_cap = b->cap = 0;
-	}
+	if (b->text_cap > KEEP_BYTES)
+		shrink(b);
 	if (b->nslots > FEW_SLOTS) {
 		free(b->slots);
 		b->slots = NULL;
@@ -35,6 +48,7 @@ void batch_clear(struct watcher_batch *b)
 		memset(b->slots, 0, b->nslots * sizeof *b->slots);
 	}
 	b->text_len = b->n = b->cursor = 0;
+	b->tight = false;
 }
 
 size_t batch_bytes(const struct watcher_batch *b)
@@ -42,29 +56,54 @@ size_t batch_bytes(const struct watcher_batch *b)
 	return b->text_len + b->n * sizeof *b->events + b->nslots * sizeof *b->slots;
 }
 
-static int room(struct watcher_batch *b, size_t text)
+static int grow_text(struct watcher_batch *b, size_t need)
 {
-	size_t cap = b->text_cap ? b->text_cap : 1024, n = b->cap ? b->cap * 2 : 16;
-	struct stored_event *events;
+	size_t cap = b->text_cap ? b->text_cap : 2 * TEXT_SPARE;
 	char *p;
 
-	while (cap < b->text_len + text)
+	if (need <= b->text_cap)
+		return 0;
+	while (cap < need)
 		cap *= 2;
-	if (cap > UINT32_MAX)
+	if (cap > UINT32_MAX || !(p = realloc(b->text, cap)))
 		return UV_ENOMEM;
-	if (cap != b->text_cap) {
-		if (!(p = realloc(b->text, cap)))
-			return UV_ENOMEM;
-		b->text = p;
-		b->text_cap = cap;
-	}
-	if (b->n == b->cap) {
-		if (!(events = realloc(b->events, n * sizeof *events)))
-			return UV_ENOMEM;
-		b->events = events;
-		b->cap = n;
-	}
+	b->text = p;
+	b->text_cap = cap;
 	return 0;
+}
+
+static int grow_events(struct watcher_batch *b, size_t need)
+{
+	size_t cap = b->cap ? b->cap * 2 : 2 * EVENT_SPARE;
+	struct stored_event *p;
+
+	if (need <= b->cap)
+		return 0;
+	if (!(p = realloc(b->events, cap * sizeof *p)))
+		return UV_ENOMEM;
+	b->events = p;
+	b->cap = cap;
+	return 0;
+}
+
+/* Room for one event, from what is spare if more cannot be had and it is worth that. */
+static int room(struct watcher_batch *b, size_t text, bool follows)
+{
+	b->tight = grow_text(b, b->text_len + text + TEXT_SPARE) < 0;
+	b->tight |= grow_events(b, b->n + 1 + EVENT_SPARE) < 0;
+	if (!b->tight)
+		return 0;
+	return !follows && b->text_len + text <= b->text_cap && b->n < b->cap ? 0 : UV_ENOMEM;
+}
+
+struct watcher_batch *batch_new(void)
+{
+	struct watcher_batch *b = calloc(1, sizeof *b);
+
+	if (b && room(b, 0, false) == 0 && !b->tight)
+		return b;
+	batch_free(b);
+	return NULL;
 }
 
 /* "a/b" of root "a" and rest "b"; "b" of root "."; "a" where there is no rest. */
@@ -142,6 +181,16 @@ static uint32_t *slot_of(struct watcher_batch *b, const char *path, size_t len)
 	return &b->slots[at];
 }
 
+/* A slot for one event more; without memory nothing is known of what was told so far. */
+static bool slots_ready(struct watcher_batch *b)
+{
+	if ((b->n + 1) * 4 <= b->nslots * 3 || grow_slots(b) == 0)
+		return true;
+	if (b->nslots)
+		memset(b->slots, 0, b->nslots * sizeof *b->slots);
+	return false;
+}
+
 /* Remembers event `i` as the last one about its path; true if it repeats the one before. */
 static bool repeats(struct watcher_batch *b, size_t i)
 {
@@ -169,14 +218,13 @@ int batch_add(struct watcher_batch *b, const struct stored_event *event,
 
 	if (dest)
 		text += dest->root_len + dest->rest_len + 3;
-	if (room(b, text) < 0 ||
-	    (b->merge && (b->n + 1) * 4 > b->nslots * 3 && grow_slots(b) < 0))
+	if (room(b, text, event->follows) < 0)
 		return UV_ENOMEM;
 	e = &b->events[b->n];
 	*e = *event;
 	e->path = put_path(b, path, &e->path_len);
 	e->dest = dest ? put_path(b, dest, &e->dest_len) : 0;
-	if (b->merge && repeats(b, b->n)) {
+	if (b->merge && slots_ready(b) && repeats(b, b->n)) {
 		b->text_len = before;
 		return 0;
 	}

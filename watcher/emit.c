@@ -85,12 +85,14 @@ static void store(struct watcher_watch *watch, const struct news *n, int kind, i
 		.synthetic = n->synthetic,
 		.recovered = n->recovered,
 		.tree = type == WATCHER_TYPE_DIR && n->kind == WATCHER_MOVED && !n->sub_move,
+		.follows = n->sub_move,
 	};
 	int r;
 
 	if (dest)
 		to = parts_of(dest);
 	r = batch_add(watch->batch, &e, &path, dest ? &to : NULL);
+	w->tight |= watch->batch->tight;
 	if (r < 0)
 		w->gap = true; /* the index has it; the pass that follows does not: say so */
 	if (r == 1)
@@ -107,6 +109,7 @@ static void store_parent(struct watcher_watch *watch, const struct news *n,
 	struct news parent = { .kind = WATCHER_MODIFIED,
 			       .type = WATCHER_TYPE_DIR,
 			       .time_ns = n->time_ns,
+			       .sub_move = true,
 			       .synthetic = n->synthetic,
 			       .recovered = n->recovered };
 	struct side up = *of;
@@ -130,7 +133,8 @@ static void store_parent(struct watcher_watch *watch, const struct news *n,
 		struct stored_event e = { .root = of->root->given,
 					  .time_ns = n->time_ns,
 					  .kind = WATCHER_MODIFIED,
-					  .type = WATCHER_TYPE_DIR };
+					  .type = WATCHER_TYPE_DIR,
+					  .follows = 1 };
 
 		if (batch_add(watch->batch, &e, &path, NULL) < 0)
 			watch->w->gap = true;

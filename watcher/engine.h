@@ -182,6 +182,7 @@ struct watcher {
 	bool uncertain;      /* directories were read without a fence: the index may be newer */
 	uint32_t own_cookie; /* last one given to a move that has none */
 	bool recheck_roots, gap, ready_due, exact_counts, pumping, backlogged;
+	bool tight;          /* a batch uses its last memory: it is delivered before more comes */
 	bool watch_limit_due, watch_limit_told, unwatchable_told;
 	uint32_t filters;    /* watches that have one */
 	unsigned kinds;      /* union over the watches */
@@ -224,6 +225,9 @@ struct hit {
  * the nearest first; the path up to the top is left in `p`. Count of hits, or UV_ENOMEM. */
 int watcher__hits(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
 		  size_t len, struct hit *hits);
+
+/* Memory for paths of usual lengths, so that an event is not lost for want of it. */
+int watcher__paths_init(struct watcher *w);
 
 /* The absolute path of a node, or of a name in it (len 0: the node). Valid until the next
  * call; NULL when out of memory. */

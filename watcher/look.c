@@ -9,10 +9,12 @@
 #include "watcher/filter.h"
 #include "watcher/look.h"
 
+#define TOLD_MAX 4352 /* had before it is needed: PATH_MAX and a name */
+
 int watcher__look_init(struct watcher *w)
 {
 	w->look = calloc(1, sizeof *w->look);
-	return w->look ? 0 : UV_ENOMEM;
+	return w->look ? bytes_reserve(&w->look->told, TOLD_MAX) : UV_ENOMEM;
 }
 
 void watcher__look_fini(struct watcher *w)
@@ -147,6 +149,10 @@ static void arrive(struct watcher *w, uint32_t dir, const char *name, uint8_t le
 				sizeof *l->arrivals))
 		return;
 	watcher__name_taken(w, dir, name, len);
+	/* Without memory to tell of it, it is not known either: found again by another pass. */
+	if (!l->silent && !watcher__look_room(l, (void **)&l->arrivals, l->narrivals,
+					      &l->arrivals_cap, sizeof *l->arrivals))
+		return;
 	rec = tree_insert(&w->tree, dir, name, len, type, ino);
 	if (rec == NO_REC) {
 		l->failed = true;
@@ -853,7 +859,11 @@ static void finish(struct watcher *w)
 	if (l->everywhere)
 		w->stats.recoveries++;
 	/* Without memory something was left out: look at everything once more. */
-	w->gap |= l->failed && !l->silent;
+	if (l->failed && !l->silent) {
+		w->gap = true;
+		if (!w->gap_since_ns || l->since_ns < w->gap_since_ns)
+			w->gap_since_ns = l->since_ns;
+	}
 	if (l->failed)
 		l->error = UV_ENOMEM;
 	l->active = l->everywhere = l->calm = l->content = l->failed = false;

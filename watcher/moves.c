@@ -497,8 +497,8 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 	if (tree_alive(&w->tree, dir, gen)) /* it may have been in what was pushed off long ago */
 		rec = tree_insert(&w->tree, dir, c->name, c->name_len, h->type, h->ino);
 	if (rec == NO_REC) {
-		w->gap = true;
-		drop_node(w, h->node);
+		w->gap = true; /* found where it is by the pass that follows */
+		half_gone(w, h);
 		return;
 	}
 	if (h->node != NO_DIR)

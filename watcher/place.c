@@ -5,9 +5,11 @@
 #include "watcher/engine.h"
 #include "watcher/filter.h"
 
+#define PATHS_CAP 4352 /* PATH_MAX and a name: had before it is needed */
+
 static int prepend(struct backpath *p, const char *s, size_t len)
 {
-	size_t cap = p->cap ? p->cap : 1024;
+	size_t cap = p->cap;
 	char *buf;
 
 	if (p->len + len + 1 > p->cap) {
@@ -25,6 +27,19 @@ static int prepend(struct backpath *p, const char *s, size_t len)
 	p->len += len;
 	if (len)
 		memcpy(p->buf + p->cap - 1 - p->len, s, len);
+	return 0;
+}
+
+int watcher__paths_init(struct watcher *w)
+{
+	struct backpath *all[] = { &w->path, &w->dest_path, &w->work_path };
+
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+		if (!(all[i]->buf = malloc(PATHS_CAP)))
+			return UV_ENOMEM;
+		all[i]->buf[PATHS_CAP - 1] = '\0';
+		all[i]->cap = PATHS_CAP;
+	}
 	return 0;
 }
 

@@ -164,6 +164,7 @@ static void deliver(struct watcher *w)
 
 	debounce_delivered(&w->debounce);
 	w->stats.backlog_bytes = 0;
+	w->tight = false;
 	LIST_EACH(it, next, &w->watches) {
 		any |= LIST_ENTRY(it, struct watcher_watch, link)->batch->n > 0;
 	}
@@ -231,6 +232,8 @@ static enum applied apply_all(struct watcher *w, uint64_t until)
 			if (s->ops->caps & BACKEND_EXACT && watcher__look_pending(w) &&
 			    !watcher__look_go(w, until))
 				return TURN_OVER;
+			if (w->tight)
+				return TURN_OVER;
 			if (++count % REFILL_CHANGES == 0)
 				return uv_hrtime() > until ? TURN_OVER : APPLIED_SOME;
 		}
@@ -265,7 +268,7 @@ static bool settle_rest(struct watcher *w, int64_t before_ns)
 
 static bool over_limit(const struct watcher *w)
 {
-	return w->stats.backlog_bytes > w->options.max_backlog_bytes;
+	return w->tight || w->stats.backlog_bytes > w->options.max_backlog_bytes;
 }
 
 /* A round of looking is under way: its end turns the pump again. */
@@ -361,12 +364,10 @@ static bool turn(struct watcher *w)
 			w->backlogged = false;
 		}
 		if (filled != FILL_NOTHING) {
-			if ((applied = apply_all(w, until)) == TURN_OVER)
+			applied = apply_all(w, until);
+			w->backlogged = w->paused && over_limit(w);
+			if (applied == TURN_OVER || over_limit(w))
 				return false;
-			if (over_limit(w)) {
-				w->backlogged = w->paused;
-				return false;
-			}
 			if (filled == FILL_ALL && applied == APPLIED_ALL && nothing_waits(w)) {
 				w->calm_ns = before_ns; /* the callback need not wait for more */
 				return true;
@@ -374,6 +375,10 @@ static bool turn(struct watcher *w)
 			if (uv_hrtime() > until)
 				return false;
 			continue;
+		}
+		if (over_limit(w)) { /* a look has told so much */
+			w->backlogged = w->paused;
+			return false;
 		}
 		if (!settle_rest(w, before_ns))
 			return true;

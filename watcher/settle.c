@@ -444,6 +444,40 @@ static void end_inside(struct watcher *w, uint32_t i, int depth)
 	announce_end(w, i, depth);
 }
 
+/* Is the last memory for events in use? Then what can be found again is put off to another
+ * pass, and what cannot, for the index has moved it, is told as long as that lasts. */
+static bool puts_off(const struct watcher *w)
+{
+	return w->tight && !w->look->norigins;
+}
+
+/* The index forgets it. */
+static void put_off_arrival(struct watcher *w, struct arrival *a)
+{
+	struct look *l = w->look;
+	struct entry e = tree_entry(&w->tree, a->dir, a->rec);
+
+	l->failed = a->done = true;
+	if (a->departure != NO_ITEM)
+		unmatch(l, &l->departures[a->departure]);
+	if (a->told)
+		return;
+	if (e.node != NO_DIR)
+		watcher__node_drop(w, e.node);
+	tree_erase(&w->tree, a->dir, a->rec);
+}
+
+/* The index keeps it. */
+static void put_off_end(struct watcher *w, struct departure *d)
+{
+	struct entry e = tree_entry(&w->tree, d->dir, d->rec);
+
+	w->look->failed = d->done = true;
+	unmatch(w->look, d);
+	if (e.type)
+		tree_set_marks(&w->tree, d->dir, d->rec, e.marks & (uint8_t)~ENTRY_DOOMED);
+}
+
 /* A departure that turned out not to be a move, or whose move cannot be told as one. */
 static void announce_end(struct watcher *w, uint32_t i, int depth)
 {
@@ -454,6 +488,10 @@ static void announce_end(struct watcher *w, uint32_t i, int depth)
 
 	if (d->done || !tree_alive(&w->tree, d->dir, d->gen))
 		return;
+	if (puts_off(w)) {
+		put_off_end(w, d);
+		return;
+	}
 	d->done = true;
 	unmatch(l, d);
 	e = tree_entry(&w->tree, d->dir, d->rec);
@@ -594,6 +632,10 @@ static void announce_arrival(struct watcher *w, uint32_t i, int depth)
 
 	if (a->done || a->busy || !tree_alive(&w->tree, a->dir, a->gen))
 		return;
+	if (puts_off(w)) {
+		put_off_arrival(w, a);
+		return;
+	}
 	if (in_doomed(w, a->dir)) {
 		drop_arrival(w, a, depth);
 		return;
@@ -607,7 +649,13 @@ static void announce_arrival(struct watcher *w, uint32_t i, int depth)
 		a->busy = false;
 		return;
 	}
+	if (!tree_alive(&w->tree, a->dir, a->gen)) /* what is above was put off */
+		return;
 	replaced = free_name(w, a, depth);
+	if (puts_off(w)) {
+		put_off_arrival(w, a);
+		return;
+	}
 	e = tree_entry(&w->tree, a->dir, a->rec);
 	if (a->departure != NO_ITEM && l->departures[a->departure].done)
 		a->departure = NO_ITEM;
@@ -684,6 +732,10 @@ static void announce_changed(struct watcher *w)
 	struct look *l = w->look;
 
 	for (size_t i = 0; i < l->nchanged; i++) {
+		if (w->tight) {
+			l->failed = true;
+			return;
+		}
 		struct entry e = tree_entry(&w->tree, l->changed[i].dir, l->changed[i].gen);
 		struct news n = news_for(w, WATCHER_MODIFIED, e.type, e.ino);
 

@@ -148,8 +148,8 @@ static int watch_new(struct watcher_watch **out, struct watcher *w, const watch_
 		watch->kinds |= WATCHER_ATTRIB; /* of which MODIFIED is made */
 	watch->depth = o->depth;
 	watch->follow = o->follow_symlinks;
-	watch->batch = calloc(1, sizeof *watch->batch);
-	watch->spare = calloc(1, sizeof *watch->spare);
+	watch->batch = batch_new();
+	watch->spare = batch_new();
 	if (watch->batch && watch->spare)
 		r = add_handler(NULL, watch, o);
 	if (r < 0) {

@@ -13,15 +13,7 @@
 #include <unistd.h>
 
 #include "../watcher/filter_root.h"
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-char *__wrap_strdup(const char *s);
-char *__wrap_strndup(const char *s, size_t n);
+#include "failing_memory.h"
 
 static struct {
 	long countdown; /* the allocation that fails; 0: none */
@@ -29,44 +21,12 @@ static struct {
 	char dir[64];
 } t;
 
-static bool fails(void)
+static bool memory_fails(void)
 {
 	if (t.countdown == 0 || --t.countdown > 0)
 		return false;
 	t.failed = true;
 	return true;
-}
-
-void *__wrap_malloc(size_t n)
-{
-	return fails() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-	return fails() ? NULL : __real_realloc(p, n);
-}
-
-char *__wrap_strndup(const char *s, size_t n)
-{
-	size_t len = strnlen(s, n);
-	char *copy = __wrap_malloc(len + 1);
-
-	if (!copy)
-		return NULL;
-	memcpy(copy, s, len);
-	copy[len] = '\0';
-	return copy;
-}
-
-char *__wrap_strdup(const char *s)
-{
-	return __wrap_strndup(s, strlen(s));
 }
 
 /* Runs `call` with its k-th allocation failing, for k = 1, 2, ..., until none was left to

@@ -10,6 +10,7 @@
 /* clang-format on */
 #include "watch_test.h"
 
+#include "failing_memory.h"
 #include "index_check.h"
 
 #include <stdatomic.h>
@@ -62,14 +63,6 @@ static bool is_sticky(void)
 	return fault.run == FROM_THEN_ON;
 }
 
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t n, size_t m);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t n, size_t m);
-void *__wrap_realloc(void *p, size_t n);
-char *__wrap_strdup(const char *s);
-char *__wrap_strndup(const char *s, size_t n);
 int __real_inotify_add_watch(int fd, const char *path, uint32_t mask);
 int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask);
 int __real_uv_fs_event_start(uv_fs_event_t *handle, uv_fs_event_cb cb, const char *path,
@@ -85,36 +78,9 @@ int __wrap_openat(int fd, const char *path, int flags, int mode);
 long __real_syscall(long n, long a, long b, long c, long d, long e, long f);
 long __wrap_syscall(long n, long a, long b, long c, long d, long e, long f);
 
-void *__wrap_malloc(size_t n)
+static bool memory_fails(void)
 {
-	return fails(MEMORY) ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t n, size_t m)
-{
-	return fails(MEMORY) ? NULL : __real_calloc(n, m);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-	return fails(MEMORY) ? NULL : __real_realloc(p, n);
-}
-
-char *__wrap_strndup(const char *s, size_t n)
-{
-	size_t len = strnlen(s, n);
-	char *copy = __wrap_malloc(len + 1);
-
-	if (!copy)
-		return NULL;
-	memcpy(copy, s, len);
-	copy[len] = '\0';
-	return copy;
-}
-
-char *__wrap_strdup(const char *s)
-{
-	return __wrap_strndup(s, strlen(s));
+	return fails(MEMORY);
 }
 
 int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)

@@ -290,6 +290,16 @@ static void add_event(watcher_command_handler *h, struct job *j, const watcher_e
 	h->dropped += r < 0;
 }
 
+/* Without memory for a single event of it there is nothing to run a command for. */
+static void give_up_empty(watcher_command_handler *h, struct job *j)
+{
+	if (!j || j->events)
+		return;
+	list_remove(&j->link);
+	h->waiting_bytes -= job_bytes(j);
+	job_free(j);
+}
+
 void watcher_command_handler_batch(watcher_watch *watch, watcher_batch *batch, void *handler)
 {
 	watcher_command_handler *h = handler;
@@ -305,9 +315,13 @@ void watcher_command_handler_batch(watcher_watch *watch, watcher_batch *batch, v
 			j = job_for(h, first || h->o.per_event);
 		first = false;
 		add_event(h, j, &e);
-		if (h->o.per_event)
+		if (h->o.per_event) {
+			give_up_empty(h, j);
+			j = NULL;
 			start_next(h);
+		}
 	}
+	give_up_empty(h, j);
 	start_next(h);
 }
 

@@ -1,4 +1,4 @@
-/* --help and the completion scripts, made from the tables of options.c. */
+/* --help, made from the tables of options.c. */
 #include "options.h"
 
 #include <stdio.h>
@@ -48,12 +48,43 @@ static void add_option(struct bytes *out, const struct option *o)
 	bytes_free(&left);
 }
 
+/* The table's order is that of these groups. */
+static const struct {
+	const char *first, *heading;
+} groups[] = {
+	{ "recursive", "What is watched" },
+	{ "pattern", "Which events pass" },
+	{ "format", "Records" },
+	{ "debounce", "Batches and runs" },
+	{ "command", "As watchmedo" },
+	{ "color", "Messages" },
+};
+
+static const char *heading_of(const struct option *of)
+{
+	const char *heading = "";
+	size_t i = 0;
+
+	for (const struct option *o = options; o <= of; o++)
+		if (i < sizeof groups / sizeof *groups && strcmp(o->name, groups[i].first) == 0)
+			heading = groups[i++].heading;
+	return heading;
+}
+
 static void add_verb_help(struct bytes *out, const struct verb *verb)
 {
-	emit_f(out, "whendo %s %s\n%s\n\n", verb->name, verb->synopsis, verb->summary);
-	for (const struct option *o = options; o->name; o++)
-		if (o->verbs & verb->bit)
-			add_option(out, o);
+	const char *last = "";
+
+	emit_f(out, "whendo %s %s\n%s\n", verb->name, verb->synopsis, verb->summary);
+	for (const struct option *o = options; o->name; o++) {
+		if (!(o->verbs & verb->bit))
+			continue;
+		if (strcmp(heading_of(o), last) != 0)
+			emit_f(out, "\n%s\n", last = heading_of(o));
+		add_option(out, o);
+	}
+	if (verb->bit & (VERB_RUN | VERB_LOG | VERB_WAIT))
+		emit(out, "\nTIME is 50ms, 1.5s, 2m, 1h, or a number of seconds.\n");
 }
 
 static void add_overview(struct bytes *out)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Wrong use: one line on stderr that names what is wrong and what is near, exit 2.
 . tests/lib/tap.sh
-plan 30
+plan 31
 
 # wrong NAME PATTERN ARGS...: exit 2, nothing on stdout, one line that matches.
 wrong() {
@@ -57,6 +57,8 @@ for verb in $("$W" --help | sed -n 's/^  \([a-z-]*\)  .*/\1/p'); do
   done
 done
 is 'options = manual = completions' "$missing" ''
+
+is 'options stand below headings' "$("$W" log --help | grep '^[A-Z][a-z ]*$' | tr '\n' ',')" 'What is watched,Which events pass,Records,Batches and runs,As watchmedo,Messages,'
 
 wide=
 for verb in run log wait rules snapshot diff why plan shell-command auto-restart tricks; do

@@ -101,10 +101,10 @@ __attribute__((unused)) static bool is_alive(int pid)
 #define RSS_COUNTS 1
 #endif
 
-/* Until it is gone, at most two seconds. */
+/* Until it is gone, at most ten seconds. */
 __attribute__((unused)) static bool is_gone_soon(int pid)
 {
-	for (int i = 0; i < 400 && is_alive(pid); i++)
+	for (int i = 0; i < 2000 && is_alive(pid); i++)
 		usleep(5000);
 	return !is_alive(pid);
 }

@@ -337,6 +337,14 @@ static void test_stop_a_time_limit_reaches_what_left_the_group(void **state)
 	sh_free(r);
 }
 
+/* A daemon's children are killed in the same moment, but may end in the next. */
+static bool is_empty_soon(const sh_proc *p)
+{
+	for (int i = 0; i < 2000 && sh_left(p, NULL, 0) > 0; i++)
+		usleep(5000);
+	return sh_left(p, NULL, 0) == 0;
+}
+
 /* A daemon is its command's wish: it ends with the handle's owner, or when it is told. */
 static void test_stop_what_was_left_behind(void **state)
 {
@@ -350,11 +358,12 @@ static void test_stop_what_was_left_behind(void **state)
 	assert_status(sh_wait(p, -1), SH_DONE);
 	assert_true(is_alive(daemon));
 	assert_in_range(sh_left(p, &left, 1), 1, 3);
+	assert_int_not_equal(left, 0);
 	assert_int_equal(sh_signal(p, SIGTERM), 0);
 	assert_true(is_alive(daemon));
 	assert_int_equal(sh_signal(p, SIGKILL), 0);
 	assert_true(is_gone_soon(daemon));
-	assert_int_equal(sh_left(p, NULL, 0), 0);
+	assert_true(is_empty_soon(p));
 	assert_int_equal(sh_stop(p), UV_ESRCH);
 	sh_proc_free(p);
 

@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
+#ifdef __linux__
+#include <sys/epoll.h>
+#endif
 
 #define NS_PER_MS  1000000u
 #define POLL_SMALL 16
@@ -81,6 +84,28 @@ static void uv_ready(uv_poll_t *h, int status, int events)
 	w->ready(w);
 }
 
+/*
+ * libuv tells the kernel of a descriptor only when it polls, and aborts the process when the
+ * kernel has no room for it (ENOMEM, ENOSPC: fs.epoll.max_user_watches). What is there already
+ * it only changes, which needs no room; so it is put there now, while it can be refused.
+ */
+#ifdef __linux__
+static int make_room(uv_loop_t *uv, int fd)
+{
+	struct epoll_event e = { .data.fd = fd };
+
+	if (epoll_ctl(uv_backend_fd(uv), EPOLL_CTL_ADD, fd, &e) == 0 || errno == EEXIST)
+		return 0;
+	return -errno;
+}
+#else
+static int make_room(uv_loop_t *uv, int fd)
+{
+	(void)uv, (void)fd;
+	return 0;
+}
+#endif
+
 static int watch_start_uv(struct sh__loop *l, struct sh__watch *w, short events)
 {
 	int r;
@@ -98,7 +123,12 @@ static int watch_start_uv(struct sh__loop *l, struct sh__watch *w, short events)
 	}
 	w->loop = l;
 	w->events = events;
-	return uv_poll_start(w->uv, events & POLLOUT ? UV_WRITABLE : UV_READABLE, uv_ready);
+	r = uv_poll_start(w->uv, events & POLLOUT ? UV_WRITABLE : UV_READABLE, uv_ready);
+	if (r == 0)
+		r = make_room(l->uv, w->fd);
+	if (r < 0)
+		sh__watch_stop(w);
+	return r;
 }
 
 int sh__watch_start(struct sh__loop *l, struct sh__watch *w, short events)

@@ -739,8 +739,8 @@ static int open_node(struct watcher *w, uint32_t dir, const char *path)
 	memcpy(name, e.name, e.len);
 	name[e.len] = '\0';
 	path = watcher__path(w, d->parent, NULL, 0);
-	if (!path || (in = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
-		return path ? -errno : UV_ENOMEM;
+	if (!path || (in = watcher__scan_open(path, true)) < 0)
+		return path ? in : UV_ENOMEM;
 	if (fstat(in, &st) < 0 ||
 	    (up->ino && (st.st_ino != up->ino || watcher__dev32(st.st_dev) != up->dev)))
 		r = UV_ENOENT;

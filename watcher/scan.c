@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,6 +22,12 @@
 /* A directory's change time proves nothing while it is younger than the clock's grain (a tick, 4 ms
  * at HZ=250, up to 10 ms): another change may share it. */
 #define YOUNG_NS 20000000
+
+#ifdef O_PATH
+#define O_WAY O_PATH
+#else
+#define O_WAY O_RDONLY
+#endif
 
 int watcher__type_of_mode(unsigned mode)
 {
@@ -121,12 +128,45 @@ static int type_of_entry(int fd, const char *name, unsigned char d_type)
 	}
 }
 
+/* A path longer than the system takes at once is gone along in pieces: *at is the directory
+ * that *path, the last of them, is to be opened in. 0, or a negative errno. */
+static int open_way(int *at, const char **path)
+{
+	char piece[PATH_MAX];
+	int from;
+
+	for (*at = AT_FDCWD; strlen(*path) >= PATH_MAX;) {
+		size_t len = PATH_MAX - 1;
+
+		while (len && (*path)[len] != '/')
+			len--;
+		memcpy(piece, *path, len);
+		piece[len] = '\0';
+		*path += len + strspn(*path + len, "/");
+		from = *at;
+		*at = openat(from, piece, O_WAY | O_DIRECTORY | O_CLOEXEC);
+		int r = *at < 0 ? -errno : 0;
+
+		if (from >= 0)
+			close(from);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int watcher__scan_open(const char *path, bool follow)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK |
-				(follow ? 0 : O_NOFOLLOW));
+	int at, fd, r = open_way(&at, &path);
 
-	return fd < 0 ? -errno : fd;
+	if (r < 0)
+		return r;
+	fd = openat(at, path,
+		    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK | (follow ? 0 : O_NOFOLLOW));
+	r = fd < 0 ? -errno : fd;
+	if (at >= 0)
+		close(at);
+	return r;
 }
 
 int watcher__listing_add(struct listing *l, const char *name, int type, uint64_t ino)

@@ -663,8 +663,8 @@ typedef struct watcher_snapshot_entry {
  * comparisons. What vanishes while it is being read is left out. Blocks until done, and calls
  * nothing back.
  * UV_EINVAL: no root, an empty one, bad options; UV_E2BIG: options of a newer header;
- * UV_EACCES, ...: a root cannot be read; UV_ENAMETOOLONG: a tree more than 4096 deep, or deeper
- * than paths go; UV_EMFILE; UV_EIO; UV_ENOMEM.
+ * UV_EACCES, ...: a root cannot be read; UV_ENAMETOOLONG: a tree more than 4096 deep;
+ * UV_EMFILE; UV_EIO; UV_ENOMEM.
  */
 WHENDO_API int watcher_snapshot_take(watcher_snapshot **s, const char *const *roots,
 				     const watch_options *options, watcher_error *err);

@@ -113,11 +113,12 @@ void execution_begin(struct runner *r)
 }
 
 /* A command that cannot be started at all is a mistake the user wants to see at once; one
- * that was started before is being rebuilt. */
+ * that was started before, or whose run a change has caused, is being built. */
 static void cannot_start(struct runner *r, const sh_result *result)
 {
 	say_error("%s", result->message);
-	if (!r->was_ok && (result->status == SH_NOTFOUND || result->status == SH_NOPERM)) {
+	if (!r->was_ok && r->now.count == 0 &&
+	    (result->status == SH_NOTFOUND || result->status == SH_NOPERM)) {
 		r->busy.quitting = 1;
 		r->busy.exit_code = sh_shell_code(result);
 	}

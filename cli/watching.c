@@ -94,7 +94,7 @@ static void on_progress(watcher *w, uint64_t directories, uint64_t files, void *
 	(void)w;
 	if (t->voice->level < 0 || !isatty(2))
 		return;
-	n = snprintf(line, sizeof line, "\rwhendo: reading: %llu directories, %llu files",
+	n = snprintf(line, sizeof line, "\rwhendo: reading: %llu directories, %llu names",
 		     (unsigned long long)directories, (unsigned long long)files);
 	t->progress_shown = 1;
 	if (write(2, line, (size_t)n) < 0)

@@ -2,7 +2,7 @@
 # Options that no other script is about: what is watched, which events pass, how runs and
 # messages look.
 . tests/lib/tap.sh
-plan 59
+plan 62
 mkdir -p t/d/e/f out/in
 
 # seen NAME WANT OPTIONS...: what log prints for names created in t, sorted.
@@ -206,8 +206,21 @@ if command -v python3 >/dev/null; then
   check 'a list on stdin leaves the keys to the terminal' has screen 'run 2: echo'
   cp screen.never screen
   is '--color never' "$(count screen "$esc\[[0-9]+m")" 0
+  # Each directory takes 30 ms to read, so that the first look lasts.
+  mkdir -p slow/1 slow/2 slow/3 slow/4 slow/5 slow/6 slow/7 slow/8 slow/9
+  slow='strace -f -qq -o /dev/null -e trace=getdents64 -e inject=getdents64:delay_enter=30000'
+  case $BUILD in *sanitize*) slow= ;; esac
+  if [ -n "$slow" ] && $slow true 2>/dev/null; then
+    python3 on_terminal.py '' $(command -v strace) ${slow#strace} "$W" run --color never slow -- true
+    like 'a long first look says how far it is' "$(tr '\r' '\n' <screen)" '^whendo: reading: [0-9]+ directories, [0-9]+ names$'
+    like '... on a line that goes' "$(cat screen)" "$esc\[Kwhendo: watching slow \(10 directories\) in "
+    $slow "$W" run --exit-on-error slow -- false 2>err
+    is '... only on a terminal' "$(count err reading) $(count err 'watching slow')" '0 1'
+  else
+    for what in 'a long first look' '... on a line' '... only on a terminal'; do skip "$what" 'no strace, or sanitizers'; done
+  fi
 else
-  for what in --keys --no-keys --clear --clear=reset 'a list on stdin' '--color never'; do skip "$what" 'no python3'; done
+  for what in 'long look' '...' '... ' --keys --no-keys --clear --clear=reset 'a list on stdin' '--color never'; do skip "$what" 'no python3'; done
 fi
 
 unused=

@@ -117,6 +117,31 @@ static inline void turn_until(uv_loop_t *loop, bool (*done)(void *arg), void *ar
 	uv_run(loop, UV_RUN_NOWAIT);
 }
 
+/* ---- opening, adding, waiting ---- */
+
+static inline watcher *open_with(const watcher_options *options)
+{
+	watcher_error err;
+	watcher *w = NULL;
+
+	if (watcher_open(&w, options, &err) < 0)
+		fail_msg("%s", err.message);
+	return w;
+}
+
+static inline watcher_watch *add_with(watcher *w, const char *path, const watch_options *options)
+{
+	watch_options o = *options;
+	watcher_watch *watch = NULL;
+	watcher_error err;
+
+	o.watch = &watch;
+	if (watcher_add(w, path, &o, &err) < 0)
+		fail_msg("%s", err.message);
+	assert_non_null(watch);
+	return watch;
+}
+
 static bool watch_test_synced;
 
 static inline void on_watch_test_sync(watcher *w, int status, void *arg)

@@ -160,6 +160,8 @@ static void add_job(struct backend *b, int32_t id)
 	if (p->wanted >= WATCH_ALL && p->level < WATCH_ALL)
 		p->fresh = true;
 	p->level = p->wanted;
+	p->read_ns = p->asked_ns;
+	p->asked_ns = 0;
 	if (bytes_add(&b->paths, path, strlen(path) + 1) < 0)
 		b->gap = true;
 	else
@@ -317,6 +319,8 @@ static int poll_watch(struct backend *b, int fd, const char *path, enum watch_le
 	b->dirs[*id]->dead = false;
 	was = b->dirs[*id]->wanted;
 	widen(b, *id, level, p);
+	if (was >= WATCH_ALL && !watcher__disk_is_users(b->config.disk))
+		b->dirs[*id]->asked_ns = watcher__coarse_ns();
 	if (watcher__disk_is_users(b->config.disk) && level >= WATCH_ALL && was < WATCH_ALL)
 		poll_remember(&b->compare, b->dirs[*id], path);
 	if (level < WATCH_ALL)

@@ -303,7 +303,9 @@ static void compare_all(struct poll_work *w, struct polled *p, int32_t id, int f
 	for (uint32_t i = 0; i < p->count; i++)
 		differ |= compare_entry(w, p, id, fd, &p->entries[i]);
 	/* What was read for the first time is in the index, unless it changed since. */
-	if (was_fresh ? changed : differ)
+	differ = was_fresh ? changed : differ;
+	differ |= p->read_ns && now->ctime_ns >= p->read_ns;
+	if (differ)
 		find(w, p, id, CHANGE_LOOK, NULL);
 }
 

@@ -2,10 +2,12 @@
  * A pass over directories: reading them, comparing with the index, and making events of the
  * differences. It is the one path for hints, gaps, new directories, and first crawls (silent).
  *
- * look.c reads and compares. What is new gets an entry marked NEW, what is gone has its entry
- * marked DOOMED; nothing is announced before the whole pass has been read. settle.c then finds
- * moves among the two (by kernel watch, by inode), announces everything in an order in which
- * each event makes sense after those before it, and takes the marks away.
+ * look.c reads directories, and compare.c compares them with the index. What is new gets an
+ * entry marked NEW, what is gone has its entry marked DOOMED; nothing is announced before the
+ * whole pass has been read. Moves are found by the kernel's watch while reading (contested.c),
+ * and then by inode among the two (match.c). settle.c announces everything in an order in which
+ * each event makes sense after those before it, and takes the marks away; below.c is what that
+ * means for all that is in a directory.
  */
 #ifndef WATCHER_LOOK_H
 #define WATCHER_LOOK_H
@@ -74,9 +76,24 @@ struct look {
 /* Grows an array to hold one more; false (and the pass marked as failed) without memory. */
 bool watcher__look_room(struct look *l, void **items, size_t n, size_t *cap, size_t size);
 
+/* Takes the listing that was read (look->listing) of a directory open as fd, -1: not open. */
+void watcher__compare(struct watcher *w, uint32_t dir, int fd);
+/* Only the content of files is to be looked at, and now has been: the names are the same. */
+bool watcher__compare_unchanged(struct watcher *w, uint32_t dir, int fd);
 /* An entry is gone: marks it, and notes its end. False without memory: it stays as it was. */
 bool watcher__depart(struct watcher *w, uint32_t dir, const struct entry *e);
 
+/* Another node holds the watch of the directory that is at this node's path, open as fd. True
+ * if it is this node's now, and the directory is to be read. */
+bool watcher__contested(struct watcher *w, uint32_t dir, uint32_t owner, int fd);
+/* Has this pass found that the directory, or one above it, is not where the index has it? */
+bool watcher__doomed(const struct watcher *w, uint32_t dir);
+/* What does not fit will be told in a moment by a source that tells everything. */
+bool watcher__look_waits(const struct watcher *w, uint32_t dir);
+
+/* Finds moves among what is gone and what is new; what is below what is gone is gone, too, but
+ * for what was found elsewhere. 0, or UV_ENOMEM. */
+int watcher__match(struct watcher *w);
 /* Announces what the pass has found. */
 void watcher__settle(struct watcher *w);
 
@@ -86,6 +103,8 @@ void watcher__emit_gone_below(struct watcher *w, const struct news *like, uint32
 			      const char *name, size_t len, uint32_t node);
 /* The same for everything in a node that a root is attached to; like->only says which. */
 void watcher__emit_gone_in(struct watcher *w, const struct news *like, uint32_t node);
+/* A directory that came with its content: what is in it is told as created, like itself. */
+void watcher__emit_created_below(struct watcher *w, struct news *like, uint32_t node);
 /* The moves that follow from the move `like` of the directory `node`. */
 void watcher__emit_moved_below(struct watcher *w, const struct news *like, uint32_t node);
 

@@ -6,284 +6,12 @@
  * first; last, files whose content changed. Where moves form a ring (two names swapped), one
  * of them is told as deleted and created.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "watcher/filter.h"
 #include "watcher/look.h"
 
 #define DEEP 2000 /* of recursion, along paths and from one announcement to another */
-
-/* ---- what follows for everything below a directory ---- */
-
-/* Calls one() for every announced entry below `node`, with its path relative to it behind what
- * `rel` holds already; `after`: the content of a directory before the directory. */
-typedef void below_cb(struct watcher *w, const struct bytes *rel, const struct entry *e,
-		      void *arg);
-
-static void walk_below(struct watcher *w, uint32_t node, struct bytes *rel, bool after,
-		       below_cb *one, void *arg)
-{
-	size_t len = rel->len;
-	uint32_t rec;
-
-	for (rec = tree_next(&w->tree, node, NO_REC); rec != NO_REC;
-	     rec = tree_next(&w->tree, node, rec)) {
-		struct entry e = tree_entry(&w->tree, node, rec);
-
-		if (e.marks & (ENTRY_NEW | ENTRY_DOOMED))
-			continue;
-		if (bytes_addc(rel, '/') < 0 || bytes_add(rel, e.name, e.len) < 0) {
-			w->gap = true;
-			return;
-		}
-		if (!after)
-			one(w, rel, &e, arg);
-		if (e.node != NO_DIR)
-			walk_below(w, e.node, rel, after, one, arg);
-		if (after)
-			one(w, rel, &e, arg);
-		rel->len = len;
-	}
-}
-
-static void gone_one(struct watcher *w, const struct bytes *rel, const struct entry *e, void *arg)
-{
-	struct news n = *(const struct news *)arg;
-
-	n.kind = WATCHER_DELETED;
-	n.name = rel->data;
-	n.len = rel->len;
-	n.type = e->type;
-	n.ino = e->ino;
-	n.sub_move = true;
-	n.synthetic = true;
-	watcher__emit(w, &n);
-}
-
-void watcher__emit_gone_below(struct watcher *w, const struct news *like, uint32_t dir,
-			      const char *name, size_t len, uint32_t node)
-{
-	struct news n = *like;
-	struct bytes rel = { 0 };
-
-	n.dir = dir;
-	n.dest = NULL;
-	n.half_move = n.complete = false;
-	if (bytes_add(&rel, name, len) < 0)
-		w->gap = true;
-	else
-		walk_below(w, node, &rel, true, gone_one, &n);
-	bytes_free(&rel);
-}
-
-void watcher__emit_gone_in(struct watcher *w, const struct news *like, uint32_t node)
-{
-	uint32_t rec;
-
-	for (rec = tree_next(&w->tree, node, NO_REC); rec != NO_REC;
-	     rec = tree_next(&w->tree, node, rec)) {
-		struct entry e = tree_entry(&w->tree, node, rec);
-		struct bytes name = { 0 };
-		struct news n = *like;
-
-		if (e.marks & (ENTRY_NEW | ENTRY_DOOMED))
-			continue;
-		n.dir = node;
-		if (e.node != NO_DIR)
-			watcher__emit_gone_below(w, &n, node, e.name, e.len, e.node);
-		if (bytes_add(&name, e.name, e.len) < 0)
-			w->gap = true;
-		else
-			gone_one(w, &name, &e, &n);
-		bytes_free(&name);
-	}
-}
-
-static void created_one(struct watcher *w, const struct bytes *rel, const struct entry *e,
-			void *arg)
-{
-	struct news n = *(const struct news *)arg;
-
-	n.name = rel->data;
-	n.len = rel->len;
-	n.type = e->type;
-	n.ino = e->ino;
-	n.sub_move = true;
-	watcher__emit(w, &n);
-}
-
-/* A directory that came with its content: both are told as created. */
-static void emit_created_below(struct watcher *w, struct news *n, uint32_t node)
-{
-	struct bytes rel = { 0 };
-
-	if (bytes_add(&rel, n->name, n->len) < 0)
-		w->gap = true;
-	else
-		walk_below(w, node, &rel, false, created_one, n);
-	bytes_free(&rel);
-}
-
-struct moved_below {
-	struct news like;
-	struct bytes src;
-	size_t src_len, dest_len;
-};
-
-static void moved_one(struct watcher *w, const struct bytes *rel, const struct entry *e,
-		      void *arg)
-{
-	struct moved_below *m = arg;
-	struct news n = m->like;
-
-	m->src.len = m->src_len;
-	if (bytes_add(&m->src, rel->data + m->dest_len, rel->len - m->dest_len) < 0) {
-		w->gap = true;
-		return;
-	}
-	n.name = m->src.data;
-	n.len = m->src.len;
-	n.dest = rel->data;
-	n.dest_len = rel->len;
-	n.type = e->type;
-	n.ino = e->ino;
-	n.synthetic = n.sub_move = true;
-	n.cookie = 0;
-	watcher__emit(w, &n);
-}
-
-void watcher__emit_moved_below(struct watcher *w, const struct news *like, uint32_t node)
-{
-	struct moved_below m = { .like = *like, .src_len = like->len, .dest_len = like->dest_len };
-	struct bytes rel = { 0 };
-
-	if (bytes_add(&m.src, like->name, like->len) < 0 ||
-	    bytes_add(&rel, like->dest, like->dest_len) < 0)
-		w->gap = true;
-	else
-		walk_below(w, node, &rel, false, moved_one, &m);
-	bytes_free(&rel);
-	bytes_free(&m.src);
-}
-
-/* ---- matching ---- */
-
-/* Everything below a directory that is gone is gone, but for what was found elsewhere. */
-static void expand(struct watcher *w, size_t i)
-{
-	struct look *l = w->look;
-	struct departure d = l->departures[i];
-	struct entry e;
-	uint32_t node, rec;
-
-	if (!tree_alive(&w->tree, d.dir, d.gen))
-		return;
-	e = tree_entry(&w->tree, d.dir, d.rec);
-	if (!d.had_node)
-		return;
-	if (e.node == NO_DIR) { /* it was found elsewhere and has left this entry */
-		l->departures[i].done = true;
-		return;
-	}
-	node = e.node;
-	l->departures[i].inside = (uint32_t)l->ndepartures;
-	for (rec = tree_next(&w->tree, node, NO_REC); rec != NO_REC;
-	     rec = tree_next(&w->tree, node, rec)) {
-		e = tree_entry(&w->tree, node, rec);
-		l->departures[i].others |= (e.marks & ENTRY_DOOMED) != 0;
-		if (e.marks & (ENTRY_NEW | ENTRY_DOOMED))
-			continue;
-		watcher__depart(w, node, &e);
-	}
-	l->departures[i].ninside = (uint32_t)l->ndepartures - l->departures[i].inside;
-}
-
-static int by_ino_arrival(const void *a, const void *b, void *look)
-{
-	const struct look *l = look;
-	uint64_t x = l->arrivals[*(const uint32_t *)a].ino, y = l->arrivals[*(const uint32_t *)b].ino;
-
-	return x < y ? -1 : x > y;
-}
-
-/* Was this inode born after the changes were lost? Then it is a new file in an old number. */
-static bool born_later(struct watcher *w, const struct arrival *a)
-{
-#ifdef STATX_BTIME
-	const char *path;
-	struct entry e = tree_entry(&w->tree, a->dir, a->rec);
-	struct statx st;
-
-	if (watcher__disk_is_users(&w->disk))
-		return false;
-	path = watcher__path(w, a->dir, e.name, e.len);
-	if (!path || statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BTIME, &st) < 0 ||
-	    !(st.stx_mask & STATX_BTIME))
-		return false;
-	return st.stx_btime.tv_sec * INT64_C(1000000000) + st.stx_btime.tv_nsec >=
-	       w->look->since_ns;
-#else
-	(void)w;
-	(void)a;
-	return false;
-#endif
-}
-
-static void match_one(struct watcher *w, uint32_t di, const uint32_t *order, size_t n)
-{
-	struct look *l = w->look;
-	struct departure *d = &l->departures[di];
-	size_t lo = 0, hi = n;
-
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if (l->arrivals[order[mid]].ino < d->ino)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	for (; lo < n && l->arrivals[order[lo]].ino == d->ino; lo++) {
-		struct arrival *a = &l->arrivals[order[lo]];
-
-		if (a->departure != NO_ITEM || a->from || a->type != d->type ||
-		    (a->dir == d->dir && a->replaces) || born_later(w, a))
-			continue;
-		a->departure = di;
-		d->arrival = order[lo];
-		return;
-	}
-}
-
-/* Moves: the same inode and type gone in one place and new in another. */
-static int match(struct watcher *w)
-{
-	struct look *l = w->look;
-	uint32_t *order;
-	size_t n = 0;
-
-	if (!l->narrivals || !l->ndepartures)
-		return 0;
-	if (!(order = malloc(l->narrivals * sizeof *order)))
-		return UV_ENOMEM;
-	for (uint32_t i = 0; i < l->narrivals; i++)
-		if (l->arrivals[i].ino && !l->arrivals[i].from)
-			order[n++] = i;
-	qsort_r(order, n, sizeof *order, by_ino_arrival, l);
-	for (uint32_t i = 0; i < l->ndepartures; i++)
-		/* A directory with a node is known again by its watch; without that what is in it
-		 * has come and gone by itself. */
-		if (!l->departures[i].done && l->departures[i].ino && !l->departures[i].had_node)
-			match_one(w, i, order, n);
-	free(order);
-	return 0;
-}
-
-/* ---- announcing ---- */
 
 static struct news news_for(struct watcher *w, int kind, int type, uint64_t ino)
 {
@@ -360,17 +88,6 @@ static void set_place(struct watcher *w, struct news *n, uint32_t dir, const cha
 		w->gap = true;
 	n->name = rel->data;
 	n->len = rel->len;
-}
-
-/* Is the place gone, or below one that is? */
-static bool in_doomed(const struct watcher *w, uint32_t dir)
-{
-	const struct dir *d = tree_dir(&w->tree, dir);
-
-	for (; d->parent != NO_DIR; d = tree_dir(&w->tree, d->parent))
-		if (tree_entry(&w->tree, d->parent, d->rec).marks & ENTRY_DOOMED)
-			return true;
-	return false;
 }
 
 /* The end of a match: both are told for themselves. */
@@ -636,7 +353,7 @@ static void announce_arrival(struct watcher *w, uint32_t i, int depth)
 		put_off_arrival(w, a);
 		return;
 	}
-	if (in_doomed(w, a->dir)) {
+	if (watcher__doomed(w, a->dir)) {
 		drop_arrival(w, a, depth);
 		return;
 	}
@@ -678,7 +395,7 @@ static void announce_arrival(struct watcher *w, uint32_t i, int depth)
 	n.grafted = a->grafted;
 	n.known_to = a->node;
 	if (a->node != NO_DIR)
-		emit_created_below(w, &n, a->node);
+		watcher__emit_created_below(w, &n, a->node);
 }
 
 /* Arrivals by node, and a list of those whose old place is known. */
@@ -754,9 +471,7 @@ void watcher__settle(struct watcher *w)
 
 	if (l->ndepartures)
 		watcher__halves_expire(w, UINT64_MAX);
-	for (size_t i = 0; i < l->ndepartures; i++)
-		expand(w, i);
-	if (match(w) < 0 || index_arrivals(w) < 0)
+	if (watcher__match(w) < 0 || index_arrivals(w) < 0)
 		l->failed = true;
 	for (uint32_t i = 0; i < l->narrivals; i++)
 		announce_arrival(w, i, 0);

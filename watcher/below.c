@@ -1,0 +1,157 @@
+/*
+ * What the end, the creation or the move of a directory is for everything below it: an event
+ * each, with the path put together on the way down. See look.h.
+ */
+#include <string.h>
+
+#include "watcher/look.h"
+
+/* Calls one() for every announced entry below `node`, with its path relative to it behind what
+ * `rel` holds already; `after`: the content of a directory before the directory. */
+typedef void below_cb(struct watcher *w, const struct bytes *rel, const struct entry *e,
+		      void *arg);
+
+static void walk_below(struct watcher *w, uint32_t node, struct bytes *rel, bool after,
+		       below_cb *one, void *arg)
+{
+	size_t len = rel->len;
+	uint32_t rec;
+
+	for (rec = tree_next(&w->tree, node, NO_REC); rec != NO_REC;
+	     rec = tree_next(&w->tree, node, rec)) {
+		struct entry e = tree_entry(&w->tree, node, rec);
+
+		if (e.marks & (ENTRY_NEW | ENTRY_DOOMED))
+			continue;
+		if (bytes_addc(rel, '/') < 0 || bytes_add(rel, e.name, e.len) < 0) {
+			w->gap = true;
+			return;
+		}
+		if (!after)
+			one(w, rel, &e, arg);
+		if (e.node != NO_DIR)
+			walk_below(w, e.node, rel, after, one, arg);
+		if (after)
+			one(w, rel, &e, arg);
+		rel->len = len;
+	}
+}
+
+static void gone_one(struct watcher *w, const struct bytes *rel, const struct entry *e, void *arg)
+{
+	struct news n = *(const struct news *)arg;
+
+	n.kind = WATCHER_DELETED;
+	n.name = rel->data;
+	n.len = rel->len;
+	n.type = e->type;
+	n.ino = e->ino;
+	n.sub_move = true;
+	n.synthetic = true;
+	watcher__emit(w, &n);
+}
+
+void watcher__emit_gone_below(struct watcher *w, const struct news *like, uint32_t dir,
+			      const char *name, size_t len, uint32_t node)
+{
+	struct news n = *like;
+	struct bytes rel = { 0 };
+
+	n.dir = dir;
+	n.dest = NULL;
+	n.half_move = n.complete = false;
+	if (bytes_add(&rel, name, len) < 0)
+		w->gap = true;
+	else
+		walk_below(w, node, &rel, true, gone_one, &n);
+	bytes_free(&rel);
+}
+
+void watcher__emit_gone_in(struct watcher *w, const struct news *like, uint32_t node)
+{
+	uint32_t rec;
+
+	for (rec = tree_next(&w->tree, node, NO_REC); rec != NO_REC;
+	     rec = tree_next(&w->tree, node, rec)) {
+		struct entry e = tree_entry(&w->tree, node, rec);
+		struct bytes name = { 0 };
+		struct news n = *like;
+
+		if (e.marks & (ENTRY_NEW | ENTRY_DOOMED))
+			continue;
+		n.dir = node;
+		if (e.node != NO_DIR)
+			watcher__emit_gone_below(w, &n, node, e.name, e.len, e.node);
+		if (bytes_add(&name, e.name, e.len) < 0)
+			w->gap = true;
+		else
+			gone_one(w, &name, &e, &n);
+		bytes_free(&name);
+	}
+}
+
+static void created_one(struct watcher *w, const struct bytes *rel, const struct entry *e,
+			void *arg)
+{
+	struct news n = *(const struct news *)arg;
+
+	n.name = rel->data;
+	n.len = rel->len;
+	n.type = e->type;
+	n.ino = e->ino;
+	n.sub_move = true;
+	watcher__emit(w, &n);
+}
+
+void watcher__emit_created_below(struct watcher *w, struct news *n, uint32_t node)
+{
+	struct bytes rel = { 0 };
+
+	if (bytes_add(&rel, n->name, n->len) < 0)
+		w->gap = true;
+	else
+		walk_below(w, node, &rel, false, created_one, n);
+	bytes_free(&rel);
+}
+
+struct moved_below {
+	struct news like;
+	struct bytes src;
+	size_t src_len, dest_len;
+};
+
+static void moved_one(struct watcher *w, const struct bytes *rel, const struct entry *e,
+		      void *arg)
+{
+	struct moved_below *m = arg;
+	struct news n = m->like;
+
+	m->src.len = m->src_len;
+	if (bytes_add(&m->src, rel->data + m->dest_len, rel->len - m->dest_len) < 0) {
+		w->gap = true;
+		return;
+	}
+	n.name = m->src.data;
+	n.len = m->src.len;
+	n.dest = rel->data;
+	n.dest_len = rel->len;
+	n.type = e->type;
+	n.ino = e->ino;
+	n.synthetic = n.sub_move = true;
+	n.cookie = 0;
+	watcher__emit(w, &n);
+}
+
+void watcher__emit_moved_below(struct watcher *w, const struct news *like, uint32_t node)
+{
+	struct moved_below m = { .like = *like, .src_len = like->len, .dest_len = like->dest_len };
+	struct bytes rel = { 0 };
+
+	if (bytes_add(&m.src, like->name, like->len) < 0 ||
+	    bytes_add(&rel, like->dest, like->dest_len) < 0)
+		w->gap = true;
+	else
+		walk_below(w, node, &rel, false, moved_one, &m);
+	bytes_free(&rel);
+	bytes_free(&m.src);
+}

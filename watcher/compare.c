@@ -1,0 +1,276 @@
+/*
+ * A directory's listing against what the index has of it: what is new is marked and noted, what
+ * is gone, too, and what stayed may have been written to. Nothing is announced; see look.h.
+ */
+#include <string.h>
+#include <sys/stat.h>
+
+#include "watcher/filter.h"
+#include "watcher/look.h"
+
+/* An entry that the index did not have. Without memory it stays out: nothing in the index is
+ * left to be told by a pass that has not noted it. */
+static void arrive(struct watcher *w, uint32_t dir, const char *name, uint8_t len, int type,
+		   uint64_t ino, uint32_t twin)
+{
+	struct look *l = w->look;
+	uint32_t rec;
+
+	if (!watcher__look_room(l, (void **)&l->arrivals, l->narrivals, &l->arrivals_cap,
+				sizeof *l->arrivals))
+		return;
+	watcher__name_taken(w, dir, name, len);
+	/* Without memory to tell of it, it is not known either: found again by another pass. */
+	if (!l->silent && !watcher__look_room(l, (void **)&l->arrivals, l->narrivals,
+					      &l->arrivals_cap, sizeof *l->arrivals))
+		return;
+	rec = tree_insert(&w->tree, dir, name, len, type, ino);
+	if (rec == NO_REC) {
+		l->failed = true;
+		return;
+	}
+	if (!l->silent) {
+		tree_set_marks(&w->tree, dir, rec, ENTRY_NEW);
+		l->arrivals[l->narrivals++] = (struct arrival){ .dir = dir,
+								.gen = tree_dir(&w->tree, dir)->gen,
+								.rec = rec,
+								.ino = ino,
+								.type = (uint8_t)type,
+								.departure = NO_ITEM,
+								.node = NO_DIR,
+								.twin = twin };
+	}
+	if (type == WATCHER_TYPE_DIR)
+		watcher__look_new_dir(w, dir, rec);
+	else if (type == WATCHER_TYPE_SYMLINK && watcher__follows(w, dir))
+		watcher__look_behind(w, dir, rec);
+}
+
+bool watcher__depart(struct watcher *w, uint32_t dir, const struct entry *e)
+{
+	struct look *l = w->look;
+
+	if (!watcher__look_room(l, (void **)&l->departures, l->ndepartures, &l->departures_cap,
+				sizeof *l->departures))
+		return false;
+	tree_set_marks(&w->tree, dir, e->rec, ENTRY_DOOMED);
+	l->departures[l->ndepartures++] = (struct departure){ .dir = dir,
+							      .gen = tree_dir(&w->tree, dir)->gen,
+							      .rec = e->rec,
+							      .ino = e->ino,
+							      .type = e->type,
+							      .had_node = e->node != NO_DIR,
+							      .arrival = NO_ITEM };
+	return true;
+}
+
+static int64_t file_ctime_ns(const struct stat *st)
+{
+#ifdef __APPLE__
+	return st->st_ctimespec.tv_sec * INT64_C(1000000000) + st->st_ctimespec.tv_nsec;
+#else
+	return st->st_ctim.tv_sec * INT64_C(1000000000) + st->st_ctim.tv_nsec;
+#endif
+}
+
+/* Was a file that stayed in place written to while changes were lost? Its change time tells. */
+static void look_at_content(struct watcher *w, int fd, uint32_t dir, const struct entry *e)
+{
+	struct look *l = w->look;
+	char name[256];
+	struct stat st;
+
+	memcpy(name, e->name, e->len);
+	name[e->len] = '\0';
+	if (watcher__disk_stat_name(&w->disk, fd, name, &st) < 0 || !S_ISREG(st.st_mode))
+		return;
+	if (!e->ino)
+		tree_set_ino(&w->tree, dir, e->rec, st.st_ino);
+	if (file_ctime_ns(&st) >= l->since_ns &&
+	    watcher__look_room(l, (void **)&l->changed, l->nchanged, &l->changed_cap,
+			       sizeof *l->changed))
+		l->changed[l->nchanged++] = (struct looked){ dir, e->rec };
+}
+
+/* Is what the index holds still what the listing names? */
+static bool same_thing(const struct watcher *w, const struct entry *e, int type, uint64_t ino)
+{
+	bool link = e->node != NO_DIR && tree_dir(&w->tree, e->node)->flags & DIR_LINK;
+
+	if (link)
+		return type == WATCHER_TYPE_SYMLINK;
+	if (e->type != type)
+		return false;
+	if (e->node != NO_DIR && tree_dir(&w->tree, e->node)->flags & DIR_FOREIGN)
+		return true; /* the listing has the inode below the mount point */
+	return !e->ino || !ino || e->ino == ino;
+}
+
+static void compare_one(struct watcher *w, uint32_t dir, const char *name, uint8_t len,
+			int type, uint64_t ino)
+{
+	uint32_t rec = tree_find(&w->tree, dir, name, len);
+	struct look *l = w->look;
+	struct entry e;
+
+	if (rec == NO_REC) {
+		arrive(w, dir, name, len, type, ino, NO_ITEM);
+		rec = tree_find(&w->tree, dir, name, len);
+		if (rec != NO_REC)
+			tree_set_marks(&w->tree, dir, rec,
+				       tree_entry(&w->tree, dir, rec).marks | ENTRY_SEEN);
+		return;
+	}
+	e = tree_entry(&w->tree, dir, rec);
+	if (same_thing(w, &e, type, ino)) {
+		if (!e.ino && e.node == NO_DIR)
+			tree_set_ino(&w->tree, dir, rec, ino);
+		if (e.type != type && e.node == NO_DIR)
+			tree_set_type(&w->tree, dir, rec, type);
+		tree_set_marks(&w->tree, dir, rec, e.marks | ENTRY_SEEN);
+		if (type == WATCHER_TYPE_DIR && e.node == NO_DIR)
+			watcher__look_new_dir(w, dir, rec);
+		return;
+	}
+	if (e.type != WATCHER_TYPE_DIR && type != WATCHER_TYPE_DIR && e.type == 0)
+		tree_set_type(&w->tree, dir, rec, type);
+	if (!watcher__depart(w, dir, &e))
+		return;
+	arrive(w, dir, name, len, type, ino, (uint32_t)l->ndepartures - 1);
+	if (l->narrivals && l->arrivals[l->narrivals - 1].twin == l->ndepartures - 1)
+		l->arrivals[l->narrivals - 1].replaces =
+		    e.type == type && type != WATCHER_TYPE_DIR;
+	rec = tree_find(&w->tree, dir, name, len);
+	if (rec != NO_REC)
+		tree_set_marks(&w->tree, dir, rec,
+			       tree_entry(&w->tree, dir, rec).marks | ENTRY_SEEN);
+}
+
+/* A fresh node in a silent pass takes the listing as it is. */
+static bool take_whole(struct watcher *w, uint32_t dir)
+{
+	struct look *l = w->look;
+	uint32_t rec;
+
+	if (!l->silent || tree_dir(&w->tree, dir)->count ||
+	    tree_dir(&w->tree, dir)->flags & DIR_NARROW)
+		return false;
+	if (tree_fill(&w->tree, dir, l->listing.packed, l->listing.len, l->listing.count) < 0) {
+		l->failed = true;
+		return true;
+	}
+	for (rec = tree_next(&w->tree, dir, NO_REC); rec != NO_REC;
+	     rec = tree_next(&w->tree, dir, rec)) {
+		struct entry e = tree_entry(&w->tree, dir, rec);
+
+		if (e.type == WATCHER_TYPE_DIR)
+			watcher__look_new_dir(w, dir, rec);
+		else if (e.type == WATCHER_TYPE_SYMLINK && watcher__follows(w, dir))
+			watcher__look_behind(w, dir, rec);
+	}
+	return true;
+}
+
+/* What the listing did not name is gone; what stayed may have been written to. */
+static void sweep(struct watcher *w, uint32_t dir, int fd)
+{
+	struct look *l = w->look;
+	uint32_t rec;
+
+	for (rec = tree_next(&w->tree, dir, NO_REC); rec != NO_REC;
+	     rec = tree_next(&w->tree, dir, rec)) {
+		struct entry e = tree_entry(&w->tree, dir, rec);
+
+		if (e.marks & ENTRY_DOOMED)
+			continue;
+		if (!(e.marks & ENTRY_SEEN) && !(e.marks & ENTRY_NEW)) {
+			watcher__depart(w, dir, &e);
+			continue;
+		}
+		tree_set_marks(&w->tree, dir, rec, e.marks & ENTRY_NEW);
+		if (e.marks & ENTRY_NEW)
+			continue;
+		if ((l->everywhere || l->content) && fd >= 0 && e.type == WATCHER_TYPE_FILE)
+			look_at_content(w, fd, dir, &e);
+		if (e.node != NO_DIR &&
+		    (l->everywhere ||
+		     (l->content && tree_dir(&w->tree, e.node)->flags & DIR_NO_ACCESS)))
+			watcher__look_at(w, e.node);
+	}
+}
+
+static void note_listing(struct watcher *w, uint32_t dir)
+{
+	struct dir *d = tree_dir(&w->tree, dir);
+	struct listing *li = &w->look->listing;
+
+	d->ino = li->ino;
+	d->dev = li->dev;
+	d->ctime_ns = li->ctime_ns;
+	d->flags &= (uint16_t)~(DIR_NO_ACCESS | DIR_FOREIGN | DIR_FAILED);
+	if (d->parent != NO_DIR && tree_dir(&w->tree, d->parent)->dev != d->dev)
+		d->flags |= DIR_FOREIGN;
+}
+
+/* Rules in the directory are known before its entries are judged by them. */
+static void read_rules(struct watcher *w, uint32_t dir)
+{
+	const struct listing *li = &w->look->listing;
+
+	for (size_t at = 0; at < li->len; at += PACKED_HEAD + (uint8_t)li->packed[at + 9])
+		if (li->packed[at + PACKED_HEAD] == '.')
+			watcher__rules_read(w, dir, li->packed + at + PACKED_HEAD,
+					    (uint8_t)li->packed[at + 9]);
+}
+
+static void compare_names(struct watcher *w, uint32_t dir, int fd)
+{
+	const struct listing *li = &w->look->listing;
+	bool narrow = tree_dir(&w->tree, dir)->flags & DIR_NARROW;
+
+	if (take_whole(w, dir))
+		return;
+	for (size_t at = 0; at < li->len; at += PACKED_HEAD + (uint8_t)li->packed[at + 9]) {
+		const char *name = li->packed + at + PACKED_HEAD;
+		uint8_t len = (uint8_t)li->packed[at + 9];
+		uint64_t ino;
+
+		memcpy(&ino, li->packed + at, 8);
+		if (!narrow || watcher__narrow_wants(w, dir, name, len))
+			compare_one(w, dir, name, len, (uint8_t)li->packed[at + 8], ino);
+	}
+	sweep(w, dir, fd);
+}
+
+void watcher__compare(struct watcher *w, uint32_t dir, int fd)
+{
+	struct look *l = w->look;
+
+	note_listing(w, dir);
+	read_rules(w, dir);
+	l->directories++;
+	l->files += l->listing.count;
+	compare_names(w, dir, fd);
+	if (l->failed) /* not all of it was taken: read again, changed or not */
+		tree_dir(&w->tree, dir)->ctime_ns = 0;
+}
+
+bool watcher__compare_unchanged(struct watcher *w, uint32_t dir, int fd)
+{
+	const struct dir *d = tree_dir(&w->tree, dir);
+	struct look *l = w->look;
+	uint32_t rec;
+
+	if (!l->everywhere || !d->ctime_ns)
+		return false;
+	watcher__disk_stat_listing(&w->disk, fd, &l->listing);
+	if (l->listing.error || l->listing.ctime_ns != d->ctime_ns ||
+	    l->listing.ino != d->ino || l->listing.dev != d->dev)
+		return false;
+	for (rec = tree_next(&w->tree, dir, NO_REC); rec != NO_REC;
+	     rec = tree_next(&w->tree, dir, rec))
+		tree_set_marks(&w->tree, dir, rec,
+			       tree_entry(&w->tree, dir, rec).marks | ENTRY_SEEN);
+	sweep(w, dir, fd);
+	return true;
+}

@@ -1,0 +1,239 @@
+/*
+ * Whose directory is it? A directory that is found at one place may be one that the index has
+ * at another: its watch says so. It was moved, or it is at both places (a mount, a link), or
+ * the index has it wrong there. See look.h.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "watcher/look.h"
+
+bool watcher__doomed(const struct watcher *w, uint32_t dir)
+{
+	const struct dir *d = tree_dir(&w->tree, dir);
+
+	for (; d->parent != NO_DIR; d = tree_dir(&w->tree, d->parent))
+		if (tree_entry(&w->tree, d->parent, d->rec).marks & ENTRY_DOOMED)
+			return true;
+	return false;
+}
+
+/* Is the owner of the watch still where the index has it? Then this is the same directory
+ * under a second path (a bind mount, or a link that is followed). */
+static bool still_there(struct watcher *w, uint32_t node, const struct stat *here)
+{
+	const char *path = watcher__path(w, node, NULL, 0);
+	struct stat st;
+
+	return path && !watcher__doomed(w, node) &&
+	       watcher__disk_stat_path(&w->disk, path, false, &st) == 0 &&
+	       st.st_ino == here->st_ino && st.st_dev == here->st_dev;
+}
+
+/* A directory is at two places at once only by a mount, or behind a link. */
+static bool may_alias(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
+{
+#ifdef STATX_MNT_ID
+	const char *path = watcher__path(w, owner, NULL, 0);
+	struct statx a, b;
+
+	if (watcher__disk_is_users(&w->disk) ||
+	    (tree_dir(&w->tree, dir)->flags | tree_dir(&w->tree, owner)->flags) & DIR_LINK)
+		return true;
+	if (!path || statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &a) < 0 ||
+	    statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_MNT_ID, &b) < 0 ||
+	    !(a.stx_mask & b.stx_mask & STATX_MNT_ID))
+		return true;
+	return a.stx_mnt_id != b.stx_mnt_id;
+#else
+	(void)w;
+	(void)dir;
+	(void)owner;
+	(void)fd;
+	return true;
+#endif
+}
+
+/* Finds the waiting half of a move that took `node` away; its name goes to the arrival. */
+static bool take_half(struct watcher *w, uint32_t node, struct arrival *a)
+{
+	for (uint32_t i = 0; i < w->nhalves; i++) {
+		struct half_move *h = &w->halves[i];
+
+		if (h->node != node)
+			continue;
+		if (!(a->from = malloc(h->len)))
+			return false;
+		memcpy(a->from, h->name, h->len);
+		a->from_len = h->len;
+		a->from_dir = h->dir;
+		a->from_gen = h->gen;
+		*h = w->halves[--w->nhalves];
+		return true;
+	}
+	return false;
+}
+
+/* The arrival of an entry; one that was told as created already may still turn out moved. */
+static struct arrival *arrival_of(struct watcher *w, uint32_t dir, uint32_t rec)
+{
+	struct look *l = w->look;
+
+	for (size_t i = l->narrivals; i-- > 0;)
+		if (l->arrivals[i].dir == dir && l->arrivals[i].rec == rec)
+			return &l->arrivals[i];
+	if (!watcher__look_room(l, (void **)&l->arrivals, l->narrivals, &l->arrivals_cap,
+				sizeof *l->arrivals))
+		return NULL;
+	l->arrivals[l->narrivals] = (struct arrival){ .dir = dir,
+						      .gen = tree_dir(&w->tree, dir)->gen,
+						      .rec = rec,
+						      .type = WATCHER_TYPE_DIR,
+						      .departure = NO_ITEM,
+						      .twin = NO_ITEM,
+						      .told = true,
+						      .node = NO_DIR };
+	return &l->arrivals[l->narrivals++];
+}
+
+/* Notes where a node is now, before it is taken away from there. */
+static bool note_origin(struct watcher *w, uint32_t node, struct arrival *a)
+{
+	struct dir *n = tree_dir(&w->tree, node);
+	struct entry old;
+
+	if (n->parent == NO_DIR)
+		return take_half(w, node, a);
+	old = tree_entry(&w->tree, n->parent, n->rec);
+	if (old.marks & ENTRY_NEW || !(a->from = malloc(old.len)))
+		return false;
+	memcpy(a->from, old.name, old.len);
+	a->from_len = old.len;
+	a->from_dir = n->parent;
+	a->from_gen = tree_dir(&w->tree, n->parent)->gen;
+	return true;
+}
+
+/* The directory at this place is one that the index has elsewhere, and it is not there any
+ * more: it was moved here. Its node takes the place of the fresh one. */
+static bool adopt(struct watcher *w, uint32_t fresh, uint32_t node)
+{
+	struct dir *f = tree_dir(&w->tree, fresh), *n = tree_dir(&w->tree, node);
+	uint32_t dir = f->parent, rec = f->rec, old_dir = n->parent, old_rec = n->rec;
+	struct arrival *a = NULL;
+
+	if (dir == NO_DIR || f->roots || f->count || tree_is_below(&w->tree, dir, node))
+		return false;
+	if (n->parent == NO_DIR && n->roots && !w->look->silent)
+		return false;
+	if (!w->look->silent) {
+		a = arrival_of(w, dir, rec);
+		if (!a || a->from || !note_origin(w, node, a))
+			return false;
+		a->node = node;
+		tree_set_marks(&w->tree, dir, rec, ENTRY_NEW);
+	}
+	if (old_dir != NO_DIR) {
+		tree_detach(&w->tree, old_dir, old_rec);
+		tree_erase(&w->tree, old_dir, old_rec);
+	}
+	tree_detach(&w->tree, dir, rec);
+	watcher__node_unwatch(w, fresh); /* what was here before, in the same inode number */
+	tree_dir_free(&w->tree, fresh);
+	tree_attach(&w->tree, dir, rec, node);
+	if (watcher__look_waits(w, node))
+		return true;
+	watcher__look_at(w, node);
+	if (old_dir != NO_DIR) /* it was not as believed: what has the old name now? */
+		watcher__node_limbo(w, old_dir);
+	return true;
+}
+
+/* A root's own tree is at the place of this node: it becomes a part of this one. What is in it
+ * is news, but not for the roots it has already. */
+static bool graft(struct watcher *w, uint32_t fresh, uint32_t top)
+{
+	struct dir *f = tree_dir(&w->tree, fresh), *t = tree_dir(&w->tree, top);
+	uint32_t dir = f->parent, rec = f->rec;
+	struct arrival *a;
+
+	if (dir == NO_DIR || f->roots || f->count || tree_is_below(&w->tree, dir, top))
+		return false;
+	if (!w->look->silent) {
+		a = arrival_of(w, dir, rec);
+		if (!a || a->from)
+			return false;
+		a->node = top;
+		a->grafted = true;
+		tree_set_marks(&w->tree, dir, rec, ENTRY_NEW);
+	}
+	tree_detach(&w->tree, dir, rec);
+	watcher__node_unwatch(w, fresh);
+	tree_dir_free(&w->tree, fresh);
+	tree_attach(&w->tree, dir, rec, top);
+	t->flags &= (uint16_t)~DIR_NARROW;
+	watcher__look_at(w, top);
+	return true;
+}
+
+/* Is the owner of the watch the top of a root's own tree, by the very same path? */
+static bool is_root_here(struct watcher *w, uint32_t dir, uint32_t owner)
+{
+	const struct dir *o = tree_dir(&w->tree, owner);
+	const char *path = watcher__path(w, dir, NULL, 0);
+
+	return path && o->parent == NO_DIR && o->roots && strcmp(path, o->roots->real) == 0;
+}
+
+/* Has this pass found the entry of the node? */
+static bool is_new(const struct watcher *w, uint32_t dir)
+{
+	const struct dir *d = tree_dir(&w->tree, dir);
+
+	return d->parent != NO_DIR &&
+	       tree_entry(&w->tree, d->parent, d->rec).marks & ENTRY_NEW;
+}
+
+bool watcher__contested(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
+{
+	struct dir *d = tree_dir(&w->tree, dir), *o = tree_dir(&w->tree, owner);
+	uint32_t above = o->parent;
+	struct stat st;
+
+	if (watcher__disk_stat(&w->disk, fd, &st) < 0)
+		return false;
+	if (is_root_here(w, dir, owner) && graft(w, dir, owner))
+		return false;
+	if (d->parent != NO_DIR && !d->roots && still_there(w, owner, &st)) {
+		/* At both places at once, or on its way between them just now? */
+		if (may_alias(w, dir, owner, fd) && still_there(w, dir, &st))
+			watcher__node_drop(w, dir);
+		else
+			watcher__node_limbo(w, dir);
+		return false;
+	}
+	if (watcher__look_waits(w, dir) && !is_new(w, dir)) {
+		watcher__node_limbo(w, dir);
+		return false;
+	}
+	if (adopt(w, dir, owner))
+		return false;
+	if (watcher__look_waits(w, dir)) {
+		watcher__node_limbo(w, dir);
+		return false;
+	}
+	/* The owner's path has been recycled: it loses the watch and is looked for anew. */
+	watcher__node_unwatch(w, dir);
+	if (ids_set(&w->sources[o->backend].nodes, o->id, dir) < 0)
+		return false;
+	d->id = o->id;
+	d->backend = o->backend;
+	o->id = -1;
+	watcher__node_limbo(w, owner);
+	if (above != NO_DIR)
+		watcher__look_at(w, above);
+	return true;
+}

@@ -1,0 +1,121 @@
+/*
+ * Which of what a pass has found gone is what it has found new: the same inode and type, where
+ * that proves anything. See look.h.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "watcher/look.h"
+
+/* Everything below a directory that is gone is gone, but for what was found elsewhere. */
+static void expand(struct watcher *w, size_t i)
+{
+	struct look *l = w->look;
+	struct departure d = l->departures[i];
+	struct entry e;
+	uint32_t node, rec;
+
+	if (!tree_alive(&w->tree, d.dir, d.gen))
+		return;
+	e = tree_entry(&w->tree, d.dir, d.rec);
+	if (!d.had_node)
+		return;
+	if (e.node == NO_DIR) { /* it was found elsewhere and has left this entry */
+		l->departures[i].done = true;
+		return;
+	}
+	node = e.node;
+	l->departures[i].inside = (uint32_t)l->ndepartures;
+	for (rec = tree_next(&w->tree, node, NO_REC); rec != NO_REC;
+	     rec = tree_next(&w->tree, node, rec)) {
+		e = tree_entry(&w->tree, node, rec);
+		l->departures[i].others |= (e.marks & ENTRY_DOOMED) != 0;
+		if (e.marks & (ENTRY_NEW | ENTRY_DOOMED))
+			continue;
+		watcher__depart(w, node, &e);
+	}
+	l->departures[i].ninside = (uint32_t)l->ndepartures - l->departures[i].inside;
+}
+
+static int by_ino_arrival(const void *a, const void *b, void *look)
+{
+	const struct look *l = look;
+	uint64_t x = l->arrivals[*(const uint32_t *)a].ino, y = l->arrivals[*(const uint32_t *)b].ino;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Was this inode born after the changes were lost? Then it is a new file in an old number. */
+static bool born_later(struct watcher *w, const struct arrival *a)
+{
+#ifdef STATX_BTIME
+	const char *path;
+	struct entry e = tree_entry(&w->tree, a->dir, a->rec);
+	struct statx st;
+
+	if (watcher__disk_is_users(&w->disk))
+		return false;
+	path = watcher__path(w, a->dir, e.name, e.len);
+	if (!path || statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BTIME, &st) < 0 ||
+	    !(st.stx_mask & STATX_BTIME))
+		return false;
+	return st.stx_btime.tv_sec * INT64_C(1000000000) + st.stx_btime.tv_nsec >=
+	       w->look->since_ns;
+#else
+	(void)w;
+	(void)a;
+	return false;
+#endif
+}
+
+static void match_one(struct watcher *w, uint32_t di, const uint32_t *order, size_t n)
+{
+	struct look *l = w->look;
+	struct departure *d = &l->departures[di];
+	size_t lo = 0, hi = n;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (l->arrivals[order[mid]].ino < d->ino)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (; lo < n && l->arrivals[order[lo]].ino == d->ino; lo++) {
+		struct arrival *a = &l->arrivals[order[lo]];
+
+		if (a->departure != NO_ITEM || a->from || a->type != d->type ||
+		    (a->dir == d->dir && a->replaces) || born_later(w, a))
+			continue;
+		a->departure = di;
+		d->arrival = order[lo];
+		return;
+	}
+}
+
+int watcher__match(struct watcher *w)
+{
+	struct look *l = w->look;
+	uint32_t *order;
+	size_t n = 0;
+
+	for (size_t i = 0; i < l->ndepartures; i++)
+		expand(w, i);
+	if (!l->narrivals || !l->ndepartures)
+		return 0;
+	if (!(order = malloc(l->narrivals * sizeof *order)))
+		return UV_ENOMEM;
+	for (uint32_t i = 0; i < l->narrivals; i++)
+		if (l->arrivals[i].ino && !l->arrivals[i].from)
+			order[n++] = i;
+	qsort_r(order, n, sizeof *order, by_ino_arrival, l);
+	for (uint32_t i = 0; i < l->ndepartures; i++)
+		/* A directory with a node is known again by its watch; without that what is in it
+		 * has come and gone by itself. */
+		if (!l->departures[i].done && l->departures[i].ino && !l->departures[i].had_node)
+			match_one(w, i, order, n);
+	free(order);
+	return 0;
+}

@@ -2,13 +2,9 @@
  * Roots: from the path a user gave to a node of the index, and back to it when anything on the
  * way changes.
  *
- * Every directory on the way, and on the way of every symbolic link met, gets an anchor before
- * the next name is looked up in it, so that no change can be missed: itself being moved or
- * removed, and, where a name is a link or is missing, that name coming or going. When an
- * anchor is hit the way is walked again; a root that leads elsewhere, or nowhere, has ended.
+ * When an anchor on the way to a root (see way.c) is hit, the way is walked again; a root that
+ * leads elsewhere, or nowhere, has ended.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,301 +13,7 @@
 
 #include "watcher/filter.h"
 #include "watcher/look.h"
-
-#define LINKS_MAX 40 /* as path_resolution(7) */
-
-/* ---- anchors ---- */
-
-static struct anchor *anchor_of(struct watcher *w, int source, int32_t id)
-{
-	struct source *s = &w->sources[source];
-	uint32_t i = ids_get(&s->anchors, id), cap;
-	struct anchor *a;
-
-	if (i != IDS_NONE)
-		return &w->anchors[i];
-	for (i = 0; i < w->nanchors && w->anchors[i].id >= 0; i++)
-		;
-	if (i == w->anchors_cap) {
-		cap = w->anchors_cap ? w->anchors_cap * 2 : 16;
-		if (!(a = realloc(w->anchors, cap * sizeof *a)))
-			return NULL;
-		w->anchors = a;
-		w->anchors_cap = cap;
-	}
-	if (ids_set(&s->anchors, id, i) < 0)
-		return NULL;
-	if (i == w->nanchors)
-		w->nanchors++;
-	w->anchors[i] = (struct anchor){ .id = id, .source = (uint8_t)source };
-	return &w->anchors[i];
-}
-
-/* Wants to hear of `name` (NULL: of the directory itself) in the directory open as fd. A
- * directory that may not be watched is passed over: most paths begin in some. */
-static int anchor_add(struct watcher *w, struct root *root, int fd, const char *path,
-		      const char *name)
-{
-	struct anchor_want *wants;
-	struct anchor *a;
-	uint32_t cap;
-	int32_t id;
-	int source, r = watcher__watch_way(w, fd, path, name ? WATCH_NAMES : WATCH_SELF,
-					       &source, &id);
-
-	if (r < 0)
-		return name && r != UV_EACCES ? r : 0;
-	if (!(a = anchor_of(w, source, id)))
-		return UV_ENOMEM;
-	if (a->nwants == a->cap) {
-		cap = a->cap ? a->cap * 2 : 2;
-		if (!(wants = realloc(a->wants, cap * sizeof *wants)))
-			return UV_ENOMEM;
-		a->wants = wants;
-		a->cap = cap;
-	}
-	a->wants[a->nwants] = (struct anchor_want){ root, name ? strdup(name) : NULL };
-	if (name && !a->wants[a->nwants].name)
-		return UV_ENOMEM;
-	a->nwants++;
-	return 0;
-}
-
-static void anchor_drop(struct watcher *w, struct anchor *a, bool unwatch)
-{
-	struct source *s = &w->sources[a->source];
-
-	ids_erase(&s->anchors, a->id);
-	if (unwatch && ids_get(&s->nodes, a->id) == IDS_NONE)
-		s->ops->unwatch(s->backend, a->id);
-	for (uint32_t i = 0; i < a->nwants; i++)
-		free(a->wants[i].name);
-	free(a->wants);
-	*a = (struct anchor){ .id = -1 };
-}
-
-static void anchors_forget(struct watcher *w, const struct root *root)
-{
-	for (uint32_t i = 0; i < w->nanchors; i++) {
-		struct anchor *a = &w->anchors[i];
-		uint32_t kept = 0;
-
-		if (a->id < 0)
-			continue;
-		for (uint32_t k = 0; k < a->nwants; k++)
-			if (a->wants[k].root == root)
-				free(a->wants[k].name);
-			else
-				a->wants[kept++] = a->wants[k];
-		a->nwants = kept;
-		if (!kept)
-			anchor_drop(w, a, true);
-	}
-}
-
-void watcher__anchor_hit(struct watcher *w, int source, const struct change *c)
-{
-	uint32_t i = ids_get(&w->sources[source].anchors, c->id);
-	struct anchor *a;
-	bool self = c->op == CHANGE_SELF_MOVED || c->op == CHANGE_SELF_REMOVED ||
-		    c->op == CHANGE_UNMOUNTED || c->op == CHANGE_UNWATCHED ||
-		    c->op == CHANGE_LOOK;
-	bool names = c->op == CHANGE_CREATED || c->op == CHANGE_REMOVED ||
-		     c->op == CHANGE_MOVED_FROM || c->op == CHANGE_MOVED_TO;
-
-	if (i == IDS_NONE)
-		return;
-	a = &w->anchors[i];
-	for (uint32_t k = 0; k < a->nwants; k++) {
-		const struct anchor_want *want = &a->wants[k];
-
-		if (self || (names && want->name && strlen(want->name) == c->name_len &&
-			     memcmp(want->name, c->name, c->name_len) == 0))
-			want->root->recheck = w->recheck_roots = true;
-	}
-	if (c->op == CHANGE_UNWATCHED)
-		anchor_drop(w, a, false);
-}
-
-/* ---- the way from "/" ---- */
-
-/* Where a root's path leads. */
-struct way {
-	int fd;            /* the last directory, open for its path only; -1 */
-	struct bytes at;   /* its path, without links */
-	char *rest;        /* what is still to be walked; owned */
-	int links;
-	char name[NAME_MAX + 1]; /* a file in it: its name, else "" */
-	bool missing;      /* the next name is not there */
-	int error;
-};
-
-static int way_enter(struct way *y, int fd, const char *name)
-{
-	close(y->fd);
-	y->fd = fd;
-	if (strcmp(name, "..") == 0) {
-		while (y->at.len > 1 && y->at.data[--y->at.len] != '/')
-			;
-		if (y->at.len == 0)
-			y->at.len = 1;
-		y->at.data[y->at.len] = '\0';
-		return 0;
-	}
-	if (y->at.len > 1 && bytes_addc(&y->at, '/') < 0)
-		return UV_ENOMEM;
-	return bytes_adds(&y->at, name);
-}
-
-/* A link: what it points to comes before the rest. */
-static int way_link(struct way *y, int fd)
-{
-	char target[PATH_MAX], *rest;
-	ssize_t n = readlinkat(fd, "", target, sizeof target - 1);
-	int up;
-
-	if (n < 0)
-		return -errno;
-	if (++y->links > LINKS_MAX)
-		return UV_ELOOP;
-	target[n] = '\0';
-	if (!(rest = malloc((size_t)n + strlen(y->rest) + 2)))
-		return UV_ENOMEM;
-	sprintf(rest, "%s/%s", target, y->rest);
-	free(y->rest);
-	y->rest = rest;
-	if (target[0] == '/') {
-		if ((up = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
-			return -errno;
-		close(y->fd);
-		y->fd = up;
-		y->at.len = 1;
-		y->at.data[1] = '\0';
-	}
-	return 0;
-}
-
-/* Cuts the next name off the rest; NULL at its end. */
-static bool way_next(struct way *y, char *name)
-{
-	char *from = y->rest + strspn(y->rest, "/");
-	size_t len = strcspn(from, "/");
-
-	if (!len)
-		return false;
-	if (len > NAME_MAX) {
-		y->error = UV_ENAMETOOLONG;
-		return false;
-	}
-	memcpy(name, from, len);
-	name[len] = '\0';
-	memmove(y->rest, from + len, strlen(from + len) + 1);
-	return true;
-}
-
-static bool way_at_end(const struct way *y)
-{
-	return y->rest[strspn(y->rest, "/")] == '\0';
-}
-
-/* One name further. Stops (false) at the end, at a file, at what is missing, at an error. */
-static bool way_step(struct watcher *w, struct root *root, struct way *y)
-{
-	char name[NAME_MAX + 1];
-	struct stat st;
-	int fd;
-
-	if (!way_next(y, name))
-		return false;
-	if (strcmp(name, ".") == 0)
-		return true;
-	if ((y->error = anchor_add(w, root, y->fd, y->at.data, NULL)) < 0)
-		return false;
-	fd = openat(y->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT) {
-		if ((y->error = anchor_add(w, root, y->fd, y->at.data, name)) < 0)
-			return false;
-		fd = openat(y->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	}
-	if (fd < 0) {
-		y->missing = errno == ENOENT;
-		y->error = y->missing ? 0 : -errno;
-		return false;
-	}
-	if (fstat(fd, &st) < 0) {
-		y->error = -errno;
-	} else if (S_ISDIR(st.st_mode)) {
-		y->error = way_enter(y, fd, name);
-		return y->error == 0;
-	} else if (S_ISLNK(st.st_mode)) {
-		y->error = anchor_add(w, root, y->fd, y->at.data, name);
-		if (y->error == 0)
-			y->error = way_link(y, fd);
-		close(fd);
-		return y->error == 0;
-	} else if (way_at_end(y)) {
-		strcpy(y->name, name);
-	} else {
-		anchor_add(w, root, y->fd, y->at.data, name);
-		y->error = UV_ENOTDIR;
-	}
-	close(fd);
-	return false;
-}
-
-/* With the user's own functions a path is theirs to understand: it is asked about as it is. What
- * is not there yet is asked for again after each round (see watcher__waiting_roots()). */
-static int way_ask(struct watcher *w, struct root *root, struct way *y)
-{
-	const char *slash = strrchr(root->path, '/');
-	size_t dir_len = slash ? (size_t)(slash - root->path) + (slash == root->path) : 0;
-	struct stat st;
-
-	*y = (struct way){ .fd = -1 };
-	if (!(y->rest = strdup("")) || bytes_adds(&y->at, root->path) < 0)
-		return y->error = UV_ENOMEM;
-	y->fd = watcher__disk_open(&w->disk, root->path, true);
-	if (y->fd >= 0)
-		return 0;
-	if (y->fd != UV_ENOTDIR && y->fd != UV_ELOOP && y->fd != UV_ENOENT)
-		return y->error = y->fd;
-	/* A file, or nothing: both are seen from the directory around it. */
-	y->missing = watcher__disk_stat_path(&w->disk, root->path, false, &st) < 0;
-	bytes_clear(&y->at);
-	if (bytes_add(&y->at, slash ? root->path : ".", slash ? dir_len : 1) < 0)
-		return y->error = UV_ENOMEM;
-	y->fd = watcher__disk_open(&w->disk, y->at.data, true);
-	if (y->fd < 0 && !y->missing)
-		return y->error = y->fd;
-	if (y->fd < 0)
-		bytes_clear(&y->at);
-	if (!y->missing)
-		snprintf(y->name, sizeof y->name, "%s", slash ? slash + 1 : root->path);
-	return 0;
-}
-
-static int way_walk(struct watcher *w, struct root *root, struct way *y)
-{
-	if (watcher__disk_is_users(&w->disk))
-		return way_ask(w, root, y);
-	*y = (struct way){ .fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) };
-	if (y->fd < 0)
-		return y->error = -errno;
-	y->rest = strdup(root->path);
-	if (!y->rest || bytes_adds(&y->at, "/") < 0)
-		return y->error = UV_ENOMEM;
-	while (way_step(w, root, y))
-		;
-	return y->error;
-}
-
-static void way_free(struct watcher *w, struct way *y)
-{
-	if (y->fd >= 0)
-		watcher__disk_close(&w->disk, y->fd);
-	bytes_free(&y->at);
-	free(y->rest);
-}
+#include "watcher/way.h"
 
 /* ---- attaching to nodes ---- */
 
@@ -528,8 +230,8 @@ int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 	int r;
 
 	root->recheck = false;
-	anchors_forget(w, root);
-	way_walk(w, root, &y);
+	watcher__anchors_forget(w, root);
+	watcher__way_walk(w, root, &y);
 	if (first && y.error) {
 		r = fail_way(root, &y, err);
 		goto out;
@@ -547,7 +249,7 @@ int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 		end_root(w, root);
 	if (root->node != NO_DIR) /* a single file that is gone: its directory still watches */
 		goto out;
-	if (y.error || (y.missing && !way_at_end(&y))) {
+	if (y.error || (y.missing && !watcher__way_at_end(&y))) {
 		root->waiting = true;
 		goto out;
 	}
@@ -576,7 +278,7 @@ int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 	root->was_there = true;
 	r = read_in(w, root, first, look);
 out:
-	way_free(w, &y);
+	watcher__way_free(w, &y);
 	return r;
 }
 
@@ -657,7 +359,7 @@ void watcher__root_free(struct watcher *w, struct root *root)
 
 	list_remove(&root->link);
 	if (!w->closing) { /* else the backend ends all watches at once, and the index goes whole */
-		anchors_forget(w, root);
+		watcher__anchors_forget(w, root);
 		if (node != NO_DIR) {
 			watcher__root_detach(w, root);
 			watcher__release(w, node);

@@ -40,6 +40,8 @@ static void on_timer(uv_timer_t *h)
 
 void runner_ended(struct runner *r)
 {
+	if (r->on_gone)
+		r->on_gone(r->arg);
 	if (!r->is_stopped || r->busy.quitting == 0)
 		report_end(r);
 	report_notify(r);

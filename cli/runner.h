@@ -30,6 +30,8 @@ struct runner {
 	 * rules. May be NULL. */
 	void (*on_start)(pid_t group, void *arg);
 	void (*on_end)(int code, void *arg);
+	/* Before the user is told of the end: who reads that may use the terminal again. */
+	void (*on_gone)(void *arg);
 	/* A signal has stopped the command. May be NULL. */
 	void (*on_stopped)(pid_t group, int signum, void *arg);
 	/* Asks for everything that happened so far to be delivered, then runner_synced(); NULL,

@@ -106,13 +106,26 @@ static void start_signal(struct terminal *t, uv_signal_t *h, uv_signal_cb cb, in
 	uv_unref((uv_handle_t *)h);
 }
 
+/* With something else on stdin: a command may still ask at /dev/tty, for a password. Keys are
+ * not read there. */
+static int open_other(void)
+{
+	int fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	if (fd >= 0 && tcgetpgrp(fd) != getpgrp()) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
 void terminal_open(struct terminal *t, int watch_end)
 {
-	t->fd = terminal_is_ours() ? 0 : -1;
+	t->fd = terminal_is_ours() ? 0 : open_other();
 	t->in = -1;
 	if (t->fd >= 0 && tcgetattr(t->fd, &t->saved) < 0)
 		t->fd = -1;
-	t->want_keys = t->want_keys && t->fd >= 0;
+	t->want_keys = t->want_keys && t->fd == 0;
 	if (t->want_keys || watch_end)
 		t->in = open("/dev/fd/0", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (t->in >= 0 && uv_poll_init(t->loop, &t->poll, t->in) == 0) {
@@ -189,5 +202,7 @@ void terminal_close(struct terminal *t)
 	close_handle((uv_handle_t *)&t->cont);
 	if (t->in >= 0)
 		close(t->in);
+	if (t->fd > 0)
+		close(t->fd);
 	t->in = t->fd = -1;
 }

@@ -18,6 +18,7 @@ struct run {
 	struct watching t;
 	struct runner runner;
 	struct terminal terminal;
+	int had_terminal; /* of the command that has ended */
 	uv_signal_t child;
 	int status;
 };
@@ -69,15 +70,21 @@ static int on_sync(void *arg)
 	return watcher_sync(m->t.w, on_synced);
 }
 
+static void on_gone(void *arg)
+{
+	struct run *m = arg;
+
+	m->had_terminal = m->terminal.group != 0 || m->runner.foreground;
+	terminal_take(&m->terminal);
+}
+
 static void on_run_end(int code, void *arg)
 {
 	struct run *m = arg;
-	int had_terminal = m->terminal.group != 0 || m->runner.foreground;
 
 	(void)code;
-	terminal_take(&m->terminal);
 	/* ^C went to the command, which had the terminal, and was meant for both. */
-	if (had_terminal && m->runner.by_signal == SIGINT)
+	if (m->had_terminal && m->runner.by_signal == SIGINT)
 		runner_quit(&m->runner);
 }
 
@@ -187,6 +194,7 @@ static int open_run(struct run *m, struct settings *s)
 		.s = s,
 		.voice = &m->stage.voice,
 		.on_exit = on_exit_,
+		.on_gone = on_gone,
 		.on_end = on_run_end,
 		.on_stopped = on_stopped,
 		.sync = on_sync,

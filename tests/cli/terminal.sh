@@ -6,7 +6,7 @@ if ! command -v python3 >/dev/null; then
   echo '1..0 # SKIP no python3'
   exit 0
 fi
-plan 15
+plan 17
 mkdir t
 cat >drive.py <<'X'
 import os, pty, re, select, signal, sys, termios, time
@@ -97,6 +97,14 @@ ok(t.expect(rb"run 2"), "... and the keys are back after it", t.seen)
 t.send(b"\x03")
 ok(t.end() == 0 and t.modes_are_back(), "... ^C while it has the terminal ends both")
 
+# Something else on stdin, and a command that asks at the terminal all the same.
+t = Terminal("sh", "-c", "exec %s run t -- sh -c 'printf who; read a </dev/tty; echo \"is $a\"' </dev/null" % W)
+t.expect(rb"who")
+t.send(b"me\n")
+ok(t.expect(rb"is me") and t.expect(rb"run 1: ok"), "a command may ask at /dev/tty", t.seen)
+t.send(b"\x03")
+ok(t.end() == 0 and t.modes_are_back(), "... and ^C works after it")
+
 # Under a shell with job control.
 t = Terminal("bash", "--norc", "-i", env={"PS1": "$ "}.items())
 t.expect(rb"\$ ")
@@ -116,4 +124,4 @@ t.send(b"exit\n")
 t.end()
 X
 timeout 120 python3 drive.py "$W"
-n=15
+n=17

@@ -6,10 +6,12 @@
  * run again with REPLAY_SEED=n (and REPLAY_MODE=plain|late|..., REPLAY_BACKEND=poll|...).
  * REPLAY_ROUNDS says how many, REPLAY_CHANGES of how many changes a process.
  *
- * In the mode "late" the watcher sees nothing before all changes are made. In "faults" watching
+ * In the mode "late" the watcher sees nothing before all changes are made; in "unread" it has not
+ * even read the tree then, and in "slowly" it does so while they are made: both are for a backend
+ * that covers trees as a whole. In "faults" watching
  * a directory fails now and then with ENOENT, as it does when the directory is gone, and takes
  * its time; in "refused" with EACCES, until modes are set again; in "limit" with ENOSPC.
- * link: -Wl,--wrap=inotify_add_watch,--wrap=fanotify_init
+ * link: -Wl,--wrap=inotify_add_watch,--wrap=fanotify_init,--wrap=watcher__scan_read
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -35,6 +37,7 @@
 #include <uv.h>
 
 #include "index_check.h"
+#include "watcher/engine.h"
 #include "watcher/options.h"
 #include "whendo/watcher.h"
 
@@ -266,6 +269,11 @@ static void replace(char *path)
 	}
 }
 
+/* Neither hard links nor chmod: fanotify merges what it tells of them with what it tells of a file
+ * that is pushed off its name, which is lost then. It is needed only to know what was at a name
+ * before the changes that came while the tree was not yet read. */
+static bool unmerged;
+
 static void one_change(const struct places *p)
 {
 	char a[256], b[256], c[300];
@@ -314,7 +322,7 @@ static void one_change(const struct places *p)
 		rename(some_path(c, out), a);
 		break;
 	case 14:
-		if (dice(2))
+		if (dice(2) || unmerged)
 			(void)!symlink("a", a);
 		else
 			(void)!link(a, b);
@@ -325,7 +333,8 @@ static void one_change(const struct places *p)
 	default:
 		some_path(c, out);
 		deep_write(c);
-		chmod(a, dice(2) ? 0700 : 0755);
+		if (!unmerged)
+			chmod(a, dice(2) ? 0700 : 0755);
 	}
 }
 
@@ -512,9 +521,9 @@ static int compare(const struct model *got, const struct model *want, char *text
 	return differ;
 }
 
-enum mode { PLAIN, LATE, OVERFLOW, FAULTS, REFUSED, LIMIT, MODES };
-static const char *const mode_names[] = { "plain", "late", "overflow", "faults", "refused",
-					  "limit" };
+enum mode { PLAIN, LATE, UNREAD, SLOWLY, OVERFLOW, FAULTS, REFUSED, LIMIT, MODES };
+static const char *const mode_names[] = { "plain",    "late",	 "unread",  "slowly",
+					  "overflow", "faults", "refused", "limit" };
 
 /* ---- watches that fail ---- */
 
@@ -536,6 +545,19 @@ int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
 	if (faults >> 61 == 1)
 		usleep((useconds_t)(faults >> 50 & 255));
 	return __real_inotify_add_watch(fd, path, mask);
+}
+
+/* Reading a directory takes long, so that changes come between one and the next. */
+static bool slow;
+
+void __real_watcher__scan_read(int fd, struct listing *l);
+void __wrap_watcher__scan_read(int fd, struct listing *l);
+
+void __wrap_watcher__scan_read(int fd, struct listing *l)
+{
+	if (slow)
+		usleep(6000); /* more than a turn has */
+	__real_watcher__scan_read(fd, l);
 }
 
 /* fanotify's queue has a bound like inotify's where overflow is asked for. */
@@ -621,9 +643,12 @@ static void make_changes(const struct setup *setup, struct replay *r, watcher *w
 	static const int errors[MODES] = { [FAULTS] = ENOENT, [REFUSED] = EACCES,
 					   [LIMIT] = ENOSPC };
 	int n = getenv("REPLAY_CHANGES") ? atoi(getenv("REPLAY_CHANGES")) : 300, running = 3, status;
-	bool blind = setup->mode == LATE || setup->mode == OVERFLOW;
+	bool blind = setup->mode == LATE || setup->mode == UNREAD || setup->mode == OVERFLOW;
 	pid_t pids[3];
 
+	if (!unmerged)
+		sync_now(r, w); /* all is read */
+	slow = setup->mode == SLOWLY;
 	for (int i = 0; i < 3; i++)
 		pids[i] = start_changes(seed * 3 + (uint64_t)i + 1, r->places, n, churn_of(setup));
 	faults = seed;
@@ -639,6 +664,7 @@ static void make_changes(const struct setup *setup, struct replay *r, watcher *w
 			}
 	}
 	fault = 0;
+	slow = false;
 	if (setup->mode != REFUSED)
 		return;
 	sync_now(r, w);
@@ -683,6 +709,7 @@ static int round_of(const struct setup *setup, uint64_t seed)
 	bool good;
 	watcher *w;
 
+	unmerged = setup->mode == UNREAD || setup->mode == SLOWLY;
 	make_places(&places, seed);
 	read_places(&r.model, &places);
 	if (getenv("REPLAY_TRACE"))
@@ -746,6 +773,8 @@ static const struct setup setups[] = {
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, LIMIT, 20 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, PLAIN, 40 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, LATE, 40 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, UNREAD, 40 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, SLOWLY, 20 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, OVERFLOW, 10 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, PLAIN, 20 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, OVERFLOW, 5 },

@@ -378,6 +378,8 @@ void watcher__apply(struct watcher *w, int source, const struct change *c)
 	uint32_t dir;
 
 	w->now_ns = c->time_ns;
+	if (c->op == CHANGE_UNKNOWN)
+		return;
 	if (c->op != CHANGE_READ)
 		w->calm_rounds = 0;
 	if (c->op == CHANGE_GAP) {

@@ -42,7 +42,9 @@ enum change_op {
 			   * is in what was read, what follows is not */
 	/* Hints. */
 	CHANGE_LOOK, /* compare the directory `id` (or only `name` in it) with the index */
-	CHANGE_GAP   /* changes were lost: below `id`, or anywhere if it is -1 */
+	CHANGE_GAP,  /* changes were lost: below `id`, or anywhere if it is -1 */
+	/* No change: see late_ops. */
+	CHANGE_UNKNOWN
 };
 
 struct change {
@@ -85,6 +87,41 @@ enum fill_result {
 	FILL_ALL      /* ... and it is all there was: it left the kernel's queue empty */
 };
 
+/* What the changes that are still to come say of a name in a directory: what it is now, before
+ * any of them. */
+struct mention {
+	const char *name;
+	size_t len;
+	bool present, is_dir;
+	int32_t id; /* of the directory that it is, or was next, -1 */
+};
+
+/*
+ * Of a backend that tells of everything below a watched directory, whatever has been watched
+ * there: the directories below may be read later. A reading is then newer than the changes
+ * that were not yet handed out; what these say of names gives back what was there before them.
+ */
+struct late_ops {
+	/* With `on`, a change in a directory that has no number is not left out: next() says
+	 * CHANGE_UNKNOWN instead, again and again, until the directory is watched, foreign() is
+	 * called, or this with !`on`. */
+	void (*unread)(struct backend *b, bool on);
+	/* The directory that CHANGE_UNKNOWN is about is under no root. */
+	void (*foreign)(struct backend *b);
+	/* Where that directory is now, as seen from the directory `under`. UV_ENOENT: it is gone,
+	 * and nothing is to come of it; UV_EAGAIN: that may not be where it was. */
+	int (*where)(struct backend *b, const char *under, char *path, size_t size);
+	/* Is every directory that is watched, or in one that is, still where it was? */
+	bool (*still)(struct backend *b);
+	/* Opens a directory wherever it is now; -ESTALE: it is gone. */
+	int (*open_dir)(struct backend *b, int32_t id, const char *under);
+	/* Calls `one` for each mention of a name (NULL: any) in a directory, the latest first: what
+	 * comes after is what counts. UV_EAGAIN if all may not have been told yet; another
+	 * negative errno if some were lost. */
+	int (*mentions)(struct backend *b, int32_t id, const char *name,
+			void (*one)(void *arg, const struct mention *m), void *arg);
+};
+
 struct backend_config {
 	uv_loop_t *loop;
 	int poll_interval_ms;
@@ -117,6 +154,7 @@ struct backend_ops {
 	 * open on puts CHANGE_READ among its changes, at the very place; ended by !`on`, after
 	 * which the watch is of that level. */
 	int (*fence)(struct backend *b, int32_t id, int fd, enum watch_level level, bool on);
+	const struct late_ops *late; /* NULL: directories are read when they are watched */
 	/* What is wanted from now on; watches that exist are widened when watched again. With
 	 * `merge`, a write that follows another write to the same name is left out. */
 	void (*want)(struct backend *b, unsigned kinds, bool merge);

@@ -76,7 +76,7 @@ static void store(struct watcher_watch *watch, const struct news *n, int kind, i
 	struct path_parts path = parts_of(src), to;
 	struct stored_event e = {
 		.root = (src->root ? src : dest)->root->given,
-		.inode = type == n->type ? n->ino : 0,
+		.inode = type == n->type && n->ino != UINT64_MAX ? n->ino : 0,
 		.time_ns = n->time_ns,
 		.cookie = kind == WATCHER_MOVED ? n->cookie : 0,
 		.pid = n->pid,

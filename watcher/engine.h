@@ -184,6 +184,7 @@ struct watcher {
 	bool recheck_roots, gap, ready_due, exact_counts, pumping, backlogged;
 	bool tight;          /* a batch uses its last memory: it is delivered before more comes */
 	bool watch_limit_due, watch_limit_told, unwatchable_told;
+	struct late *late;   /* see late.c */
 	uint32_t filters;    /* watches that have one */
 	unsigned kinds;      /* union over the watches */
 	uint32_t drain;      /* counts fills */
@@ -314,12 +315,34 @@ uint32_t watcher__look_new_dir(struct watcher *w, uint32_t dir, uint32_t rec);
 /* A symbolic link to a directory, where links are followed. */
 void watcher__look_behind(struct watcher *w, uint32_t dir, uint32_t rec);
 
+/* Puts the first listing of a directory into the index, silently. False: out of memory. */
+bool watcher__look_take(struct watcher *w, uint32_t dir, struct listing *l);
+/* A directory that was to be read cannot be opened or watched; its path is in look->path. */
+void watcher__look_failed(struct watcher *w, uint32_t dir, int code);
+
 /* What a crawl thread has read and watched; `l` is taken over until the next call. */
 void watcher__look_result(struct watcher *w, uint32_t dir, int watched, int32_t id,
 			  struct listing *l);
 
 /* ---- crawl.c: the first reading of a tree, silent, on threads ---- */
 int watcher__crawl(struct watcher *w, uint32_t top);
+
+/* ---- late.c: the first reading of a tree, after the user was told that all is ready ---- */
+int watcher__late_init(struct watcher *w);
+void watcher__late_fini(struct watcher *w);
+/* Has the tree below a root read later, if its backend covers it as a whole; false: not. */
+bool watcher__late_begin(struct watcher *w, uint32_t dir);
+/* Was this node found by such a reading? Then it is read later, too. */
+bool watcher__late_takes(struct watcher *w, uint32_t dir);
+bool watcher__late_active(const struct watcher *w);
+/* Reads until all is read (true) or until uv_hrtime() passes `until`. */
+bool watcher__late_go(struct watcher *w, uint64_t until);
+/* When what could not be read is tried again; 0: nothing waits. */
+uint64_t watcher__late_due_ns(const struct watcher *w);
+/* The next change: one that had to wait, or the backend's. As backend_ops.next. */
+int watcher__late_next(struct watcher *w, int source, struct change *c);
+/* Reads what a change needs. False: not now; watcher__late_next() gives it again. */
+bool watcher__late_before(struct watcher *w, int source, struct change *c, uint64_t until);
 
 /* ---- apply.c: exact changes ---- */
 void watcher__apply(struct watcher *w, int source, const struct change *c);

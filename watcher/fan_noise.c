@@ -39,12 +39,19 @@ void fan_noise_fini(struct fan_noise *n)
 	free(n->places);
 }
 
-static struct fan_place *place_of(struct fan_noise *n, const void *fsid)
+static struct fan_place *place_of(const struct fan_noise *n, const void *fsid)
 {
 	for (int i = 0; i < n->nplaces; i++)
 		if (memcmp(n->places[i].fsid, fsid, sizeof n->places[i].fsid) == 0)
 			return &n->places[i];
 	return NULL;
+}
+
+const char *fan_noise_path(const struct fan_noise *n, const void *fsid)
+{
+	const struct fan_place *p = place_of(n, fsid);
+
+	return p ? p->path : NULL;
 }
 
 void fan_noise_place(struct fan_noise *n, const void *fsid, const char *path)

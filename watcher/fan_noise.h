@@ -35,6 +35,8 @@ void fan_noise_init(struct fan_noise *n);
 void fan_noise_fini(struct fan_noise *n);
 /* `path` is a directory on the file system `fsid` (8 bytes). */
 void fan_noise_place(struct fan_noise *n, const void *fsid, const char *path);
+/* A directory on the file system, or NULL. */
+const char *fan_noise_path(const struct fan_noise *n, const void *fsid);
 /* Something happened in a foreign directory; `key` begins with the fsid, then the handle. */
 void fan_noise_heard(struct fan_noise *n, int fan, const void *key, size_t len);
 /* The directory open as `fd` is to be heard of from now on. */

@@ -110,12 +110,13 @@ uint32_t watcher__look_new_dir(struct watcher *w, uint32_t dir, uint32_t rec)
 	if (d->flags & DIR_NARROW || !watcher__wanted(w, dir, e.name, e.len))
 		return NO_DIR;
 	if ((node = tree_dir_new(&w->tree)) == NO_DIR) {
-		w->gap = true;
+		w->gap = w->look->failed = true;
 		return NO_DIR;
 	}
 	tree_dir(&w->tree, node)->backend = d->backend;
 	tree_attach(&w->tree, dir, rec, node);
-	watcher__look_at(w, node);
+	if (!watcher__late_takes(w, node))
+		watcher__look_at(w, node);
 	return node;
 }
 
@@ -148,7 +149,7 @@ bool watcher__look_waits(const struct watcher *w, uint32_t dir)
 }
 
 /* The directory cannot be opened or watched. */
-static void look_failed(struct watcher *w, uint32_t dir, int code)
+void watcher__look_failed(struct watcher *w, uint32_t dir, int code)
 {
 	struct dir *d = tree_dir(&w->tree, dir), *up;
 
@@ -292,6 +293,8 @@ static void look_one(struct watcher *w, uint32_t dir)
 	bool fresh;
 	int fd, r;
 
+	if (d->flags & DIR_UNREAD)
+		return; /* not for this pass: nothing in it is news */
 	mark_looked(w, dir);
 	bytes_clear(&l->path);
 	if (!path || bytes_adds(&l->path, path) < 0) {
@@ -306,7 +309,7 @@ static void look_one(struct watcher *w, uint32_t dir)
 	fresh = d->id < 0;
 	fd = open_node(w, dir, l->path.data);
 	if (fd < 0) {
-		look_failed(w, dir, fd);
+		watcher__look_failed(w, dir, fd);
 		return;
 	}
 	if (replaced(w, dir, fd)) {
@@ -319,10 +322,10 @@ static void look_one(struct watcher *w, uint32_t dir)
 		return;
 	}
 	if (r < 0 && r != UV_EEXIST) {
-		look_failed(w, dir, r);
+		watcher__look_failed(w, dir, r);
 	} else if (!watcher__compare_unchanged(w, dir, fd) && read_fenced(w, dir, fd, fresh)) {
 		if (l->listing.error)
-			look_failed(w, dir, l->listing.error);
+			watcher__look_failed(w, dir, l->listing.error);
 		else
 			watcher__compare(w, dir, fd);
 	}
@@ -348,6 +351,24 @@ void watcher__look_result(struct watcher *w, uint32_t dir, int watched, int32_t 
 	watcher__compare(w, dir, -1);
 	*li = l->listing;
 	l->listing = own;
+}
+
+bool watcher__look_take(struct watcher *w, uint32_t dir, struct listing *li)
+{
+	struct look *l = w->look;
+	struct listing own = l->listing;
+	bool silent = l->silent, failed = l->failed, taken;
+
+	l->silent = true;
+	l->failed = false;
+	l->listing = *li;
+	watcher__compare(w, dir, -1);
+	*li = l->listing;
+	l->listing = own;
+	taken = !l->failed;
+	l->silent = silent;
+	l->failed = failed;
+	return taken;
 }
 
 static void finish(struct watcher *w)

@@ -225,7 +225,9 @@ static enum applied apply_all(struct watcher *w, uint64_t until)
 	for (int i = 0; i < w->nsources; i++) {
 		struct source *s = &w->sources[i];
 
-		while (s->ops->next(s->backend, &c) == 1) {
+		while (watcher__late_next(w, i, &c) == 1) {
+			if (!watcher__late_before(w, i, &c, until))
+				return TURN_OVER;
 			w->stats.events_in++;
 			watcher__apply(w, i, &c);
 			/* Hints are looked at together: a move has two of them. */
@@ -284,7 +286,7 @@ static void finish_syncs(struct watcher *w)
 {
 	uint32_t kept = 0, n = w->nsyncs;
 
-	if (scanning(w))
+	if (scanning(w) || watcher__late_active(w))
 		return;
 	for (uint32_t i = 0; i < n && !w->closing; i++) {
 		if (--w->syncs[i].round > 0) {
@@ -338,7 +340,8 @@ static void announce_ready(struct watcher *w)
 static bool nothing_waits(const struct watcher *w)
 {
 	return !w->nhalves && !w->npushed && !w->nlimbo && !w->nahead && !w->uncertain &&
-	       !w->recheck_roots && !w->gap && !w->nsyncs && !watcher__look_pending(w);
+	       !w->recheck_roots && !w->gap && !w->nsyncs && !watcher__late_active(w) &&
+	       !watcher__look_pending(w);
 }
 
 /* True when the pipeline is at rest, false when it wants another turn. */
@@ -380,6 +383,11 @@ static bool turn(struct watcher *w)
 			w->backlogged = w->paused;
 			return false;
 		}
+		if (watcher__late_active(w)) {
+			if (!watcher__late_go(w, until))
+				return watcher__late_due_ns(w) != 0;
+			continue;
+		}
 		if (!settle_rest(w, before_ns))
 			return true;
 		if (!watcher__look_go(w, uv_hrtime() + LOOK_NS) || uv_hrtime() > until)
@@ -393,6 +401,8 @@ static void set_timer(struct watcher *w)
 
 	if (w->nlimbo && w->limbo_due_ns && w->limbo_due_ns < due)
 		due = w->limbo_due_ns;
+	if (watcher__late_due_ns(w) && watcher__late_due_ns(w) < due)
+		due = watcher__late_due_ns(w);
 	for (uint32_t i = 0; i < w->nhalves; i++)
 		if (w->halves[i].deadline_ns < due)
 			due = w->halves[i].deadline_ns;
@@ -419,17 +429,19 @@ static bool batch_due(const struct watcher *w)
 
 void watcher__pump(struct watcher *w)
 {
-	bool rest;
+	bool covered = w->ready_due && watcher__late_active(w) && !watcher__look_pending(w);
+	bool rest = false;
 
 	if (w->closing || w->pumping || w->dispatching)
 		return;
 	w->pumping = true;
-	rest = turn(w);
+	if (!covered) /* else all is ready before anything is read */
+		rest = turn(w);
 	watcher__stat_done(w);
 	w->pumping = false;
 	if (!watcher__look_pending(w))
 		tell_problems(w);
-	if (rest && w->ready_due && !w->closing)
+	if ((rest || covered) && w->ready_due && !w->closing)
 		announce_ready(w);
 	if (!w->closing && !w->paused && !watcher__look_pending(w) &&
 	    (batch_due(w) || over_limit(w) || (rest && w->nsyncs)))

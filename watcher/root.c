@@ -201,6 +201,8 @@ static int read_in(struct watcher *w, struct root *root, bool first, bool look)
 {
 	if (!look)
 		return 0;
+	if (first && !root->single && watcher__late_begin(w, root->node))
+		return 0;
 	if (first) {
 		int r = watcher__crawl(w, root->node);
 

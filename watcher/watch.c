@@ -19,6 +19,9 @@ static void widen_all(struct watcher *w)
 
 		if (!(d->flags & DIR_USED) || d->id < 0)
 			continue;
+		if (d->parent != NO_DIR && !(d->flags & DIR_FOREIGN) &&
+		    w->sources[d->backend].ops->late)
+			continue; /* covered with the root, or with the top of its file system */
 		path = watcher__path(w, i, NULL, 0);
 		if (!path || (fd = watcher__disk_open(&w->disk, path, true)) < 0)
 			continue; /* its end is in the queue */

@@ -118,7 +118,7 @@ int watcher_open(watcher **out, const watcher_options *options, watcher_error *e
 	r = check_options(w, options, err);
 	if (r < 0)
 		goto fail;
-	if (watcher__paths_init(w) < 0 || watcher__look_init(w) < 0) {
+	if (watcher__paths_init(w) < 0 || watcher__look_init(w) < 0 || watcher__late_init(w) < 0) {
 		r = watcher__fail(err, UV_ENOMEM, "out of memory");
 		goto fail;
 	}
@@ -143,6 +143,7 @@ fail_loop:
 		uv_loop_close(&w->own_loop);
 fail:
 	watcher__look_fini(w);
+	watcher__late_fini(w);
 	free(w->path.buf);
 	free(w->dest_path.buf);
 	free(w->work_path.buf);
@@ -158,6 +159,7 @@ struct uv_loop_s *watcher_loop(watcher *w)
 static void free_all(struct watcher *w)
 {
 	watcher__look_fini(w);
+	watcher__late_fini(w);
 	for (int i = 0; i < w->nsources; i++) {
 		ids_free(&w->sources[i].nodes);
 		ids_free(&w->sources[i].anchors);

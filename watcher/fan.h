@@ -1,0 +1,139 @@
+/*
+ * What the parts of the fanotify backend share.
+ *
+ *   kernel -> fan_queue (memory) -> fan_record (one change at a time) -> engine
+ *                   └-> fan_later (what is still to come of a directory, for late readings)
+ *
+ * Directories are known by their file handles. A key is what a record has: the file system,
+ * length and type of the handle, its bytes.
+ */
+#ifndef WATCHER_FAN_H
+#define WATCHER_FAN_H
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/fanotify.h>
+#include <uv.h>
+
+#include "watcher/backend.h"
+#include "watcher/fan_noise.h"
+#include "watcher/keys.h"
+#include "watcher/wakes.h"
+
+#define FAN_RENAMES 128 /* as many records back the kernel looks when it merges */
+
+struct fan_key {
+	__kernel_fsid_t fsid;
+	uint32_t bytes;
+	int32_t type;
+	unsigned char handle[MAX_HANDLE_SZ];
+};
+static inline size_t fan_key_len(const struct fan_key *key)
+{
+	return offsetof(struct fan_key, handle) + key->bytes;
+}
+
+/* A record, taken apart; everything points into the memory, NULL: not said. */
+struct fan_info {
+	uint64_t mask;
+	uint32_t len;
+	int32_t pid;
+	const struct fan_key *dir, *dir2, *object;
+	const char *name, *name2; /* in dir; in dir2, of a rename */
+};
+
+/* The record that is being handed out, in pieces. It stays in the memory until it is done with;
+ * names are known by their place in it, for the memory may be moved meanwhile. */
+struct fan_record {
+	uint64_t bits; /* still to be handed out */
+	uint32_t len;  /* of the record, 0: none */
+	bool is_dir, itself; /* itself: about the directory `id`, not about a name in it */
+	int32_t pid, id, id2, target;
+	uint32_t name, name2; /* offsets in the record, 0: none */
+	int32_t look, look2;  /* directories to be looked at afterwards, -1 */
+};
+
+/* What there is to know of a directory beside its key. */
+struct fan_dir {
+	uint8_t level; /* enum watch_level */
+	bool fenced;   /* it was read, and the place of that in the queue is still to come */
+};
+
+/* Where in the memory names come and go, by directory: only while there are directories that
+ * the engine has not read. */
+struct fan_later {
+	bool on;
+	struct fan_mention {
+		uint32_t hash, next;
+		uint64_t at; /* counted from the first byte ever read */
+	} *items;
+	uint32_t *buckets; /* newest first */
+	uint32_t nitems, cap, nbuckets;
+	uint32_t leaving;    /* records by which a directory leaves its name */
+	uint64_t old, mark, mark_ns; /* what was read a while ago; what had been read at a time */
+	struct keys foreign; /* directories that are under no root */
+};
+
+struct backend {
+	struct backend_config config;
+	int fd;
+	struct wakes wakes;
+	uv_poll_t mounts; /* /proc/self/mountinfo changes: something was mounted or unmounted */
+	int mounts_fd;
+	uint64_t mask;
+	struct keys keys;
+	struct fan_dir *dirs; /* by number */
+	int32_t dirs_cap;
+	int32_t pid; /* our own */
+	struct fs_mark {
+		__kernel_fsid_t fsid;
+		uint64_t mask;
+	} *marks;
+	int nmarks;
+	struct fan_noise noise;
+	char *memory;
+	size_t len, cap, pos;
+	uint64_t base; /* what was read before memory[0] */
+	struct fan_record now;
+	struct fan_later later;
+	uint32_t renamed[FAN_RENAMES], nrenamed; /* hashes of names renamed away lately */
+	bool gap, remounted, all; /* all: what was read last was all there was */
+	int32_t recheck; /* next number to be told of a mount */
+	int64_t time_ns;
+	uv_work_t closing;
+	int open_parts;
+	void (*closed)(void *arg);
+	void *closed_arg;
+};
+
+/* ---- backend_fanotify.c ---- */
+/* The number of a directory, made if it has none. UV_ENOMEM. */
+int32_t fan_number(struct backend *b, const struct fan_key *key, enum watch_level level);
+void fan_unwatch(struct backend *b, int32_t id);
+
+/* ---- fan_queue.c ---- */
+void fan_parse(const char *at, struct fan_info *info);
+/* Moves what the kernel holds into the memory; how much that was, or a negative errno. With
+ * `discard`, and where there is no room, it is lost. */
+ssize_t fan_read(struct backend *b, bool discard);
+/* The record at the head is done with. */
+void fan_pass(struct backend *b);
+/* Everything in the memory is lost. */
+void fan_drop(struct backend *b);
+
+/* ---- fan_record.c ---- */
+int fan_next(struct backend *b, struct change *c);
+
+/* ---- fan_later.c ---- */
+extern const struct late_ops fan_late_ops;
+/* Takes note of what was read into the memory from `from` on. UV_ENOMEM. */
+int fan_later_note(struct backend *b, size_t from);
+void fan_later_passed(struct backend *b, const struct fan_info *info);
+void fan_later_forget(struct backend *b);
+void fan_later_fini(struct backend *b);
+/* Is the directory, which has no number, known to be under no root? */
+bool fan_later_foreign(const struct backend *b, const struct fan_key *key);
+
+#endif

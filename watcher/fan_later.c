@@ -1,0 +1,473 @@
+/*
+ * What is still to come, of directories that the engine has not read: see late_ops.
+ *
+ * While there are such, every record in the memory by which a name comes or goes is in a hash
+ * by its directory, and by what has the name. Of a
+ * rename onto a name the kernel does not say whether the name was taken, but that is told next:
+ * the link count of what was pushed off has changed, or it goes to where the other came from.
+ */
+#ifdef __linux__
+
+#include "watcher/fan.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "watcher/tree.h"
+
+#define NONE        UINT32_MAX
+#define NEXT_LOOKED 4096 /* records in which what follows a rename is looked for */
+#define FOREIGN_MAX 4096
+#define UP_MAX      64
+#define DOUBT_NS    50000000
+
+/* ---- the hash ---- */
+
+static uint32_t key_hash(const struct fan_key *key)
+{
+	return name_hash((const char *)key, fan_key_len(key));
+}
+
+static bool same_key(const struct fan_key *a, const struct fan_key *b)
+{
+	return a && a->bytes == b->bytes && memcmp(a, b, fan_key_len(a)) == 0;
+}
+
+static int grow(struct fan_later *l)
+{
+	uint32_t cap = l->cap ? l->cap * 2 : 256, n = cap, *buckets;
+	struct fan_mention *items = realloc(l->items, cap * sizeof *items);
+
+	if (!items)
+		return UV_ENOMEM;
+	l->items = items;
+	if (!(buckets = malloc(n * sizeof *buckets)))
+		return UV_ENOMEM;
+	memset(buckets, 0xff, n * sizeof *buckets);
+	free(l->buckets);
+	l->buckets = buckets;
+	l->nbuckets = n;
+	l->cap = cap;
+	for (uint32_t i = 0; i < l->nitems; i++) {
+		uint32_t *bucket = &buckets[items[i].hash & (n - 1)];
+
+		items[i].next = *bucket;
+		*bucket = i;
+	}
+	return 0;
+}
+
+static int add(struct fan_later *l, const struct fan_key *key, uint64_t at)
+{
+	uint32_t *bucket, hash = key_hash(key);
+
+	if (l->nitems == l->cap && grow(l) < 0)
+		return UV_ENOMEM;
+	bucket = &l->buckets[hash & (l->nbuckets - 1)];
+	l->items[l->nitems] = (struct fan_mention){ hash, *bucket, at };
+	*bucket = l->nitems++;
+	return 0;
+}
+
+static bool leaves(const struct fan_info *info)
+{
+	return info->mask & FAN_ONDIR && info->mask & (FAN_RENAME | FAN_DELETE) && info->object;
+}
+
+int fan_later_note(struct backend *b, size_t from)
+{
+	struct fan_later *l = &b->later;
+	struct fan_info info;
+
+	for (size_t at = from; at < b->len; at += info.len) {
+		fan_parse(b->memory + at, &info);
+		if (!(info.mask & (FAN_CREATE | FAN_DELETE | FAN_RENAME)) || !info.dir)
+			continue;
+		if (add(l, info.dir, b->base + at) < 0 ||
+		    (info.dir2 && !same_key(info.dir2, info.dir) &&
+		     add(l, info.dir2, b->base + at) < 0) ||
+		    (info.object && add(l, info.object, b->base + at) < 0))
+			return UV_ENOMEM;
+		l->leaving += leaves(&info);
+	}
+	return 0;
+}
+
+void fan_later_passed(struct backend *b, const struct fan_info *info)
+{
+	if (info->dir && leaves(info))
+		b->later.leaving--;
+	/* What is below a directory that moved may be under a root now. */
+	if (info->mask & FAN_ONDIR && info->mask & FAN_RENAME && b->later.foreign.count) {
+		keys_fini(&b->later.foreign);
+		keys_init(&b->later.foreign);
+	}
+}
+
+void fan_later_forget(struct backend *b)
+{
+	struct fan_later *l = &b->later;
+
+	if (l->nitems)
+		memset(l->buckets, 0xff, l->nbuckets * sizeof *l->buckets);
+	l->nitems = l->leaving = 0;
+}
+
+void fan_later_fini(struct backend *b)
+{
+	struct fan_later *l = &b->later;
+
+	free(l->items);
+	free(l->buckets);
+	keys_fini(&l->foreign);
+	*l = (struct fan_later){ .on = false };
+	keys_init(&l->foreign);
+}
+
+static void later_unread(struct backend *b, bool on)
+{
+	if (!on) {
+		fan_later_fini(b);
+		return;
+	}
+	if (b->later.on)
+		return;
+	b->later.on = true;
+	if (fan_later_note(b, b->pos) < 0)
+		fan_drop(b);
+}
+
+/* The newest record after `before` (NONE: of all) that is about a key. */
+static uint32_t next_about(const struct backend *b, const struct fan_key *key, uint32_t before,
+			   struct fan_info *info, uint64_t *at)
+{
+	const struct fan_later *l = &b->later;
+	uint32_t hash = key_hash(key), i;
+
+	if (!l->nitems)
+		return NONE;
+	i = before == NONE ? l->buckets[hash & (l->nbuckets - 1)] : l->items[before].next;
+	for (; i != NONE; i = l->items[i].next) {
+		*at = l->items[i].at;
+		if (*at < b->base + b->pos)
+			return NONE;
+		if (l->items[i].hash != hash)
+			continue;
+		fan_parse(b->memory + (*at - b->base), info);
+		if (same_key(info->dir, key) || same_key(info->dir2, key) ||
+		    same_key(info->object, key))
+			return i;
+	}
+	return NONE;
+}
+
+/* ---- what a name was ---- */
+
+/* The directory whose entry `key` was, where it is gone now. */
+static bool holder(const struct backend *b, const struct fan_key **key)
+{
+	const struct fan_key *found = NULL;
+	struct fan_info info;
+	uint64_t at;
+
+	for (uint32_t i = next_about(b, *key, NONE, &info, &at); i != NONE;
+	     i = next_about(b, *key, i, &info, &at))
+		if (leaves(&info) && same_key(info.object, *key))
+			found = info.dir;
+	*key = found;
+	return found != NULL;
+}
+
+static int open_key(const struct fan_key *key, const char *under)
+{
+	union {
+		struct file_handle fh;
+		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} u;
+	int fd, r, mount = open(under, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	if (mount < 0)
+		return -errno;
+	u.fh.handle_bytes = key->bytes;
+	u.fh.handle_type = key->type;
+	memcpy(u.fh.f_handle, key->handle, key->bytes);
+	fd = open_by_handle_at(mount, &u.fh, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
+	r = fd < 0 ? -errno : 0;
+	close(mount);
+	/* Removed, but somebody stands in it. */
+	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink == 0) {
+		close(fd);
+		r = -ESTALE;
+	}
+	return r < 0 ? r : fd;
+}
+
+/* The next record of the process that made the one before `*pos`. */
+static bool next_of_same(const struct backend *b, int32_t pid, size_t *pos, struct fan_info *next)
+{
+	for (int i = 0; i < NEXT_LOOKED && *pos < b->len; i++) {
+		fan_parse(b->memory + *pos, next);
+		*pos += next->len;
+		if (next->pid == pid)
+			return true;
+	}
+	return false;
+}
+
+/* Is a directory gone without a record that says so? Then one was renamed onto it. */
+static bool pushed_dir(struct backend *b, const struct fan_key *key)
+{
+	const char *under = fan_noise_path(&b->noise, &key->fsid);
+	const struct fan_key *up = key;
+	int fd;
+
+	if (!under || holder(b, &up))
+		return false;
+	fd = open_key(key, under);
+	if (fd >= 0)
+		close(fd);
+	return fd == -ESTALE;
+}
+
+/* The link count of something has changed. If it has got or lost a name by itself that was why;
+ * the record of that may be anywhere, merged into an earlier one. */
+static bool pushed_file(const struct backend *b, const struct fan_info *attrib)
+{
+	struct fan_info info;
+	uint64_t at;
+
+	for (uint32_t i = next_about(b, attrib->object, NONE, &info, &at); i != NONE;
+	     i = next_about(b, attrib->object, i, &info, &at))
+		if (info.mask & (FAN_CREATE | FAN_DELETE) && info.pid == attrib->pid)
+			return false;
+	return true;
+}
+
+/* The record that would tell may be just about to be queued, if this one is young. */
+static int not_yet(struct backend *b, uint64_t at)
+{
+	struct fan_later *l = &b->later;
+	uint64_t now = uv_hrtime();
+
+	if (now - l->mark_ns > DOUBT_NS) {
+		l->old = l->mark;
+		l->mark = b->base + b->len;
+		l->mark_ns = now;
+	}
+	return at < l->old ? 0 : UV_EAGAIN;
+}
+
+/* What the rename at `at` pushed off its new name, or exchanged with; 0: nothing. UV_EAGAIN. */
+static int was_taken(struct backend *b, uint64_t at, const struct fan_info *rename,
+		      bool *is_dir, const struct fan_key **object)
+{
+	size_t pos = at - b->base + rename->len;
+	struct fan_info next;
+
+	if (!next_of_same(b, rename->pid, &pos, &next))
+		return not_yet(b, at);
+	*is_dir = next.mask & FAN_ONDIR;
+	*object = next.object;
+	if (next.mask & FAN_RENAME)
+		return same_key(next.dir, rename->dir2) && same_key(next.dir2, rename->dir) &&
+		       strcmp(next.name, rename->name2) == 0 &&
+		       strcmp(next.name2, rename->name) == 0 &&
+		       !same_key(next.object, rename->object);
+	if (!(next.mask & FAN_ATTRIB) || *is_dir != !!(rename->mask & FAN_ONDIR))
+		return 0;
+	if (!*is_dir)
+		return !next.dir && next.object && pushed_file(b, &next);
+	*object = next.dir;
+	return next.dir && strcmp(next.name, ".") == 0 && pushed_dir(b, next.dir);
+}
+
+struct asked {
+	const struct fan_key *key;
+	const char *name;
+	void (*one)(void *arg, const struct mention *m);
+	void *arg;
+};
+
+static int say(struct backend *b, const struct asked *q, const char *name, bool present,
+	       bool is_dir, const struct fan_key *object)
+{
+	struct mention m = { name, strlen(name), present, is_dir, -1 };
+
+	if (q->name && strcmp(q->name, name) != 0)
+		return 0;
+	if (is_dir && object && (m.id = fan_number(b, object, WATCH_ALL)) < 0)
+		return m.id;
+	q->one(q->arg, &m);
+	return 0;
+}
+
+/* What was there before a record. */
+static int say_before(struct backend *b, const struct asked *q, const struct fan_info *info,
+		      uint64_t at)
+{
+	bool is_dir = info->mask & FAN_ONDIR, was_dir;
+	const struct fan_key *was;
+	int r = 0, taken;
+
+	if (info->mask & FAN_RENAME && same_key(info->dir2, q->key)) {
+		if ((taken = was_taken(b, at, info, &was_dir, &was)) < 0)
+			return taken;
+		r = say(b, q, info->name2, taken, taken && was_dir, taken ? was : NULL);
+	}
+	if (r < 0 || !same_key(info->dir, q->key))
+		return r;
+	if (info->mask & FAN_RENAME)
+		return say(b, q, info->name, true, is_dir, info->object);
+	if (info->mask & FAN_CREATE)
+		return say(b, q, info->name, false, is_dir, NULL);
+	return say(b, q, info->name, true, is_dir, info->object);
+}
+
+static void key_of(const struct backend *b, int32_t id, struct fan_key *key)
+{
+	memcpy(key, keys_bytes(&b->keys.slots[id]), b->keys.slots[id].len);
+}
+
+static int later_mentions(struct backend *b, int32_t id, const char *name,
+			  void (*one)(void *arg, const struct mention *m), void *arg)
+{
+	struct fan_key key;
+	struct asked q = { &key, name, one, arg };
+	struct fan_info info;
+	ssize_t r;
+	uint64_t at;
+	bool lost = b->gap;
+
+	if (!keys_has(&b->keys, id))
+		return UV_EINVAL;
+	key_of(b, id, &key);
+	if ((r = fan_read(b, false)) < 0)
+		return (int)r;
+	for (uint32_t i = next_about(b, &key, NONE, &info, &at); i != NONE;
+	     i = next_about(b, &key, i, &info, &at))
+		if ((r = say_before(b, &q, &info, at)) < 0)
+			return (int)r;
+	return b->gap && !lost ? UV_ENOBUFS : 0;
+}
+
+static bool later_still(struct backend *b)
+{
+	return fan_read(b, false) >= 0 && !b->later.leaving;
+}
+
+/* ---- where a directory is ---- */
+
+static int later_open_dir(struct backend *b, int32_t id, const char *under)
+{
+	struct fan_key key;
+
+	if (!keys_has(&b->keys, id))
+		return -ESTALE;
+	key_of(b, id, &key);
+	return open_key(&key, under);
+}
+
+bool fan_later_foreign(const struct backend *b, const struct fan_key *key)
+{
+	return b->later.foreign.count &&
+	       keys_find(&b->later.foreign, key, fan_key_len(key)) >= 0;
+}
+
+/* The directories of the record at the head that nothing is known of. */
+static int unknown_keys(const struct backend *b, const struct fan_key *keys[2])
+{
+	const struct fan_key *of[2];
+	struct fan_info info;
+	int n = 0;
+
+	if (b->pos == b->len)
+		return 0;
+	fan_parse(b->memory + b->pos, &info);
+	of[0] = info.dir;
+	of[1] = info.dir2;
+	for (int i = 0; i < 2; i++) {
+		int32_t id = of[i] ? keys_find(&b->keys, of[i], fan_key_len(of[i])) : -1;
+
+		if (of[i] && !fan_later_foreign(b, of[i]) &&
+		    (id < 0 || b->dirs[id].level <= WATCH_SELF))
+			keys[n++] = of[i];
+	}
+	return n;
+}
+
+/* Only the first: the other is asked about next. Without memory it is asked about again. */
+static void later_foreign(struct backend *b)
+{
+	struct keys *f = &b->later.foreign;
+	const struct fan_key *keys[2];
+
+	if (!unknown_keys(b, keys))
+		return;
+	if (f->count >= FOREIGN_MAX) {
+		keys_fini(f);
+		keys_init(f);
+	}
+	keys_add(f, keys[0], fan_key_len(keys[0]));
+}
+
+static int path_of_key(const struct fan_key *key, const char *under, char *path, size_t size)
+{
+	char self[32];
+	ssize_t n;
+	int fd = open_key(key, under);
+
+	if (fd < 0)
+		return fd;
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	n = readlink(self, path, size - 1);
+	close(fd);
+	if (n < 0 || (size_t)n >= size - 1)
+		return UV_EAGAIN;
+	path[n] = '\0';
+	return 0;
+}
+
+static int later_where(struct backend *b, const char *under, char *path, size_t size)
+{
+	const struct fan_key *keys[2], *key;
+	struct fan_key copy;
+	ssize_t drained;
+	int r = UV_EAGAIN;
+
+	path[0] = '\0';
+	if (!unknown_keys(b, keys))
+		return UV_EAGAIN;
+	copy = (struct fan_key){ .bytes = 0 };
+	memcpy(&copy, keys[0], fan_key_len(keys[0]));
+	for (int i = 0; i < UP_MAX; i++) {
+		r = path_of_key(&copy, under, path, size);
+		if ((drained = fan_read(b, false)) < 0)
+			return (int)drained;
+		key = &copy;
+		if (r != -ESTALE || !holder(b, &key))
+			break;
+		memcpy(&copy, key, fan_key_len(key));
+		r = UV_EAGAIN;
+	}
+	if (r == -ESTALE)
+		return UV_ENOENT;
+	if (r == UV_ENOENT) /* `under` itself */
+		return UV_EAGAIN;
+	return r == 0 && b->later.leaving ? UV_EAGAIN : r;
+}
+
+const struct late_ops fan_late_ops = {
+	.unread = later_unread,
+	.foreign = later_foreign,
+	.where = later_where,
+	.still = later_still,
+	.open_dir = later_open_dir,
+	.mentions = later_mentions,
+};
+
+#endif

@@ -1,0 +1,136 @@
+/* The memory that the kernel's queue is emptied into, and records in it: see fan.h. */
+#ifdef __linux__
+
+#include "watcher/fan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define READ_SIZE (256 * 1024)
+#define FILL_MAX  (8 * 1024 * 1024)
+#define RECORD_MAX 1024
+#define HELD_MAX  (64 * 1024 * 1024) /* what may wait for directories to be read */
+
+/* A directory and, behind its handle, a name. */
+static const char *name_behind(const struct fanotify_event_info_fid *fid)
+{
+	uint32_t bytes;
+
+	memcpy(&bytes, fid->handle, sizeof bytes);
+	return (const char *)fid->handle + 8 + bytes;
+}
+
+void fan_parse(const char *at, struct fan_info *info)
+{
+	struct fanotify_event_metadata e; /* in memory it begins at any multiple of 4 */
+	const char *end;
+
+	memcpy(&e, at, sizeof e);
+	*info = (struct fan_info){ .mask = e.mask, .len = e.event_len, .pid = e.pid };
+	end = at + e.event_len;
+	at += e.metadata_len;
+	while (end - at >= (ptrdiff_t)sizeof(struct fanotify_event_info_header)) {
+		const struct fanotify_event_info_fid *fid = (const void *)at;
+		const struct fan_key *key = (const void *)&fid->fsid;
+
+		switch (fid->hdr.info_type) {
+		case FAN_EVENT_INFO_TYPE_DFID_NAME:
+		case FAN_EVENT_INFO_TYPE_OLD_DFID_NAME:
+			info->dir = key;
+			info->name = name_behind(fid);
+			break;
+		case FAN_EVENT_INFO_TYPE_NEW_DFID_NAME:
+			info->dir2 = key;
+			info->name2 = name_behind(fid);
+			break;
+		case FAN_EVENT_INFO_TYPE_FID:
+			info->object = key;
+		}
+		if (!fid->hdr.len)
+			break;
+		at += fid->hdr.len;
+	}
+}
+
+static int make_room(struct backend *b)
+{
+	size_t cap = b->cap ? b->cap : READ_SIZE;
+	char *p;
+
+	if (b->pos) {
+		memmove(b->memory, b->memory + b->pos, b->len - b->pos);
+		b->base += b->pos;
+		b->len -= b->pos;
+		b->pos = 0;
+	}
+	if (b->later.on && b->len > HELD_MAX)
+		return UV_ENOMEM;
+	while (cap - b->len < READ_SIZE)
+		cap *= 2;
+	if (cap == b->cap)
+		return 0;
+	if (!(p = realloc(b->memory, cap)))
+		return UV_ENOMEM;
+	b->memory = p;
+	b->cap = cap;
+	return 0;
+}
+
+void fan_drop(struct backend *b)
+{
+	b->gap = true;
+	b->base += b->len;
+	b->len = b->pos = 0;
+	b->now = (struct fan_record){ .id = -1, .id2 = -1, .target = -1, .look = -1, .look2 = -1 };
+	fan_later_forget(b);
+}
+
+ssize_t fan_read(struct backend *b, bool discard)
+{
+	ssize_t got = 0, n = 0;
+	int r;
+
+	if (b->pos == b->len)
+		fan_later_forget(b);
+	b->all = false;
+	while (got < FILL_MAX) {
+		if ((r = make_room(b)) < 0) {
+			fan_drop(b);
+			if (b->cap < READ_SIZE)
+				return r;
+		}
+		n = read(b->fd, b->memory + b->len, b->cap - b->len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		got += n;
+		if (discard) {
+			b->gap = true;
+			continue;
+		}
+		b->len += (size_t)n;
+		b->all = b->cap - b->len > RECORD_MAX;
+		if (b->later.on && fan_later_note(b, b->len - (size_t)n) < 0)
+			fan_drop(b);
+		if (b->all) /* there was room for another */
+			break;
+	}
+	return n < 0 && errno != EAGAIN ? -errno : got;
+}
+
+void fan_pass(struct backend *b)
+{
+	struct fan_info info;
+
+	if (b->later.on && b->now.len) {
+		fan_parse(b->memory + b->pos, &info);
+		fan_later_passed(b, &info);
+	}
+	b->pos += b->now.len;
+	b->now = (struct fan_record){ .id = -1, .id2 = -1, .target = -1, .look = -1, .look2 = -1 };
+}
+
+#endif

@@ -1,0 +1,259 @@
+/*
+ * From the kernel's records to changes. The kernel merges: what happened to one name of one
+ * file by one process is one record whose bits have no order, and a record stands where its
+ * first bit stood. So a name both created and deleted is a LOOK, and so is a rename onto a
+ * name that something was renamed away from just before.
+ */
+#ifdef __linux__
+
+#include "watcher/fan.h"
+
+#include <string.h>
+
+static int32_t number_of(const struct backend *b, const struct fan_key *key)
+{
+	return key ? keys_find(&b->keys, key, fan_key_len(key)) : -1;
+}
+
+/* The number of a directory that changes in it are wanted of; -1. *unknown: it may be one that
+ * has not been read yet. Of some only the end or a move is wanted: they count as without. */
+static int32_t listened(struct backend *b, const struct fan_key *key, const char *name,
+			uint64_t mask, bool *unknown)
+{
+	int32_t id = number_of(b, key);
+
+	if (id >= 0 && b->dirs[id].level > WATCH_SELF)
+		return id;
+	if (b->later.on && !fan_later_foreign(b, key)) {
+		*unknown = true;
+		return -1;
+	}
+	if (strcmp(name, ".") == 0)
+		return id;
+	if (!(mask & (FAN_RENAME | FAN_ONDIR)))
+		fan_noise_heard(&b->noise, b->fd, key, fan_key_len(key));
+	return -1;
+}
+
+static uint32_t place_hash(int32_t id, const char *name)
+{
+	uint32_t h = (uint32_t)id * 2654435761u;
+
+	while (*name)
+		h = (h ^ (unsigned char)*name++) * 16777619u;
+	return h;
+}
+
+/* The kernel may have merged this rename with a later one like it: if names have been to and
+ * fro within one drain, what is there now is looked up. */
+static void suspect(struct backend *b, struct fan_record *r)
+{
+	const char *start = b->memory + b->pos;
+	uint32_t n = b->nrenamed < FAN_RENAMES ? b->nrenamed : FAN_RENAMES;
+	uint32_t to = r->id2 >= 0 ? place_hash(r->id2, start + r->name2) : 0;
+
+	for (uint32_t i = 0; i < n && r->id2 >= 0; i++)
+		if (b->renamed[i] == to) {
+			r->look = r->id;
+			r->look2 = r->id2;
+			break;
+		}
+	if (r->id >= 0)
+		b->renamed[b->nrenamed++ % FAN_RENAMES] = place_hash(r->id, start + r->name);
+}
+
+/* Bits that are of interest in a record about `id`. */
+static uint64_t told_bits(const struct backend *b, const struct fan_record *r, uint64_t mask)
+{
+	uint64_t bits = mask & ~(uint64_t)FAN_ONDIR;
+
+	if (r->is_dir)
+		bits &= ~(uint64_t)(FAN_OPEN | FAN_CLOSE_WRITE | FAN_CLOSE_NOWRITE);
+	if (!r->itself)
+		return bits & ~(uint64_t)FAN_ACCESS;
+	/* Others read it, too, while it is fenced. */
+	return bits & (r->pid == b->pid ? FAN_ATTRIB | FAN_ACCESS : FAN_ATTRIB);
+}
+
+/* Takes up the next record, which may say nothing of interest. False if it cannot be, for what
+ * it is about is not known yet. */
+static bool take(struct backend *b)
+{
+	const char *start = b->memory + b->pos;
+	struct fan_record *r = &b->now;
+	struct fan_info info;
+	bool unknown = false;
+
+	fan_parse(start, &info);
+	r->len = info.len;
+	if (info.mask & FAN_Q_OVERFLOW) {
+		b->gap = true;
+		return true;
+	}
+	r->is_dir = info.mask & FAN_ONDIR;
+	r->pid = info.pid;
+	if (info.dir) {
+		r->id = listened(b, info.dir, info.name, info.mask, &unknown);
+		r->itself = strcmp(info.name, ".") == 0;
+		r->name = (uint32_t)(info.name - start);
+	}
+	if (info.dir2) {
+		r->id2 = listened(b, info.dir2, info.name2, info.mask, &unknown);
+		r->name2 = (uint32_t)(info.name2 - start);
+	}
+	if (unknown) {
+		r->len = 0;
+		return false;
+	}
+	if (r->is_dir)
+		r->target = number_of(b, info.object);
+	if (r->id < 0 && r->id2 < 0 && r->target < 0)
+		return true;
+	r->bits = told_bits(b, r, info.mask);
+	if (r->bits & FAN_RENAME)
+		suspect(b, r);
+	/* What was merged into this may have been done after the reading that is still to come,
+	 * and be in what was read, or not. */
+	if (r->id >= 0 && b->dirs[r->id].fenced && r->bits & FAN_DELETE && r->bits & ~FAN_DELETE)
+		r->look = r->id;
+	return true;
+}
+
+static bool take_bit(struct fan_record *r, uint64_t bit)
+{
+	if (!(r->bits & bit))
+		return false;
+	r->bits &= ~bit;
+	return true;
+}
+
+/* The bits of a record in the order in which they can have come. */
+static enum change_op next_op(struct fan_record *r)
+{
+	if (r->bits & FAN_CREATE && r->bits & FAN_DELETE) {
+		r->bits &= ~(uint64_t)(FAN_CREATE | FAN_DELETE);
+		return CHANGE_LOOK;
+	}
+	if (take_bit(r, FAN_CREATE))
+		return CHANGE_CREATED;
+	if (take_bit(r, FAN_RENAME))
+		return CHANGE_RENAMED;
+	if (take_bit(r, FAN_ACCESS))
+		return CHANGE_READ;
+	if (take_bit(r, FAN_ATTRIB))
+		return r->itself ? CHANGE_SELF_ATTRIB : CHANGE_ATTRIB;
+	if (take_bit(r, FAN_OPEN))
+		return CHANGE_OPENED;
+	if (take_bit(r, FAN_MODIFY))
+		return CHANGE_WRITTEN;
+	if (take_bit(r, FAN_CLOSE_WRITE))
+		return CHANGE_CLOSED;
+	if (take_bit(r, FAN_CLOSE_NOWRITE))
+		return CHANGE_CLOSED_NO_WRITE;
+	if (take_bit(r, FAN_DELETE))
+		return CHANGE_REMOVED;
+	r->bits = 0;
+	return CHANGE_NONE;
+}
+
+/* What follows from a record for the watched directory it was about: one change at a time. */
+static bool next_of_target(struct backend *b, struct change *c)
+{
+	struct fan_record *r = &b->now;
+	int32_t id = r->target;
+	enum watch_level level;
+
+	if (r->look >= 0 || r->look2 >= 0) {
+		int32_t *which = r->look >= 0 ? &r->look : &r->look2;
+
+		c->op = CHANGE_LOOK;
+		c->id = *which;
+		*which = -1;
+		return true;
+	}
+	if (id < 0)
+		return false;
+	r->target = -1;
+	if (!keys_has(&b->keys, id))
+		return false;
+	level = b->dirs[id].level;
+	if (r->name2 && level == WATCH_ALL)
+		return false;
+	c->id = id;
+	c->op = CHANGE_SELF_MOVED;
+	if (r->name2) /* a rename */
+		return true;
+	c->op = CHANGE_UNWATCHED;
+	fan_unwatch(b, id);
+	return true;
+}
+
+static bool next_of_record(struct backend *b, struct change *c)
+{
+	const char *start = b->memory + b->pos;
+	struct fan_record *r = &b->now;
+	bool gone = r->bits & FAN_DELETE && !(r->bits & FAN_CREATE);
+	bool kept = r->bits & FAN_RENAME || gone;
+
+	if (r->bits && !kept)
+		r->target = -1; /* only its end and its moves are told of it */
+	while (r->bits) {
+		c->op = next_op(r);
+		if (c->op == CHANGE_NONE)
+			break;
+		if (c->op == CHANGE_RENAMED ? r->id < 0 && r->id2 < 0 : r->id < 0)
+			continue;
+		c->id = r->id;
+		c->id2 = r->id2;
+		c->pid = r->pid;
+		c->is_dir = r->is_dir;
+		if (c->op == CHANGE_READ)
+			b->dirs[r->id].fenced = false;
+		if (r->itself || c->op == CHANGE_LOOK)
+			return true;
+		c->name = start + r->name;
+		c->name_len = (uint8_t)strlen(c->name);
+		c->name2 = r->name2 ? start + r->name2 : NULL;
+		c->name2_len = r->name2 ? (uint8_t)strlen(c->name2) : 0;
+		return true;
+	}
+	return next_of_target(b, c);
+}
+
+/* After something was mounted or unmounted all roots are looked up again. */
+static bool next_of_mounts(struct backend *b, struct change *c)
+{
+	for (; b->recheck < b->keys.nslots; b->recheck++)
+		if (keys_has(&b->keys, b->recheck) && b->dirs[b->recheck].level != WATCH_ALL) {
+			c->op = CHANGE_SELF_MOVED;
+			c->id = b->recheck++;
+			return true;
+		}
+	b->remounted = false;
+	return false;
+}
+
+int fan_next(struct backend *b, struct change *c)
+{
+	*c = (struct change){ .id = -1, .id2 = -1, .time_ns = b->time_ns };
+	for (;;) {
+		if (b->now.len && next_of_record(b, c))
+			return 1;
+		fan_pass(b);
+		if (b->gap) {
+			b->gap = false;
+			c->op = CHANGE_GAP;
+			return 1;
+		}
+		if (b->remounted && next_of_mounts(b, c))
+			return 1;
+		if (b->pos >= b->len)
+			return 0;
+		if (!take(b)) {
+			c->op = CHANGE_UNKNOWN;
+			return 1;
+		}
+	}
+}
+
+#endif

@@ -5,7 +5,7 @@
  * says so and changes nothing; what fails in between is made good or told as an overflow; and
  * once the fault is gone, events arrive and the names that were told are those that are there.
  *
- * link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=inotify_add_watch,--wrap=open,--wrap=openat,--wrap=syscall,--wrap=uv_fs_event_start,--wrap=uv_queue_work
+ * link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=inotify_add_watch,--wrap=open,--wrap=openat,--wrap=syscall,--wrap=uv_fs_event_start,--wrap=uv_queue_work,--wrap=fanotify_init,--wrap=fanotify_mark,--wrap=name_to_handle_at,--wrap=open_by_handle_at,--wrap=read
  */
 /* clang-format on */
 #include "watch_test.h"
@@ -14,10 +14,15 @@
 #include "index_check.h"
 
 #include <stdatomic.h>
+#include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/syscall.h>
 
-enum what { MEMORY, WATCHES, OPENS, READS, WORK };
+enum what { MEMORY, WATCHES, OPENS, READS, WORK, INITS, MARKS, HANDLES, BY_HANDLE, QUEUE };
+static const char *const names_of_what[] = { "memory", "watches", "opens",   "reads",		"work",
+					     "inits",  "marks",	  "handles", "opens by handle", "queue" };
+static int fan = -1;	 /* fanotify's descriptor */
+static long stride = 1; /* not at each k where that takes too long, and has little to add */
 
 #define FROM_THEN_ON 1000000000
 
@@ -75,6 +80,18 @@ int __real_open(const char *path, int flags, int mode);
 int __wrap_open(const char *path, int flags, int mode);
 int __real_openat(int fd, const char *path, int flags, int mode);
 int __wrap_openat(int fd, const char *path, int flags, int mode);
+int __real_fanotify_init(unsigned flags, unsigned event_flags);
+int __wrap_fanotify_init(unsigned flags, unsigned event_flags);
+int __real_fanotify_mark(int fd, unsigned flags, uint64_t mask, int dirfd, const char *path);
+int __wrap_fanotify_mark(int fd, unsigned flags, uint64_t mask, int dirfd, const char *path);
+int __real_name_to_handle_at(int dirfd, const char *path, struct file_handle *fh, int *mount,
+			     int flags);
+int __wrap_name_to_handle_at(int dirfd, const char *path, struct file_handle *fh, int *mount,
+			     int flags);
+int __real_open_by_handle_at(int mount, struct file_handle *fh, int flags);
+int __wrap_open_by_handle_at(int mount, struct file_handle *fh, int flags);
+ssize_t __real_read(int fd, void *buf, size_t size);
+ssize_t __wrap_read(int fd, void *buf, size_t size);
 long __real_syscall(long n, long a, long b, long c, long d, long e, long f);
 long __wrap_syscall(long n, long a, long b, long c, long d, long e, long f);
 
@@ -97,6 +114,32 @@ int __wrap_uv_fs_event_start(uv_fs_event_t *handle, uv_fs_event_cb cb, const cha
 int __wrap_uv_queue_work(uv_loop_t *loop, uv_work_t *work, uv_work_cb cb, uv_after_work_cb after)
 {
 	return fails(WORK) ? -fault.error : __real_uv_queue_work(loop, work, cb, after);
+}
+
+int __wrap_fanotify_init(unsigned flags, unsigned event_flags)
+{
+	return fan = fails(INITS) ? -1 : __real_fanotify_init(flags, event_flags);
+}
+
+int __wrap_fanotify_mark(int fd, unsigned flags, uint64_t mask, int dirfd, const char *path)
+{
+	return fails(MARKS) ? -1 : __real_fanotify_mark(fd, flags, mask, dirfd, path);
+}
+
+int __wrap_name_to_handle_at(int dirfd, const char *path, struct file_handle *fh, int *mount,
+			     int flags)
+{
+	return fails(HANDLES) ? -1 : __real_name_to_handle_at(dirfd, path, fh, mount, flags);
+}
+
+int __wrap_open_by_handle_at(int mount, struct file_handle *fh, int flags)
+{
+	return fails(BY_HANDLE) ? -1 : __real_open_by_handle_at(mount, fh, flags);
+}
+
+ssize_t __wrap_read(int fd, void *buf, size_t size)
+{
+	return fd == fan && fails(QUEUE) ? -1 : __real_read(fd, buf, size);
 }
 
 /* Directories only: the rest is not what these tests are about. */
@@ -404,22 +447,21 @@ static void one_life(long k)
 
 static void all_lives(enum what what, int error, long run)
 {
-	static const char *const names[] = { "memory", "watches", "opens", "reads", "work" };
 	int fds = -1;
 	long k;
 
 	fault.what = what;
 	fault.error = error;
 	fault.run = run;
-	for (k = 1; k == 1 || fault.fired; k++) {
-		print_message("%s %s at %ld, %ld in a row\n", names[what], strerror(error), k,
-			      run);
+	for (k = 1; k == 1 || fault.fired; k += stride) {
+		print_message("%s %s at %ld, %ld in a row\n", names_of_what[what], strerror(error),
+			      k, run);
 		one_life(k);
 		if (fds < 0) /* libuv's threads and descriptors are there now */
 			fds = count_descriptors();
 		assert_int_equal(count_descriptors(), fds);
 	}
-	assert_true(k > (what == WORK ? 1 : 3));
+	assert_true(k > (what == WORK || what == INITS ? 1 : 3));
 }
 
 static void test_memory_once(void **state)
@@ -549,6 +591,49 @@ static void test_poll(void **state)
 	backend = WATCHER_BACKEND_AUTO;
 }
 
+/* ---- the same with fanotify ---- */
+
+static void with_fanotify(enum what what, int error, long run)
+{
+	if (getuid() != 0) {
+		print_message("# skipped: fanotify needs root\n");
+		skip();
+	}
+	backend = WATCHER_BACKEND_FANOTIFY;
+	all_lives(what, error, run);
+	backend = WATCHER_BACKEND_AUTO;
+	fan = -1;
+}
+
+static void test_fanotify_memory(void **state)
+{
+	(void)state;
+	with_fanotify(MEMORY, ENOMEM, 1);
+	stride = 7;
+	with_fanotify(MEMORY, ENOMEM, FROM_THEN_ON);
+	stride = 1;
+}
+
+static void test_fanotify_calls(void **state)
+{
+	(void)state;
+	with_fanotify(INITS, EMFILE, 1);
+	with_fanotify(MARKS, ENOMEM, 1);
+	with_fanotify(MARKS, ENOSPC, 1);
+	with_fanotify(HANDLES, ENOMEM, 1);
+	with_fanotify(QUEUE, EIO, 1);
+}
+
+static void test_fanotify_reading(void **state)
+{
+	(void)state;
+	with_fanotify(OPENS, EMFILE, 1);
+	with_fanotify(OPENS, EACCES, 1);
+	with_fanotify(READS, ENOENT, 1);
+	with_fanotify(BY_HANDLE, ESTALE, 1);
+	with_fanotify(BY_HANDLE, EMFILE, 1);
+}
+
 /* ---- snapshots ---- */
 
 static int ignore_event(const watcher_event *e, void *arg)
@@ -659,7 +744,9 @@ int main(void)
 		TEST(test_watch_limit),	  TEST(test_watch_refused),
 		TEST(test_open_fails),	  TEST(test_read_fails),
 		TEST(test_fsevent),	  TEST(test_poll),
-		TEST(test_snapshot),	  TEST(test_snapshot_reading),
+		TEST(test_fanotify_memory), TEST(test_fanotify_calls),
+		TEST(test_fanotify_reading), TEST(test_snapshot),
+		TEST(test_snapshot_reading),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

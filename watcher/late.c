@@ -174,6 +174,21 @@ static int open_late(struct watcher *w, uint32_t dir)
 	return open_moved(w, dir);
 }
 
+/* The node is read (again) with nothing in it. */
+static void empty_again(struct watcher *w, uint32_t dir)
+{
+	uint32_t rec;
+
+	while ((rec = tree_next(&w->tree, dir, NO_REC)) != NO_REC) {
+		struct entry e = tree_entry(&w->tree, dir, rec);
+
+		if (e.node != NO_DIR)
+			watcher__node_drop(w, e.node);
+		tree_erase(&w->tree, dir, rec);
+	}
+	read_later(w, dir);
+}
+
 /* The index gets what a name was before the changes that are to come. */
 static void on_mention(void *arg, const struct mention *m)
 {
@@ -206,21 +221,6 @@ static void on_mention(void *arg, const struct mention *m)
 		s->ops->unwatch(s->backend, m->id);
 }
 
-/* Nothing was read: what was put into the node is taken out again. */
-static void empty_again(struct watcher *w, uint32_t dir)
-{
-	uint32_t rec;
-
-	while ((rec = tree_next(&w->tree, dir, NO_REC)) != NO_REC) {
-		struct entry e = tree_entry(&w->tree, dir, rec);
-
-		if (e.node != NO_DIR)
-			watcher__node_drop(w, e.node);
-		tree_erase(&w->tree, dir, rec);
-	}
-	read_later(w, dir);
-}
-
 /* A directory that is gone held what is still to be told to have gone from it: nothing else.
  * What may be in its place by now is not it. */
 static void nothing_in(struct watcher *w, uint32_t dir, struct listing *li)
@@ -238,7 +238,7 @@ static void nothing_in(struct watcher *w, uint32_t dir, struct listing *li)
  * a second path. */
 static int known_already(struct watcher *w, uint32_t dir, uint32_t owner)
 {
-	const struct dir *d = tree_dir(&w->tree, dir), *o = tree_dir(&w->tree, owner);
+	struct dir *d = tree_dir(&w->tree, dir), *o = tree_dir(&w->tree, owner);
 	uint32_t up = d->parent, rec = d->rec;
 	bool here = up != NO_DIR && o->parent == NO_DIR && o->roots &&
 		    strcmp(w->look->path.data, o->roots->real) == 0 &&
@@ -247,6 +247,10 @@ static int known_already(struct watcher *w, uint32_t dir, uint32_t owner)
 	watcher__node_drop(w, dir);
 	if (here)
 		tree_attach(&w->tree, up, rec, owner);
+	if (here && o->flags & DIR_NARROW) {
+		o->flags &= (uint16_t)~DIR_NARROW;
+		empty_again(w, owner);
+	}
 	return UV_EEXIST;
 }
 

@@ -198,8 +198,9 @@ static void mark_looked(struct watcher *w, uint32_t dir)
 	struct look *l = w->look;
 	struct dir *d = tree_dir(&w->tree, dir);
 
-	if (watcher__look_room(l, (void **)&l->seen, l->nseen, &l->seen_cap, sizeof *l->seen))
-		l->seen[l->nseen++] = (struct looked){ dir, d->gen };
+	if (!watcher__look_room(l, (void **)&l->seen, l->nseen, &l->seen_cap, sizeof *l->seen))
+		return; /* the mark would stay */
+	l->seen[l->nseen++] = (struct looked){ dir, d->gen };
 	d->flags |= DIR_LOOKED;
 }
 

@@ -586,7 +586,7 @@ static int churn_of(const struct setup *setup)
 {
 	if (setup->mode != OVERFLOW)
 		return 0;
-	return setup->backend == WATCHER_BACKEND_FANOTIFY ? 12000 : 3000;
+	return setup->backend == WATCHER_BACKEND_FANOTIFY ? 6500 : 3000;
 }
 
 /* Both roots with all that is in them, but for themselves. */
@@ -775,7 +775,7 @@ static const struct setup setups[] = {
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, LATE, 40 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, UNREAD, 40 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, SLOWLY, 20 },
-	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, OVERFLOW, 10 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, OVERFLOW, 5 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, PLAIN, 20 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, OVERFLOW, 5 },
 	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, PLAIN, 20 },

@@ -137,11 +137,14 @@ static void add_mounts(struct bytes *out, const struct planned *p)
 
 static void add_watches(struct bytes *out, const struct planned *p, const watcher_stats_t *st)
 {
-	const char *polls = st->backend && strcmp(st->backend, "poll") == 0 ? "all" : NULL;
+	const char *backend = st->backend ? st->backend : "none";
+	int polls = strcmp(backend, "poll") == 0, marks = strcmp(backend, "fanotify") == 0;
 	long long interval = p->s->poll_interval_ms ? p->s->poll_interval_ms : 1000;
 	watcher_backend_info info;
 
-	emit_f(out, "watches    %llu needed", polls ? 0ull : (unsigned long long)st->watches);
+	/* Fanotify marks file systems and polling nothing. */
+	emit_f(out, "watches    %llu needed",
+	       polls || marks ? 0ull : (unsigned long long)st->watches);
 	if (watcher_backend_for(&info, sizeof info, "/", NULL) == 0 && info.watch_limit >= 0)
 		emit_f(out, "; %llu used by others, of %lld (%s)",
 		       (unsigned long long)p->watches_used, info.watch_limit, info.limit_name);

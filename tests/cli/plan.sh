@@ -2,7 +2,7 @@
 # plan: roots, the backend of each mount and why, watches against the limit, what is pruned by
 # which rule, and what would run. Nothing is run.
 . tests/lib/tap.sh
-plan 24
+plan 25
 mkdir -p t/d/e t/node_modules/a/b t/.git t/x/__pycache__ t/y/__pycache__ t/skip
 touch t/a t/d/b
 echo node_modules/ >t/.gitignore
@@ -49,6 +49,8 @@ else
   skip 'one that does not notify is polled' 'no /proc'
 fi
 "$W" plan -b poll --poll-interval 250ms t >plan
+# fanotify marks file systems, if it may.
+is '-b fanotify needs no watches' "$("$W" plan -b fanotify t 2>&1 | grep -c '^watches    0 needed\|^whendo: .*fanotify')" 1
 is '-b is obeyed' "$(grep -c '^backend    poll on .*: asked for by --backend$\|^watches    0 needed\|^polled     all directories, every 250 ms$' plan)" 3
 is 'an error is an error' "$("$W" plan /dev/null/x 2>&1 >/dev/null | cut -c1-8; "$W" plan -p '[a' 2>/dev/null; echo $?)" 'whendo: 
 2'

@@ -12,7 +12,7 @@
 
 #include "watcher/look.h"
 
-#define TURN_NS        2000000 /* a turn gives the loop back after this */
+#define TURN_NS        1000000 /* a turn gives the loop back after this */
 #define LOOK_NS        1000000 /* ... and a long pass after this */
 #define RETRY_NS       50000000 /* what failed for want of something is tried again */
 #define REFILL_CHANGES 4096    /* the kernel's queue is emptied again after so many */

@@ -216,6 +216,7 @@ static inline void use_open(struct use *u, const char *top, const watcher_option
 
 	memset(u, 0, sizeof *u);
 	uv_loop_init(&u->loop);
+	uv_loop_configure(&u->loop, UV_METRICS_IDLE_TIME);
 	o.loop = &u->loop;
 	o.arg = watch.arg = u;
 	watch.on_batch = on_use_batch;
@@ -223,6 +224,16 @@ static inline void use_open(struct use *u, const char *top, const watcher_option
 		fprintf(stderr, "%s\n", err.message);
 		exit(1);
 	}
+}
+
+/* One turn of the loop: how long it did not wait, in ms. False when nothing is left to do. */
+static inline bool turn_busy(uv_loop_t *loop, double *busy_ms)
+{
+	double idle = (double)uv_metrics_idle_time(loop), start = bench_now_us();
+	bool alive = uv_run(loop, UV_RUN_ONCE);
+
+	*busy_ms = (bench_now_us() - start - ((double)uv_metrics_idle_time(loop) - idle) / 1e3) / 1e3;
+	return alive;
 }
 
 /* ---- measurements ---- */

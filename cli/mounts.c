@@ -69,7 +69,8 @@ void mounts_read(struct mounts *m)
 	free(line);
 	if (f)
 		fclose(f);
-	if (m->n == 0)
+	/* After chroot(2) the root need not be a mount, and the table begins below it. */
+	if (!mounts_of(m, "/"))
 		add(m, "/", "unknown");
 }
 

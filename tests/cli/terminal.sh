@@ -50,6 +50,7 @@ class Terminal:
         while time.monotonic() < end:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
+                self.seen += b"(status %d)" % status
                 return os.waitstatus_to_exitcode(status)
             self.expect(b"\0never", 0.02)
         os.kill(self.pid, signal.SIGKILL)
@@ -76,14 +77,14 @@ ok(not t.expect(rb"run 3", 0.7), "nothing runs while paused", t.seen)
 t.send(b"p")
 ok(t.expect(rb"run 3: .*t/a"), "p goes on, with what changed", t.seen)
 t.send(b"q")
-ok(t.end() == 0 and t.modes_are_back(), "q quits, modes are back")
+ok(t.end() == 0 and t.modes_are_back(), "q quits, modes are back", t.seen)
 
 t = Terminal(W, "run", "t", "--", "sh", "-c", "echo up; exec sleep 1041")
 t.expect(rb"up\r\n")
 t.send(b"r")
 ok(t.expect(rb"up\r\n"), "r restarts", t.seen)
 t.send(b"\x03")
-ok(t.end() == 0 and t.modes_are_back(), "^C stops and quits, modes are back")
+ok(t.end() == 0 and t.modes_are_back(), "^C stops and quits, modes are back", t.seen)
 
 t = Terminal(W, "run", "t", "--", "sh", "-c", "echo up; read a; echo got $a; stty -echo; read b; echo and $b")
 t.expect(rb"up\r\n")
@@ -95,7 +96,7 @@ ok(t.expect(rb"and two") and t.expect(rb"run 1: ok"), "... and may change its mo
 t.send(b" ")
 ok(t.expect(rb"run 2"), "... and the keys are back after it", t.seen)
 t.send(b"\x03")
-ok(t.end() == 0 and t.modes_are_back(), "... ^C while it has the terminal ends both")
+ok(t.end() == 0 and t.modes_are_back(), "... ^C while it has the terminal ends both", t.seen)
 
 # Something else on stdin, and a command that asks at the terminal all the same.
 t = Terminal("sh", "-c", "exec %s run t -- sh -c 'printf who; read a </dev/tty; echo \"is $a\"' </dev/null" % W)
@@ -103,7 +104,7 @@ t.expect(rb"who")
 t.send(b"me\n")
 ok(t.expect(rb"is me") and t.expect(rb"run 1: ok"), "a command may ask at /dev/tty", t.seen)
 t.send(b"\x03")
-ok(t.end() == 0 and t.modes_are_back(), "... and ^C works after it")
+ok(t.end() == 0 and t.modes_are_back(), "... and ^C works after it", t.seen)
 
 # Under a shell with job control.
 t = Terminal("bash", "--norc", "-i", env={"PS1": "$ "}.items())

@@ -255,6 +255,7 @@ static const struct kind_of_backend backends[] = {
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, true },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, false },
 	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, false },
+	{ "whole trees", WATCHER_BACKEND_FSEVENT, WATCHER__WHOLE_TREES, false },
 	{ "poll", WATCHER_BACKEND_POLL, 0, false },
 };
 

@@ -70,7 +70,8 @@ enum {
 	BACKEND_OPENS = 1 << 4,      /* opened, closed, closed_no_write */
 	BACKEND_ANY_THREAD = 1 << 5, /* watch() may be called on a crawl thread */
 	BACKEND_SCANS = 1 << 6,      /* finds changes only by itself looking: sync() is a round */
-	BACKEND_DIR_ATTRIB = 1 << 7  /* tells of a directory's metadata as SELF_ATTRIB only */
+	BACKEND_DIR_ATTRIB = 1 << 7, /* tells of a directory's metadata as SELF_ATTRIB only */
+	BACKEND_BY_PATH = 1 << 8     /* hears of paths: hints for what has just moved go astray */
 };
 
 /* How much of a directory is wanted. A wider watch on the same directory widens, never narrows. */
@@ -127,6 +128,7 @@ struct backend_config {
 	int poll_interval_ms;
 	struct disk *disk; /* borrowed */
 	bool nameless; /* fsevent: as if the system gave no names */
+	bool whole_trees; /* fsevent: as if the system watched directories with all below them */
 	/* Called on the loop when there is, or may be, something to fill() from. Never from
 	 * within a call of ops. */
 	void (*wake)(void *arg);

@@ -9,11 +9,18 @@
  * time before the turn's polling the time up to which everything is known.
  *
  * libuv drops the kernel's report of an overflow: a turn with very many calls is taken for one.
+ * Where the system can, a directory is watched with all that is below it, through one handle:
+ * names are paths below it then, and the directory they are in is known by what is at its path
+ * now. One that is not there any more, or not known yet, makes the nearest above it be looked
+ * at, with the content of files. The others below it have handles that are not started.
+ * (Elsewhere this is played for tests: they are started, and speak through the top.)
+ *
  * On Linux the path watched is /proc/self/fd/N/. : the very directory that was opened, and "."
  * is the name libuv gives when the directory itself is meant.
  */
 #include "watcher/backend.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -22,6 +29,12 @@
 
 #include "watcher/engine.h"
 #include "watcher/keys.h"
+
+#if defined(__APPLE__) || defined(_WIN32)
+#define HAS_WHOLE_TREES true
+#else
+#define HAS_WHOLE_TREES false
+#endif
 
 #define LOSS_CALLS 4096 /* a quarter of the smallest usual queue */
 
@@ -32,6 +45,10 @@ struct handle {
 	uint8_t level;
 	bool looked_at; /* a LOOK is waiting to be handed out */
 	bool dead;      /* ... or an UNWATCHED */
+	bool content;   /* ... and the LOOK is at content, too */
+	bool covered;   /* heard of through a handle above it */
+	char *tree;     /* the path of a whole tree that is heard of through this one; else NULL */
+	struct handle *next_tree;
 	uint8_t selves; /* what it was told of itself in this turn */
 	uint32_t turn, serial;
 };
@@ -58,9 +75,13 @@ struct backend {
 	uv_check_t check;
 	int64_t calm_ns, polling_ns; /* known up to; the clock before this turn's polling */
 	uint32_t turn, calls, serial;
+	bool whole_trees;
+	struct handle *trees;
 	bool lost, wake_due;
 	struct hints writes, looks;
 	struct bytes names, path;
+	struct bytes below; /* the directory that the last path below a tree was in */
+	int32_t below_id;   /* ... -1: asked anew */
 	int64_t time_ns, lost_since_ns;
 	int open_handles; /* uv handles that are not closed yet */
 	void (*closed)(void *arg);
@@ -152,19 +173,11 @@ static bool means_itself(const char *name)
 #endif
 }
 
-static void on_event(uv_fs_event_t *event, const char *name, int events, int status)
+static void told(struct handle *h, const char *name, int events)
 {
-	struct handle *h = event->data;
 	struct backend *b = h->b;
 	bool self = name && means_itself(name);
 
-	b->calls++;
-	b->wake_due = true;
-	if (status < 0) {
-		h->dead = true;
-		hold(h, &b->looks, (struct hint){ .op = CHANGE_UNWATCHED }, NULL);
-		return;
-	}
 	if (self)
 		about_self(h, events);
 	if (self || (h->level == WATCH_SELF && name && means_itself(".")))
@@ -177,6 +190,125 @@ static void on_event(uv_fs_event_t *event, const char *name, int events, int sta
 		look(h);
 	if (events & UV_CHANGE && h->level >= WATCH_ALL)
 		touched(h, name);
+}
+
+/* ---- whole trees ---- */
+
+static bool lies_in(const char *path, const char *tree)
+{
+	size_t len = strlen(tree);
+
+	return strncmp(path, tree, len) == 0 && (path[len] == '/' || !path[len] || len == 1);
+}
+
+/* Is it below its tree really, or behind a link? What is gone was. */
+static bool is_in_place(const char *path)
+{
+	char *real = realpath(path, NULL);
+	bool same = real ? strcmp(real, path) == 0 : errno == ENOENT;
+
+	free(real);
+	return same;
+}
+
+/* The handle through which a path is heard of: that of the smallest tree it is in, or NULL. */
+static struct handle *tree_around(const struct backend *b, const char *path)
+{
+	struct handle *best = NULL;
+
+	for (struct handle *h = b->trees; h; h = h->next_tree)
+		if (lies_in(path, h->tree) && (!best || strlen(h->tree) > strlen(best->tree)))
+			best = h;
+	return best;
+}
+
+/* The directory at b->below, if it is one that is watched. */
+static struct handle *handle_below(struct backend *b)
+{
+	struct identity self;
+
+	if (b->below_id < 0 && watcher__scan_identity(-1, b->below.data, &self) == 0)
+		b->below_id = keys_find(&b->keys, &self, sizeof self);
+	return b->below_id < 0 ? NULL : b->handles[b->below_id];
+}
+
+/* Where the path in b->below is not one that is watched: the nearest above it is looked at. */
+static void look_above(struct handle *top)
+{
+	struct backend *b = top->b;
+	struct handle *h = NULL;
+
+	while (!h && b->below.len > strlen(top->tree)) {
+		bytes_cut(&b->below, (size_t)(strrchr(b->below.data, '/') - b->below.data));
+		b->below_id = -1;
+		h = handle_below(b);
+	}
+	h = h ? h : top;
+	h->content = true;
+	look(h);
+}
+
+/* Something is told of a path below the tree of `top`. */
+static void told_below(struct handle *top, const char *rel, int events)
+{
+	const char *name = strrchr(rel, '/') + 1;
+	size_t len = strlen(top->tree), rel_len = (size_t)(name - rel) - 1;
+	struct backend *b = top->b;
+	struct handle *h;
+
+	if (b->below.len != len + 1 + rel_len || memcmp(b->below.data, top->tree, len) != 0 ||
+	    memcmp(b->below.data + len + 1, rel, rel_len) != 0)
+		b->below_id = -1;
+	bytes_clear(&b->below);
+	if (bytes_add(&b->below, top->tree, len) < 0 || bytes_addc(&b->below, '/') < 0 ||
+	    bytes_add(&b->below, rel, rel_len) < 0) {
+		b->below_id = -1;
+		lose(b);
+		return;
+	}
+	if (tree_around(b, b->below.data) != top)
+		return; /* the smaller tree tells of it */
+	if ((h = handle_below(b)))
+		told(h, name, events);
+	else
+		look_above(top);
+}
+
+static void on_event(uv_fs_event_t *event, const char *name, int events, int status)
+{
+	struct handle *h = event->data;
+	struct backend *b = h->b;
+
+	b->calls++;
+	b->wake_due = true;
+	if (status < 0) {
+		h->dead = true;
+		hold(h, &b->looks, (struct hint){ .op = CHANGE_UNWATCHED }, NULL);
+	} else if (h->tree && name && strchr(name, '/')) {
+		told_below(h, name, events);
+	} else {
+		told(h, name, events);
+	}
+}
+
+/* A directory that is covered speaks through the tops of the trees it is in, as if there were no
+ * handle on it: for tests where the system cannot watch whole trees. */
+static void on_covered(uv_fs_event_t *event, const char *name, int events, int status)
+{
+	struct handle *h = event->data;
+	struct backend *b = h->b;
+	const char *path = b->config.path_of(b->config.arg, h->id);
+	struct bytes full = { 0 };
+
+	if (!name || status < 0 || means_itself(name) || !path || !is_in_place(path))
+		return;
+	if (bytes_addf(&full, "%s/%s", path, name) < 0)
+		lose(b);
+	for (struct handle *top = full.len ? b->trees : NULL; top; top = top->next_tree)
+		if (lies_in(full.data, top->tree))
+			on_event(&top->event, full.data + strlen(top->tree) + (top->tree[1] != 0),
+				 events, 0);
+	bytes_free(&full);
 }
 
 static void on_prepare(uv_prepare_t *prepare)
@@ -195,6 +327,7 @@ static void on_check(uv_check_t *check)
 	b->calm_ns = b->polling_ns;
 	b->calls = 0;
 	b->turn++;
+	b->below_id = -1; /* by the next turn another may be there */
 	if (!b->wake_due)
 		return;
 	b->wake_due = false;
@@ -209,6 +342,8 @@ static int fsevent_open(struct backend **out, const struct backend_config *confi
 	if (!b)
 		return watcher__fail(err, UV_ENOMEM, "out of memory");
 	b->config = *config;
+	b->whole_trees = HAS_WHOLE_TREES || config->whole_trees;
+	b->below_id = -1;
 	keys_init(&b->keys);
 	b->calm_ns = b->polling_ns = watcher__coarse_ns();
 	uv_prepare_init(config->loop, &b->prepare);
@@ -236,6 +371,7 @@ static void finish_close(struct backend *b)
 	free(b->looks.items);
 	bytes_free(&b->names);
 	bytes_free(&b->path);
+	bytes_free(&b->below);
 	free(b);
 	closed(arg);
 }
@@ -260,20 +396,60 @@ static void on_own_closed(uv_handle_t *handle)
 	part_closed(handle->data);
 }
 
-static int start(struct handle *h, int fd, const char *path)
+static int start_as(struct handle *h, int fd, const char *path, uv_fs_event_cb cb, unsigned flags)
 {
 #ifdef __linux__
 	char self[40];
 	int r;
 
 	snprintf(self, sizeof self, "/proc/self/fd/%d/.", fd);
-	r = uv_fs_event_start(&h->event, on_event, self, 0);
+	r = uv_fs_event_start(&h->event, cb, self, flags);
 	if (r != UV_ENOENT)
 		return r;
 #else
 	(void)fd;
 #endif
-	return uv_fs_event_start(&h->event, on_event, path, 0);
+	return uv_fs_event_start(&h->event, cb, path, flags);
+}
+
+static void end_tree(struct handle *h)
+{
+	struct handle **at = &h->b->trees;
+
+	while (*at != h)
+		at = &(*at)->next_tree;
+	*at = h->next_tree;
+	free(h->tree);
+	h->tree = NULL;
+}
+
+static int start(struct handle *h, int fd, const char *path, enum watch_level level)
+{
+	struct backend *b = h->b;
+	int r;
+
+	if (!b->whole_trees || level < WATCH_ALL)
+		return start_as(h, fd, path, on_event, 0);
+	if (tree_around(b, path) && is_in_place(path)) {
+		h->covered = true;
+		return HAS_WHOLE_TREES ? 0 : start_as(h, fd, path, on_covered, 0);
+	}
+	if (!(h->tree = strdup(path)))
+		return UV_ENOMEM;
+	h->next_tree = b->trees;
+	b->trees = h;
+	r = start_as(h, fd, path, on_event, HAS_WHOLE_TREES ? UV_FS_EVENT_RECURSIVE : 0);
+	if (r < 0)
+		end_tree(h);
+	return r;
+}
+
+static void stop(struct handle *h)
+{
+	uv_fs_event_stop(&h->event);
+	h->covered = false;
+	if (h->tree)
+		end_tree(h);
 }
 
 static int make_room(struct backend *b, int32_t id)
@@ -293,7 +469,8 @@ static int make_room(struct backend *b, int32_t id)
 	return 0;
 }
 
-static int add(struct backend *b, int fd, const char *path, const struct identity *self)
+static int add(struct backend *b, int fd, const char *path, enum watch_level level,
+	       const struct identity *self)
 {
 	struct handle *h;
 	int32_t id = keys_add(&b->keys, self, sizeof *self);
@@ -311,7 +488,7 @@ static int add(struct backend *b, int fd, const char *path, const struct identit
 	h->b = b;
 	h->id = id;
 	h->serial = b->serial++;
-	r = start(h, fd, path);
+	r = start(h, fd, path, level);
 	if (r < 0) {
 		keys_remove(&b->keys, id);
 		uv_close((uv_handle_t *)&h->event, on_event_closed);
@@ -319,6 +496,15 @@ static int add(struct backend *b, int fd, const char *path, const struct identit
 	}
 	b->handles[id] = h;
 	return id;
+}
+
+/* Does the handle not tell of all there is to tell of at this path? */
+static bool is_elsewhere(const struct handle *h, const char *path, enum watch_level level)
+{
+	if (!h->b->whole_trees || level < WATCH_ALL)
+		return false;
+	return h->level < WATCH_ALL ? !h->tree && !h->covered :
+				      h->tree && strcmp(h->tree, path) != 0;
 }
 
 static int fsevent_watch(struct backend *b, int fd, const char *path, enum watch_level level,
@@ -331,12 +517,12 @@ static int fsevent_watch(struct backend *b, int fd, const char *path, enum watch
 	if (r < 0)
 		return r;
 	n = keys_find(&b->keys, &self, sizeof self);
-	if (n < 0 && (n = add(b, fd, path, &self)) < 0)
+	if (n < 0 && (n = add(b, fd, path, level, &self)) < 0)
 		return n;
 	h = b->handles[n];
-	if (h->dead) {
-		uv_fs_event_stop(&h->event);
-		if ((r = start(h, fd, path)) < 0)
+	if (h->dead || is_elsewhere(h, path, level)) {
+		stop(h);
+		if ((r = start(h, fd, path, level > h->level ? level : h->level)) < 0)
 			return r;
 		h->dead = false;
 	}
@@ -346,15 +532,49 @@ static int fsevent_watch(struct backend *b, int fd, const char *path, enum watch
 	return 0;
 }
 
+/* A tree has ended: what it covered, and is still wanted, gets handles of its own, those of the
+ * shortest paths first, for they cover the others. */
+static void cover_again(struct backend *b)
+{
+	const char *path;
+	struct handle *h, *next;
+	size_t least;
+
+	do {
+		next = NULL;
+		least = SIZE_MAX;
+		for (int32_t i = 0; i < b->cap; i++) {
+			h = b->handles[i];
+			path = h && h->covered ? b->config.path_of(b->config.arg, i) : NULL;
+			if (path && !tree_around(b, path) && strlen(path) < least) {
+				least = strlen(path);
+				next = h;
+			}
+		}
+		if (next && (path = b->config.path_of(b->config.arg, next->id))) {
+			uv_fs_event_stop(&next->event);
+			next->covered = false;
+			if (start(next, -1, path, (enum watch_level)next->level) < 0)
+				lose(b);
+		}
+	} while (next);
+}
+
 static void fsevent_unwatch(struct backend *b, int32_t id)
 {
 	struct handle *h = id < b->cap ? b->handles[id] : NULL;
+	bool was_tree;
 
 	if (!h)
 		return;
 	b->handles[id] = NULL;
+	b->below_id = -1;
 	keys_remove(&b->keys, id);
+	was_tree = h->tree != NULL;
+	stop(h);
 	uv_close((uv_handle_t *)&h->event, on_event_closed);
+	if (was_tree && !b->closed)
+		cover_again(b);
 }
 
 static void fsevent_want(struct backend *b, unsigned kinds, bool merge)
@@ -420,7 +640,8 @@ static bool from_hint(struct backend *b, const struct hint *hint, struct change 
 	c->since_ns = hint->since_ns;
 	if (hint->op == CHANGE_LOOK) {
 		h->looked_at = false;
-		c->content = b->config.nameless;
+		c->content = b->config.nameless || h->content;
+		h->content = false;
 	}
 	if (hint->op == CHANGE_UNWATCHED)
 		fsevent_unwatch(b, hint->id);
@@ -465,7 +686,7 @@ static void fsevent_close(struct backend *b, void (*closed)(void *), void *arg)
 const struct backend_ops watcher__fsevent = {
 	.name = "fsevent",
 	.number = WATCHER_BACKEND_FSEVENT,
-	.caps = 0,
+	.caps = BACKEND_BY_PATH,
 	.open = fsevent_open,
 	.watch = fsevent_watch,
 	.unwatch = fsevent_unwatch,

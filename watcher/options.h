@@ -10,6 +10,8 @@
 
 /* A switch of watcher_options.flags for tests: fsevent gets no names, as on BSD. */
 #define WATCHER__NAMELESS (1u << 31)
+/* Another: fsevent hears of a whole tree through its top, as on macOS and Windows. */
+#define WATCHER__WHOLE_TREES (1u << 30)
 
 static inline int options_copy(void *to, size_t to_size, const void *from, size_t from_size)
 {

@@ -49,6 +49,7 @@ int watcher__source_open(struct watcher *w, const struct backend_ops *ops, watch
 					 .poll_interval_ms = w->options.poll_interval_ms,
 					 .disk = &w->disk,
 					 .nameless = w->options.flags & WATCHER__NAMELESS,
+					 .whole_trees = w->options.flags & WATCHER__WHOLE_TREES,
 					 .wake = wake,
 					 .path_of = path_of,
 					 .arg = s };
@@ -78,7 +79,7 @@ static int check_options(struct watcher *w, const watcher_options *options, watc
 	if (o->debounce_ms < 0 || o->debounce_max_ms < 0 || o->leading_ms < 0 ||
 	    o->poll_interval_ms < 0)
 		return watcher__fail(err, UV_EINVAL, "watcher options: a negative time");
-	if (o->flags & ~(unsigned)(WATCHER_NO_STAT | WATCHER__NAMELESS))
+	if (o->flags & ~(unsigned)(WATCHER_NO_STAT | WATCHER__NAMELESS | WATCHER__WHOLE_TREES))
 		return watcher__fail(err, UV_EINVAL, "watcher options: unknown flags 0x%x", o->flags);
 	if (!find_backend(o->backend))
 		return watcher__fail(err,

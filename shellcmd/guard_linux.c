@@ -15,13 +15,17 @@
 #include "shellcmd/reap_linux.h"
 #include "shellcmd/tree_linux.h"
 
+#ifndef CLONE_PIDFD
+#define CLONE_PIDFD 0x1000
+#endif
+
 /* As fork(2), without what other threads' libraries would do in the copy. */
-static int copy_self(void)
+static int copy_self(int flags, int *pidfd)
 {
 #if defined(__s390x__)
-	return (int)syscall(SYS_clone, 0, SIGCHLD, 0, 0, 0);
+	return (int)syscall(SYS_clone, 0, flags | SIGCHLD, pidfd, 0, 0);
 #else
-	return (int)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	return (int)syscall(SYS_clone, flags | SIGCHLD, 0, pidfd, 0, 0);
 #endif
 }
 
@@ -92,23 +96,27 @@ static int wait_started(struct sh__attempt *a, int sock, int *pid, int *pidfd)
 	return r;
 }
 
-static int clone_guardian(struct sh__attempt *a, int socks[2])
+static int clone_guardian(struct sh__attempt *a, int socks[2], int *pidfd)
 {
 	unsigned long old[2];
 	int pid;
 
+	*pidfd = -1;
 	sh__signals_block(old);
-	if ((pid = copy_self()) == 0)
+	pid = copy_self(CLONE_PIDFD, pidfd);
+	if (pid < 0 && errno == EINVAL)
+		pid = copy_self(0, NULL);
+	if (pid == 0)
 		sh__guardian_run(a, socks[1]);
 	pid = pid < 0 ? -errno : pid;
 	sh__signals_restore(old);
 	return pid;
 }
 
-static int adopt(struct sh__child *guardian, struct sh__loop *loop, int pid)
+static int adopt(struct sh__child *guardian, struct sh__loop *loop, int pid, int pidfd)
 {
 	guardian->pid = pid;
-	guardian->pidfd = open_pidfd(pid);
+	guardian->pidfd = pidfd >= 0 ? sh__above_stdio(pidfd) : open_pidfd(pid);
 	return guardian->pidfd < 0 ? guardian->pidfd : sh__reap_watch(guardian, loop);
 }
 
@@ -129,11 +137,11 @@ int sh__guarded_start(struct sh__child *c, struct sh__loop *loop, struct sh__att
 		      int *pid, int *pidfd)
 {
 	struct sh__child *guardian = a->spawn->guardian;
-	int socks[2], guard_pid, r;
+	int socks[2], guard_pid, guard_pidfd, r;
 
 	if ((r = make_socket(socks)) < 0)
 		return r;
-	guard_pid = clone_guardian(a, socks);
+	guard_pid = clone_guardian(a, socks, &guard_pidfd);
 	close(socks[1]);
 	if (guard_pid < 0) {
 		close(socks[0]);
@@ -141,7 +149,7 @@ int sh__guarded_start(struct sh__child *c, struct sh__loop *loop, struct sh__att
 	}
 	c->guard_fd = socks[0];
 	*pidfd = -1;
-	if ((r = adopt(guardian, loop, guard_pid)) < 0)
+	if ((r = adopt(guardian, loop, guard_pid, guard_pidfd)) < 0)
 		a->where = SH__AT_CLONE;
 	else
 		r = wait_started(a, c->guard_fd, pid, pidfd);

@@ -26,8 +26,8 @@
 enum {
 	SOCK = 0,
 	CHILD_SIGNALS = 1,
-	FIRST_PASS_MS = 1, /* between two rounds of SIGKILL; then twice as long each time */
-	MOST_PASS_MS = 32,
+	FIRST_PASS_MS = 1,   /* between two rounds of SIGKILL; then twice as long each time */
+	MOST_PASS_MS = 1024, /* another user's process cannot be killed, only waited for */
 	KERNEL_SIGSET_BYTES = 8
 };
 
@@ -86,9 +86,25 @@ static long long stat_field(const char *stat, int which)
 }
 
 /*
- * Whoever kills its owner by name does not mean the guardian as well. The words of the
- * command line are where the kernel says (proc(5), arg_start and arg_end).
+ * The words of a command line are where the kernel says (proc(5), arg_start and arg_end). It
+ * is asked to write there: an emulator has something else at that address.
  */
+static void overwrite(off_t from, off_t end, const char *name, size_t n)
+{
+	static const char zeros[256];
+	int fd = open("/proc/self/mem", O_WRONLY | O_CLOEXEC);
+	ssize_t done = fd < 0 ? -1 : pwrite(fd, name, n, from);
+
+	for (off_t at = from + (off_t)n; done > 0 && at < end; at += done) {
+		size_t left = (size_t)(end - at);
+
+		done = pwrite(fd, zeros, left < sizeof zeros ? left : sizeof zeros, at);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+/* Whoever kills its owner by name does not mean the guardian as well. */
 static void rename_self(void)
 {
 	static const char name[] = "guardian";
@@ -105,10 +121,8 @@ static void rename_self(void)
 	text[n] = '\0';
 	from = stat_field(text, 48);
 	end = stat_field(text, 49);
-	if (from > 0 && end - from > (long long)sizeof name) {
-		memset((char *)(uintptr_t)from, 0, (size_t)(end - from));
-		memcpy((char *)(uintptr_t)from, name, sizeof name);
-	}
+	if (from > 0 && end - from > (long long)sizeof name)
+		overwrite((off_t)from, (off_t)end, name, sizeof name);
 }
 
 /* Holds nothing of its owner's: no descriptor, no directory, and is no part of its group. */

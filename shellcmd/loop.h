@@ -25,8 +25,8 @@ struct sh__loop {
 	struct link watches, timers;
 	struct sh__watch **polled; /* while the ready ones are being called */
 	size_t n_watches, n_polled;
-	bool hold_off; /* own loop: let the writer go on before the next look, see sink.c */
-	int open_handles;		   /* uv handles whose memory is still in use by uv */
+	bool hold_off;	  /* own loop: let the writer go on before the next look, see sink.c */
+	int open_handles; /* uv handles whose memory is still in use by uv */
 	void (*closed)(struct sh__loop *); /* called when open_handles is 0 again, if set */
 	void *arg;
 };

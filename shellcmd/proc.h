@@ -49,7 +49,7 @@ struct sh_proc {
 	int pty_fd; /* our end, for its size; -1 */
 	int tty_fd; /* the controlling terminal we handed over; -1 */
 	struct termios tty_modes, command_modes;
-	bool tty_suspended;      /* ^Z: the terminal is ours, the command is stopped */
+	bool tty_suspended; /* ^Z: the terminal is ours, the command is stopped */
 	enum sh__phase phase;
 	enum sh__stop stop;
 	int status; /* a failure of the whole (timeout, ...), or 0 */

@@ -76,10 +76,10 @@ struct sh__child {
 	uv_process_t *uv;
 
 	/* With a guardian. */
-	int guard_fd;				/* -1, or the socket to it */
-	bool empty;				/* nothing is left below it */
-	int stopped_by;				/* a signal, not yet asked for */
-	void (*on_stop)(struct sh__child *);	/* stopped_by was set */
+	int guard_fd;			     /* -1, or the socket to it */
+	bool empty;			     /* nothing is left below it */
+	int stopped_by;			     /* a signal, not yet asked for */
+	void (*on_stop)(struct sh__child *); /* stopped_by was set */
 };
 
 enum sh__can {
@@ -90,7 +90,7 @@ enum sh__can {
 	SH__CAN_DIE = 1 << 4,
 	SH__CAN_GROUPS = 1 << 5, /* a group without a session; supplementary groups of a user */
 	SH__CAN_TTY = 1 << 6,
-	SH__CAN_CLOSE = 1 << 7,	 /* keeps the host's descriptors from the child */
+	SH__CAN_CLOSE = 1 << 7,	  /* keeps the host's descriptors from the child */
 	SH__CAN_RECOVER = 1 << 8, /* notices an exit whose status someone else took */
 	SH__CAN_TREE = 1 << 9	  /* guardians; without, guard.c makes a simpler one */
 };

@@ -74,7 +74,7 @@ struct sh__source {
 	size_t sent;
 	sh_pull_cb pull;
 	void *arg;
-	bool pulling;           /* the callback is on the stack */
+	bool pulling;	   /* the callback is on the stack */
 	bool feeds, ended; /* ended: nothing comes after what waits */
 	bool is_pty, mid_line, end_written;
 	bool broken; /* the command closed its end */

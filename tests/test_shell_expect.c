@@ -102,9 +102,9 @@ static void test_expect_across_pieces(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		sh_proc *p = sh_start(SH("sh", "-c",
-					 "printf %s \"$1\"; read x; printf %s \"$2\"", "sh",
-					 cases[i].before, cases[i].after, .in = SH_FEED));
+		sh_proc *p =
+		    sh_start(SH("sh", "-c", "printf %s \"$1\"; read x; printf %s \"$2\"", "sh",
+				cases[i].before, cases[i].after, .in = SH_FEED));
 		int r = sh_expect(p, cases[i].pattern, 100);
 
 		if (cases[i].after[0])

@@ -275,21 +275,21 @@ static void test_stop_a_guardian_kills_grandchildren_too(void **state)
 
 /* A daemon as the book has it: two forks, a session, deaf; says its number, is left behind. */
 #define DAEMON                                                                                 \
-	"(setsid sh -c 'trap \"\" TERM INT HUP; cd /; echo $$; exec >&- 2>&-; "                   \
+	"(setsid sh -c 'trap \"\" TERM INT HUP; cd /; echo $$; exec >&- 2>&-; "                \
 	"while :; do sleep 0.05; done' &)"
 
 static void test_stop_a_guardian_finds_daemons(void **state)
 {
 	(void)state;
 	NEEDS(SH__CAN_TREE);
-	assert_true(is_gone_soon(
-	    start_and_die(SH("sh", "-c", DAEMON "; sleep 100", .guard = true))));
+	assert_true(
+	    is_gone_soon(start_and_die(SH("sh", "-c", DAEMON "; sleep 100", .guard = true))));
 	assert_true(is_gone_soon(start_and_die(
 	    SH("sh", "-c", "setsid sh -c 'echo $$; sleep 100' & wait", .guard = true))));
 	/* In a clean environment, and the command itself has gone. */
-	assert_true(is_gone_soon(start_and_die(SH(
-	    "sh", "-c", "env -i setsid sh -c 'echo $$; sleep 100 & sleep 100' & exit 0",
-	    .guard = true))));
+	assert_true(is_gone_soon(start_and_die(
+	    SH("sh", "-c", "env -i setsid sh -c 'echo $$; sleep 100 & sleep 100' & exit 0",
+	       .guard = true))));
 }
 
 static int first_number(sh_proc *p)
@@ -387,6 +387,10 @@ static void test_stop_a_guarded_command_tells_how_it_ended(void **state)
 	assert_status(r, SH_SIGNAL);
 	assert_int_equal(r->term_signal, SIGUSR1);
 	sh_free(r);
+	r = sh("echo", "x", .guard = true, .die_with_parent = true);
+	assert_status(r, SH_DONE);
+	assert_string_equal(r->out, "x\n");
+	sh_free(r);
 	r = sh("no-such-program-here", .guard = true);
 	assert_status(r, SH_NOTFOUND);
 	sh_free(r);
@@ -423,23 +427,37 @@ static void test_stop_a_stop_is_told(void **state)
 }
 
 /* Whoever ends the guardian does not end the command, nor what is known of it. */
-static void test_stop_a_guardian_that_is_killed(void **state)
+static void kill_guardian_of(const sh_proc *p)
 {
 	char text[32], out[32] = "";
-	sh_proc *p;
+	pid_t guardian;
 	FILE *f;
 
-	(void)state;
-	NEEDS(SH__CAN_TREE);
-	p = sh_start(SH("sh", "-c", "echo; read x; exit 0", .guard = true, .in = SH_FEED));
-	first_number(p);
 	snprintf(text, sizeof text, "/proc/%d/status", sh_pid(p));
 	assert_non_null(f = fopen(text, "r"));
 	while (fgets(out, sizeof out, f) && strncmp(out, "PPid:", 5) != 0)
 		;
 	fclose(f);
-	assert_int_not_equal(strtol(out + 5, NULL, 10), getpid());
-	kill((pid_t)strtol(out + 5, NULL, 10), SIGKILL);
+	guardian = (pid_t)strtol(out + 5, NULL, 10);
+	assert_int_not_equal(guardian, getpid());
+	kill(guardian, SIGKILL);
+}
+
+static void test_stop_a_guardian_that_is_killed(void **state)
+{
+	sh_proc *p;
+
+	(void)state;
+	NEEDS(SH__CAN_TREE);
+	p = sh_start(SH("sleep", "100", .guard = true, .die_with_parent = true));
+	kill_guardian_of(p);
+	if (sh_wait(p, -1)->status != SH_LOST)
+		assert_int_equal(sh_wait(p, -1)->term_signal, SIGKILL);
+	sh_proc_free(p);
+
+	p = sh_start(SH("sh", "-c", "echo; read x; exit 0", .guard = true, .in = SH_FEED));
+	first_number(p);
+	kill_guardian_of(p);
 	assert_null(sh_wait(p, 50));
 	assert_int_equal(sh_eof(p), 0);
 	/* Its code can be had of kernels from 6.15 on. */

@@ -305,7 +305,8 @@ struct sh_call {
 			       * command itself. Default if `in` is the host's terminal */
 	int detach;           /* a new session that sh_proc_free() leaves running; streams
 			       * default to SH_NULL */
-	int die_with_parent;  /* SIGKILL to the command when the *thread* that started it ends */
+	int die_with_parent;  /* SIGKILL to the command when the *thread* that started it ends;
+			       * with `guard`: when its guardian ends, whoever ended that */
 	int guard;            /* a guardian process ends the command and all its descendants,
 			       * also those in other groups and sessions, if this process
 			       * vanishes, even by SIGKILL; and stopping reaches them all. It

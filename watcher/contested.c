@@ -117,6 +117,23 @@ static bool note_origin(struct watcher *w, uint32_t node, struct arrival *a)
 	return true;
 }
 
+/* What has moved, and, where hints for what is in it may have been lost on the way, all of it. */
+static void look_moved(struct watcher *w, uint32_t node)
+{
+	uint32_t rec;
+
+	watcher__look_at(w, node);
+	if (!(w->sources[tree_dir(&w->tree, node)->backend].ops->caps & BACKEND_BY_PATH))
+		return;
+	for (rec = tree_next(&w->tree, node, NO_REC); rec != NO_REC;
+	     rec = tree_next(&w->tree, node, rec)) {
+		struct entry e = tree_entry(&w->tree, node, rec);
+
+		if (e.node != NO_DIR)
+			look_moved(w, e.node);
+	}
+}
+
 /* The directory at this place is one that the index has elsewhere, and it is not there any
  * more: it was moved here. Its node takes the place of the fresh one. */
 static bool adopt(struct watcher *w, uint32_t fresh, uint32_t node)
@@ -146,7 +163,7 @@ static bool adopt(struct watcher *w, uint32_t fresh, uint32_t node)
 	tree_attach(&w->tree, dir, rec, node);
 	if (watcher__look_waits(w, node))
 		return true;
-	watcher__look_at(w, node);
+	look_moved(w, node);
 	if (old_dir != NO_DIR) /* it was not as believed: what has the old name now? */
 		watcher__node_limbo(w, old_dir);
 	return true;

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Stopping: the whole group, its end awaited, nothing left, in every state.
 . tests/lib/tap.sh
-plan 24
+plan 25
 mkdir t
 none_left() { ! pgrep -f "$1" >/dev/null; }
 
@@ -142,3 +142,13 @@ check 'ignored INT and HUP stay ignored' kill -0 $p
 kill -TERM $p
 wait $p
 is '... and TERM works' $? 0
+
+# Each command of --each may leave something behind, long before the run ends.
+start each run -q -P --each -j 2 t -- sh -c 'sleep 1221 & echo {}'
+touch t/each1 t/each2 t/each3 t/each4 t/each5
+until_true 10 has each.out '^t/each5$'
+touch t/each6
+until_true 10 has each.out '^t/each6$'
+one_left() { [ "$(pgrep -fxc 'sleep 1221')" -eq 1 ]; }
+check 'what commands of --each left behind ends before the next run' until_true 10 one_left
+finish INT

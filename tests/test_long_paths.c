@@ -119,8 +119,10 @@ static void watch_with(int backend)
 				     .poll_interval_ms = 3600000), &err) < 0 ||
 	    watcher_add(w, "in", WATCH(.on_any = on_any, .arg = text), &err) < 0)
 		fail_msg("%s", err.message);
+	sync_watcher(w);
 	watcher_stats(w, &stats, sizeof stats);
-	assert_int_equal(stats.directories, LEVELS + 1);
+	if (backend != WATCHER_BACKEND_FANOTIFY) /* which needs none of them in advance */
+		assert_int_equal(stats.directories, LEVELS + 1);
 	at_the_bottom(change);
 	sync_watcher(w);
 	if (!strstr(text, "modified old, ") || !strstr(text, " newer, "))

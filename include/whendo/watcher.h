@@ -708,7 +708,9 @@ enum {
  * end after it, names are freed before they are taken, and paths are those of that moment.
  * Names that were swapped are told as one MOVED between a DELETED and a CREATED. What is in a
  * directory that moved is told as MOVED too, marked `synthetic`, right behind it. Roots are the
- * same if they were given alike. time_ns is when `new_` was taken.
+ * same if they were given alike. time_ns is when `new_` was taken. Where the kernel's file times
+ * are coarse (Linux before 6.13), what is written again within the same tick
+ * and keeps its size looks unchanged.
  *
  * The event is borrowed until `cb` returns. Returns 0, what `cb` returned if that was not 0
  * (and stops then), UV_EINVAL for unknown flags, UV_ENOMEM (before the first event).

@@ -196,7 +196,7 @@ static void on_done(sh_proc *p, const sh_result *result, void *arg)
 		r->next_path = r->now.paths.n;
 	start_more(r);
 	if (r->running == 0)
-		runner_ended(r);
+		suspicion_gone(r);
 }
 
 static void each_proc(struct runner *r, int (*what)(sh_proc *))

@@ -52,7 +52,7 @@ struct runner {
 	int likely_alibis; /* in a row */
 	int was_doubted; /* the run ended before a doubt was settled */
 	struct changes next, now; /* collected; of the current run */
-	uv_timer_t timer, sweep, doubt;
+	uv_timer_t timer, sweep, doubt, reading;
 	sh_proc **procs; /* s->jobs of them, NULL where none runs */
 	struct groups groups; /* of the run, as long as something of them may live */
 	struct left left;     /* of commands that have ended */

@@ -11,6 +11,7 @@
 #define LATE_NS	   20000000   /* after the end of a run its last write may be read */
 #define STRAY_NS   1000000000 /* so long after it what it left behind may write */
 #define YOUNG_NS   1000000000 /* a command this old is no short one */
+#define READ_MS	   2	      /* the loop has turned by then, and read what was there */
 #define DOUBT_MS   50
 #define MAX_LOOKS  8 /* into /proc, for one batch */
 #define MAX_LIKELY 8
@@ -56,6 +57,11 @@ static enum whose whose(struct runner *r, const watcher_event *e, int *looks)
 		return r->s->on_busy == ON_BUSY_RESTART ? whose_in_restart(r, e, looks) : OWN;
 	if (r->is_syncing)
 		return OWN;
+	if (e->time_ns <= r->ended_wall_ns)
+		return OWN;
+	/* With a suspicion all of the run has been read when it ends. */
+	if (r->own.streak > 0 && r->stray_wall_ns == r->ended_wall_ns)
+		return OTHERS;
 	return e->time_ns < r->ended_wall_ns + STRAY_NS &&
 		       e->time_ns < r->stray_wall_ns + LATE_NS
 		   ? OWN
@@ -204,6 +210,24 @@ void suspicion_begin(struct runner *r)
 		witness_start(&r->witness);
 }
 
+static void on_read(uv_timer_t *h)
+{
+	struct runner *r = h->data;
+
+	r->is_syncing = 0;
+	runner_ended(r);
+}
+
+void suspicion_gone(struct runner *r)
+{
+	if (r->own.streak == 0) {
+		runner_ended(r);
+		return;
+	}
+	r->is_syncing = 1;
+	uv_timer_start(&r->reading, on_read, READ_MS, 0);
+}
+
 void suspicion_end(struct runner *r)
 {
 	r->ended_wall_ns = wall_ns();
@@ -241,7 +265,8 @@ void suspicion_settle(struct runner *r)
 void suspicion_open(struct runner *r)
 {
 	uv_timer_init(r->loop, &r->doubt);
-	r->doubt.data = r;
+	uv_timer_init(r->loop, &r->reading);
+	r->doubt.data = r->reading.data = r;
 	r->witness = (struct witness){
 		.loop = r->loop, .groups = &r->groups, .on_alibi = on_alibi, .arg = r
 	};
@@ -251,6 +276,7 @@ void suspicion_open(struct runner *r)
 void suspicion_close(struct runner *r)
 {
 	uv_close((uv_handle_t *)&r->doubt, NULL);
+	uv_close((uv_handle_t *)&r->reading, NULL);
 	witness_close(&r->witness);
 	own_free(&r->own);
 }

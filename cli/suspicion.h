@@ -11,6 +11,10 @@
 void suspicion_open(struct runner *r);
 void suspicion_close(struct runner *r);
 
+/* Nothing of the run is left: calls runner_ended(), but with a suspicion only when all that it
+ * wrote has been read, so that who reacts to its end is not taken for it. */
+void suspicion_gone(struct runner *r);
+
 /* A run begins, or has ended by itself or by being stopped. */
 void suspicion_begin(struct runner *r);
 void suspicion_end(struct runner *r);

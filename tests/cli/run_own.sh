@@ -2,7 +2,7 @@
 # Commands that write into what is watched: told once, left alone, and never at the price of
 # somebody else's change.
 . tests/lib/tap.sh
-plan 20
+plan 21
 mkdir t
 
 # loops NAME TELLS OPTION... -- COMMAND: is told with a line that matches TELLS, and runs no more.
@@ -89,3 +89,20 @@ done
 is 'so are new files' "$(tr '\n' ' ' <v.out)" 'start t/file1 start t/file2 start t/file3 start t/file4 '
 rm -f hold
 finish INT
+
+# Who reacts to the end of every run at once is not the command either.
+cat >react.py <<'X'
+import os, select, subprocess, sys
+p = subprocess.Popen([sys.argv[1], "run", "t", "--", "true"], stderr=subprocess.PIPE,
+                     stdin=subprocess.DEVNULL, bufsize=0)
+seen, n = b"", 0
+while n < 12 and select.select([p.stderr], [], [], 20)[0]:
+    seen += os.read(p.stderr.fileno(), 65536)
+    if b": ok in" in seen:
+        seen, n = b"", n + 1
+        open("t/react", "w").write(str(n))
+p.terminate()
+p.wait()
+print(n)
+X
+is 'a change at once after every end is run for' "$(python3 react.py "$W")" 12

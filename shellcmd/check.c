@@ -93,6 +93,10 @@ static void check_numbers(struct sh__spec *s)
 		sh__spec_invalid(s, "nice is %d: -40 to 40 make a difference", c->nice);
 	if ((c->rows || c->cols) && !c->pty)
 		sh__spec_invalid(s, "%s is set, but pty is not", c->rows ? "rows" : "cols");
+	if (c->cwd && !*c->cwd)
+		sh__spec_invalid(s, "cwd is empty");
+	if (c->user && !*c->user)
+		sh__spec_invalid(s, "user is empty");
 	if (c->stopped && !c->guard)
 		sh__spec_invalid(s, "stopped is set, but guard is not");
 }

@@ -98,7 +98,7 @@ static void spawn_failed(struct sh__stage *st, int r, enum sh__where where)
 		[SH__AT_CLONE] = "no process can be started",
 		[SH__AT_GROUP] = "it cannot have a group of its own",
 		[SH__AT_TTY] = "the terminal cannot be handed over",
-		[SH__AT_FDS] = "a descriptor cannot be passed on",
+		[SH__AT_FDS] = "a descriptor cannot be passed on (fds)",
 		[SH__AT_UMASK] = "umask cannot be set",
 		[SH__AT_RLIMIT] = "rlimits cannot be set",
 		[SH__AT_NICE] = "nice cannot be set",

@@ -76,7 +76,8 @@ static int wire_plain(struct sh__stage *st, struct sh__wires *w, int which, cons
 			return set(w, which, fd, false);
 		if (io->kind == SH_IO_INHERIT) /* the host runs without it */
 			return wire_null(st, w, which);
-		sh__stage_failed(st, SH_SPAWN, UV_EBADF, "SH_FD(%d) is not open here", fd);
+		sh__stage_failed(st, SH_SPAWN, UV_EBADF, "%s: SH_FD(%d) is not open here",
+				 which == 0 ? "in" : which == 1 ? "out" : "err", fd);
 		return UV_EBADF;
 	default:
 		return wire_null(st, w, which);

@@ -267,6 +267,8 @@ static void test_args_17_conflicts_name_both_fields(void **state)
 		  "detach and die_with_parent exclude each other" },
 		{ SH("true", .guard = true, .keep_group = true),
 		  "guard and keep_group exclude each other" },
+		{ SH("true", .cwd = ""), "cwd is empty" },
+		{ SH("true", .user = ""), "user is empty" },
 		{ SH("true", .stopped = never_stopped), "stopped is set, but guard is not" },
 		{ SH("true", .pty = true, .err = SH_NULL), "pty and err exclude each other" },
 		{ SH("true", .rows = 10), "rows is set, but pty is not" },

@@ -246,7 +246,7 @@ static inline struct figures in_child(measure *m, const char *top)
 	struct sched_param rt = { .sched_priority = 2 };
 	struct figures f = { 0 };
 	int fds[2], status;
-	pid_t pid;
+	pid_t pid = -1;
 
 	fflush(stdout);
 	if (pipe(fds) < 0 || (pid = fork()) < 0)

@@ -231,7 +231,7 @@ static void ready_table(int dirs)
 	       mid(&ours), to(&ours, &floor), last.rss_mib, last.extra / 1024,
 	       last.extra / (last.p50 + last.events));
 	printf("| ... bare fanotify mark on the file system | %.3f ms | | |\n", mid(&fan));
-	printf("| ... fanotify backend, index included | %.1f ms | %.2f | RSS %.1f MiB |\n",
+	printf("| ... fanotify backend, which reads the tree afterwards | %.1f ms | %.2f | RSS %.1f MiB |\n",
 	       mid(&our_fan), to(&our_fan, &floor), last_fan.rss_mib);
 }
 

@@ -43,9 +43,17 @@ run_one() {
   grep -a '^ok .*# *[Ss][Kk][Ii][Pp]' "$out" | sed 's/^/    /'
 }
 
+# What takes longest comes first, so that the others run beside it.
+long='test_replay test_watcher_faults test_scenarios test_shell_faults test_shell_host'
+
 all_tests() {
+  for name in $long; do
+    t=$BUILD/tests/$name
+    [ -x "$t" ] && echo "$t"
+  done
   for t in "$BUILD"/tests/test_*; do
     case $t in *.o | *.d) continue ;; esac
+    case " $long " in *" ${t##*/} "*) continue ;; esac
     [ -x "$t" ] && echo "$t"
   done
   for t in tests/checks/*.sh tests/cli/*.sh; do

@@ -90,7 +90,7 @@ static void model_remove(struct model *m, const char *path)
 static void model_move(struct model *m, const char *from, const char *to)
 {
 	size_t len = strlen(from);
-	char rest[80];
+	char moved[200];
 
 	model_remove(m, to);
 	model_remove(m, other_type(to));
@@ -98,8 +98,9 @@ static void model_move(struct model *m, const char *from, const char *to)
 		if (strcmp(m->paths[i], from) != 0 &&
 		    (from[len - 1] != '/' || strncmp(m->paths[i], from, len) != 0))
 			continue;
-		strcpy(rest, m->paths[i] + len);
-		snprintf(m->paths[i], sizeof m->paths[0], "%s%.60s", to, rest);
+		snprintf(moved, sizeof moved, "%s%s", to, m->paths[i] + len);
+		assert_true(strlen(moved) < sizeof m->paths[0]);
+		strcpy(m->paths[i], moved);
 	}
 }
 

@@ -323,16 +323,16 @@ static void test_run_first_and_failures(void **state)
 /* More paths than arguments may be: the rest is counted, and all of them are on stdin. */
 static void test_many_paths(void **state)
 {
-	watcher_command_handler *h =
-	    COMMAND(.shell = "echo $(($# + watch_paths_left_out)) $(tr '\\0' '\\n' | sort -u | wc -l) "
-			     "$((watch_paths_left_out > 0)) > out",
-		    .paths_on_stdin = 1);
+	watcher_command_handler *h;
 	char path[128];
 
 	(void)state;
 	/* One batch of all: without a quiet period it would be one turn of the loop. */
 	watcher_close(w);
 	assert_int_equal(watcher_open(&w, WATCHER(.debounce_ms = 60000), NULL), 0);
+	h = COMMAND(.shell = "echo $(($# + watch_paths_left_out)) $(tr '\\0' '\\n' | sort -u | wc -l) "
+			     "$((watch_paths_left_out > 0)) > out",
+		    .paths_on_stdin = 1);
 	open_watch(watcher_command_handler_batch, h, 0);
 	for (int i = 0; i < 2000; i++) {
 		snprintf(path, sizeof path, "in/%0100d", i);

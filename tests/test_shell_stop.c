@@ -302,15 +302,13 @@ static int first_number(sh_proc *p)
 
 static void test_stop_what_left_the_group_ends_too(void **state)
 {
-	sh_proc *p = sh_start(SH("sh", "-c", DAEMON "; setsid sleep 100 & sleep 100",
-				 .guard = true, .grace_ms = 100));
+	sh_proc *p;
 	int daemon, pids[16], n;
 
 	(void)state;
-	if (!(sh__engine()->can & SH__CAN_TREE)) {
-		sh_proc_free(p);
-		skip();
-	}
+	NEEDS(SH__CAN_TREE);
+	p = sh_start(SH("sh", "-c", DAEMON "; setsid sleep 100 & sleep 100", .guard = true,
+			.grace_ms = 100));
 	daemon = first_number(p);
 	n = sh_left(p, pids, 16);
 	assert_in_range(n, 3, 16);

@@ -765,22 +765,22 @@ static void test_replay(void **state)
 
 /* Polling has no queue that could overflow. */
 static const struct setup setups[] = {
-	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, PLAIN, 30 },
-	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, LATE, 30 },
-	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, OVERFLOW, 8 },
-	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, FAULTS, 20 },
-	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, REFUSED, 10 },
-	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, LIMIT, 10 },
-	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, PLAIN, 20 },
-	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, LATE, 20 },
-	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, UNREAD, 20 },
-	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, SLOWLY, 10 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, PLAIN, 60 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, LATE, 60 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, OVERFLOW, 20 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, FAULTS, 40 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, REFUSED, 20 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, LIMIT, 20 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, PLAIN, 40 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, LATE, 40 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, UNREAD, 40 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, SLOWLY, 20 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, OVERFLOW, 5 },
-	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, PLAIN, 12 },
+	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, PLAIN, 20 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, OVERFLOW, 5 },
-	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, PLAIN, 12 },
+	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, PLAIN, 20 },
 	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, OVERFLOW, 5 },
-	{ "poll", WATCHER_BACKEND_POLL, 0, PLAIN, 12 },
+	{ "poll", WATCHER_BACKEND_POLL, 0, PLAIN, 20 },
 };
 
 int main(void)

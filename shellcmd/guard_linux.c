@@ -33,15 +33,7 @@ static int make_socket(int fds[2])
 {
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
 		return -errno;
-	if ((fds[0] = sh__above_stdio(fds[0])) < 0) {
-		close(fds[1]);
-		return fds[0];
-	}
-	if ((fds[1] = sh__above_stdio(fds[1])) < 0) {
-		close(fds[0]);
-		return fds[1];
-	}
-	return 0;
+	return sh__both_above_stdio(fds);
 }
 
 static ssize_t take_note(int sock, struct sh__note *n, int flags)

@@ -38,12 +38,8 @@ static int make_pipe(int fds[2])
 }
 #endif
 
-int sh__pipe(int fds[2])
+int sh__both_above_stdio(int fds[2])
 {
-	int r = make_pipe(fds);
-
-	if (r < 0)
-		return r;
 	if ((fds[0] = sh__above_stdio(fds[0])) < 0) {
 		close(fds[1]);
 		return fds[0];
@@ -53,6 +49,13 @@ int sh__pipe(int fds[2])
 		return fds[1];
 	}
 	return 0;
+}
+
+int sh__pipe(int fds[2])
+{
+	int r = make_pipe(fds);
+
+	return r < 0 ? r : sh__both_above_stdio(fds);
 }
 
 int sh__nonblocking(int fd)

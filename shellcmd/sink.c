@@ -14,12 +14,12 @@ enum {
 	MOST_ROOM = 1 << 20,
 	PIPE_BYTES = 1 << 20,	/* what an unprivileged process may ask for */
 	GROW_PIPE_FROM = 32768, /* a command that writes this much at once gains from it */
-	READS_PER_TURN = 16,
+	READS_PER_TURN = 128,
+	BYTES_PER_TURN = 1 << 24,
 	STREAM_AHEAD = 1 << 20,
 	TAIL_BYTES = 4096,
 	BURST_NS = 1000000,
-	BURST_BYTES = 1 << 17,
-	HELD_OFF_BELOW = 1 << 17
+	BURST_BYTES = 1 << 17
 };
 
 void sh__sink_init(struct sh__sink *s, struct sh_proc *p, struct sh__kept *kept)
@@ -244,11 +244,10 @@ static ssize_t read_some(struct sh__sink *s)
 }
 
 /*
- * A fast writer of small blocks wakes this process for each of them, and both do little else:
- * when it has had its turn there is more to read at once. Only for what comes so fast, and
- * not on a loop that others share.
+ * Output that comes this fast is read on until there is none left: asking poll(2) before each
+ * read costs as much as reading a small block.
  */
-static void hold_off(struct sh__sink *s, size_t n)
+static bool is_burst(struct sh__sink *s, size_t n)
 {
 	uint64_t now = uv_hrtime();
 
@@ -256,9 +255,8 @@ static void hold_off(struct sh__sink *s, size_t n)
 	if (now - s->burst_at > BURST_NS) {
 		s->burst_at = now;
 		s->burst_bytes = 0;
-	} else if (n < HELD_OFF_BELOW && s->burst_bytes >= BURST_BYTES) {
-		s->proc->loop->hold_off = true;
 	}
+	return s->burst_bytes >= BURST_BYTES;
 }
 
 static bool too_far_ahead(const struct sh__sink *s)
@@ -282,9 +280,11 @@ static bool cannot_block(struct sh__sink *s)
 
 static void read_on(struct sh__sink *s, bool is_ready)
 {
+	size_t taken = 0;
+	bool fast = false;
 	ssize_t n = 1;
 
-	for (int i = 0; i < READS_PER_TURN && s->watch.fd >= 0; i++) {
+	for (int i = 0; i < READS_PER_TURN && taken < BYTES_PER_TURN && s->watch.fd >= 0; i++) {
 		size_t asked = s->room;
 
 		if (!(is_ready && i == 0) && !cannot_block(s)) {
@@ -293,12 +293,15 @@ static void read_on(struct sh__sink *s, bool is_ready)
 		}
 		if ((n = read_some(s)) <= 0)
 			break;
+		taken += (size_t)n;
+		fast = is_burst(s, (size_t)n);
 		/* Less than was asked for: probably empty; the next turn will tell. */
-		if ((size_t)n < asked || too_far_ahead(s)) {
-			hold_off(s, (size_t)n);
+		if (((size_t)n < asked && !fast) || too_far_ahead(s))
 			break;
-		}
 	}
+	/* When the writer has had its turn there is more to read at once. */
+	if (n == UV_EAGAIN && fast)
+		s->proc->loop->hold_off = true;
 	if (s->watch.fd >= 0 && (n == 0 || (n < 0 && n != UV_EAGAIN))) {
 		sh__sink_close(s);
 	} else if (s->watch.loop && s->watch.loop->uv && too_far_ahead(s)) {

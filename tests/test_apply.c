@@ -7,6 +7,7 @@
  */
 #include "watch_test.h"
 
+#include "dice.h"
 #include "fake_backend.h"
 #include "next_tick.h"
 
@@ -608,14 +609,6 @@ static void test_every_order(void **state)
  * it begins. No kernel tells what most of this says; one round in thousands still makes the
  * stream name a directory that moves into itself twice.
  */
-
-static uint64_t rng;
-
-static unsigned dice(unsigned n)
-{
-	rng = rng * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (unsigned)(rng >> 33) % n;
-}
 
 static void random_path(char *to)
 {

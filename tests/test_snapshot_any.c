@@ -7,6 +7,8 @@
 #include <inttypes.h>
 #include <sys/syscall.h>
 
+#include "dice.h"
+
 struct model {
 	struct item {
 		char path[128];
@@ -133,14 +135,6 @@ static void read_top(struct model *m)
 	assert_int_equal(stat(".", &st), 0);
 	add(m, ".", st.st_ino);
 	read_model(m, ".");
-}
-
-static uint64_t rng;
-
-static unsigned dice(unsigned n)
-{
-	rng = rng * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (unsigned)(rng >> 33) % n;
 }
 
 static const char *some_path(char *buf)

@@ -14,16 +14,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "dice.h"
 #include "watcher/tree.h"
 #include "whendo/watcher.h"
-
-static uint64_t rng;
-
-static unsigned dice(unsigned n)
-{
-	rng = rng * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (unsigned)(rng >> 33) % n;
-}
 
 #define NAMES 60
 

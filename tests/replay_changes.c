@@ -1,0 +1,204 @@
+/* Random changes of a tree: see replay_changes.h. */
+#include "replay_changes.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "dice.h"
+
+/* A path of up to five components out of a small namespace, so that names collide. */
+static const char *some_path(char *buf, const char *root)
+{
+	static const char *const names[] = { "a", "b", "c", "d", "longer_name", "x y" };
+	int depth = 1 + (int)dice(4);
+	char *at = buf + sprintf(buf, "%s", root);
+
+	while (depth--)
+		at += sprintf(at, "/%s", names[dice(6)]);
+	return buf;
+}
+
+static void write_file(const char *path, int flags)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | flags, 0644);
+
+	if (fd < 0)
+		return;
+	if (write(fd, "data\n", 5) != 5)
+		_exit(3);
+	close(fd);
+}
+
+static void remove_tree(const char *path)
+{
+	struct dirent *e;
+	char sub[PATH_MAX];
+	DIR *d;
+
+	if (unlink(path) == 0 || errno == ENOENT || !(d = opendir(path)))
+		return;
+	while ((e = readdir(d)))
+		if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) {
+			snprintf(sub, sizeof sub, "%s/%s", path, e->d_name);
+			remove_tree(sub);
+		}
+	closedir(d);
+	rmdir(path);
+}
+
+static void deep_write(char *path)
+{
+	for (char *at = path + 1; (at = strchr(at, '/')); at++) {
+		*at = '\0';
+		mkdir(path, 0755);
+		*at = '/';
+	}
+	write_file(path, O_TRUNC);
+}
+
+
+static const char *some_root(const struct places *p)
+{
+	return dice(4) ? p->in : p->two;
+}
+
+/* Gone and there again at once, as the same or as another. */
+static void replace(char *path)
+{
+	remove_tree(path);
+	if (dice(2)) {
+		write_file(path, 0);
+		return;
+	}
+	mkdir(path, 0755);
+	if (dice(2)) {
+		strcat(path, "/again");
+		write_file(path, 0);
+	}
+}
+
+static void one_change(const struct places *p, const struct changes *how)
+{
+	char a[256], b[256], c[300];
+	const char *out = p->out;
+
+	some_path(a, some_root(p));
+	some_path(b, some_root(p));
+	switch (dice(17)) {
+	case 0:
+	case 1:
+		mkdir(a, 0755);
+		break;
+	case 2:
+	case 3:
+		write_file(a, dice(2) ? O_APPEND : O_TRUNC);
+		break;
+	case 4:
+		deep_write(a);
+		break;
+	case 5:
+		unlink(a);
+		break;
+	case 6:
+		rmdir(a);
+		break;
+	case 7:
+		remove_tree(a);
+		break;
+	case 8:
+	case 9:
+		rename(a, b);
+		break;
+	case 10: /* a rename with a write below the new name at once */
+		if (rename(a, b) == 0) {
+			snprintf(c, sizeof c, "%s/w", b);
+			write_file(c, 0);
+		}
+		break;
+	case 11:
+		syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2 /* RENAME_EXCHANGE */);
+		break;
+	case 12:
+		rename(a, some_path(c, out));
+		break;
+	case 13:
+		rename(some_path(c, out), a);
+		break;
+	case 14:
+		if (dice(2) || how->unmerged)
+			(void)!symlink("a", a);
+		else
+			(void)!link(a, b);
+		break;
+	case 15:
+		replace(a);
+		break;
+	default:
+		some_path(c, out);
+		deep_write(c);
+		if (!how->unmerged)
+			chmod(a, dice(2) ? 0700 : 0755);
+	}
+}
+
+/* Fills the kernel's queue: nothing of it stays. */
+static void churn(const char *in, int n)
+{
+	char path[256];
+
+	while (n--) {
+		snprintf(path, sizeof path, "%s/churn%d", in, n);
+		write_file(path, O_TRUNC);
+		unlink(path);
+	}
+}
+
+void places_make(struct places *p, uint64_t seed, const struct changes *how)
+{
+	strcpy(p->base, "/tmp/whendo-replay-XXXXXX");
+	assert_non_null(mkdtemp(p->base));
+	snprintf(p->in, sizeof p->in, "%s/in", p->base);
+	snprintf(p->two, sizeof p->two, "%s/two", p->base);
+	snprintf(p->out, sizeof p->out, "%s/out", p->base);
+	mkdir(p->in, 0755);
+	mkdir(p->two, 0755);
+	mkdir(p->out, 0755);
+	rng = seed;
+	for (int i = 0; i < 40; i++)
+		one_change(p, how);
+}
+
+void places_remove(const struct places *p)
+{
+	remove_tree(p->base);
+}
+
+pid_t changes_start(uint64_t seed, const struct places *p, const struct changes *how, int n,
+		    int nchurn)
+{
+	pid_t pid = fork();
+
+	if (pid)
+		return pid;
+	rng = seed;
+	for (int i = 0; i < n; i++)
+		one_change(p, how);
+	churn(p->in, nchurn);
+	for (int i = 0; nchurn && i < n; i++)
+		one_change(p, how);
+	_exit(0);
+}

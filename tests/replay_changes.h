@@ -1,0 +1,30 @@
+/* Random changes of a tree, by processes of their own. */
+#ifndef TESTS_REPLAY_CHANGES_H
+#define TESTS_REPLAY_CHANGES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The directories of a round: two roots of one watch, and one that is not watched. */
+struct places {
+	char base[32], in[64], two[64], out[64];
+};
+
+/* What the changes may be beside the usual ones. */
+struct changes {
+	/* Neither hard links nor chmod: fanotify merges what it tells of them with what it tells
+	 * of a file that is pushed off its name, which is lost then. It is needed only to know
+	 * what was at a name before the changes that came while the tree was not yet read. */
+	bool unmerged;
+};
+
+/* Makes the directories, and something in them. */
+void places_make(struct places *p, uint64_t seed, const struct changes *how);
+void places_remove(const struct places *p);
+/* A process that makes n changes; with nchurn, it fills the kernel's queue then with so many
+ * files of which nothing stays, and makes n more. */
+pid_t changes_start(uint64_t seed, const struct places *p, const struct changes *how, int n,
+		    int nchurn);
+
+#endif

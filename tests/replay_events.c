@@ -1,0 +1,90 @@
+/* Events against what is known of the tree: see replay_events.h. */
+#include "replay_events.h"
+
+#include <string.h>
+
+static void complain(struct replay *r, const watcher_event *e, const char *what)
+{
+	if (!r->bad++)
+		snprintf(r->first_bad, sizeof r->first_bad, "%s: %s %s%s%s%s%s", what,
+			 watcher_kind_name(e->kind), e->path, e->dest ? " -> " : "",
+			 e->dest ? e->dest : "", e->synthetic ? " (synthetic)" : "",
+			 e->recovered ? " (recovered)" : "");
+}
+
+static bool is_root(const struct replay *r, const char *path)
+{
+	return strcmp(path, r->places->in) == 0 || strcmp(path, r->places->two) == 0;
+}
+
+static bool has_parent(const struct replay *r, const char *path)
+{
+	char up[PATH_MAX];
+
+	snprintf(up, sizeof up, "%s", path);
+	*strrchr(up, '/') = '\0';
+	return model_has(&r->model, up) || is_root(r, up);
+}
+
+static void apply(struct replay *r, const watcher_event *e)
+{
+	bool known = model_has(&r->model, e->path);
+	size_t from, to;
+
+	switch (e->kind) {
+	case WATCHER_CREATED:
+		if (known)
+			complain(r, e, "created, but it is there");
+		if (!has_parent(r, e->path))
+			complain(r, e, "created in a directory that is not there");
+		model_remove(&r->model, e->path);
+		model_add(&r->model, e->path, e->type);
+		break;
+	case WATCHER_DELETED:
+		if (!known)
+			complain(r, e, "deleted, but it is not there");
+		model_range(&r->model, e->path, &from, &to);
+		if (to - from > 1)
+			complain(r, e, "deleted with something in it");
+		model_remove(&r->model, e->path);
+		break;
+	case WATCHER_MOVED:
+		if (!known) {
+			if (!e->synthetic || !model_has(&r->model, e->dest))
+				complain(r, e, "moved, but it is not there");
+			break;
+		}
+		if (!has_parent(r, e->dest))
+			complain(r, e, "moved to a directory that is not there");
+		model_move(&r->model, e->path, e->dest);
+		if (e->type != WATCHER_TYPE_DIR) /* made and moved at once: seen only now */
+			model_add(&r->model, e->dest, e->type);
+		break;
+	case WATCHER_OVERFLOW:
+		r->overflows++;
+		break;
+	default:
+		if (!known && !is_root(r, e->path))
+			complain(r, e, "happened to what is not there");
+	}
+	r->recovered += e->recovered;
+	r->events++;
+}
+
+void replay_on_batch(watcher_watch *watch, watcher_batch *batch, void *replay)
+{
+	watcher_event e;
+
+	(void)watch;
+	while (watcher_batch_next(batch, &e)) {
+		struct replay *r = replay;
+
+		if (r->trace)
+			fprintf(r->trace, "%llu %s %s%s%s%s%s%s\n", (unsigned long long)e.batch,
+				watcher_kind_name(e.kind), e.path,
+				e.type == WATCHER_TYPE_DIR ? "/" : "", e.dest ? " -> " : "",
+				e.dest ? e.dest : "", e.synthetic ? " (s)" : "",
+				e.recovered ? " (r)" : "");
+		apply(r, &e);
+	}
+}

@@ -1,0 +1,24 @@
+/* The events of a watcher applied to what its roots held at the start: each must make sense
+ * after those before it. */
+#ifndef TESTS_REPLAY_EVENTS_H
+#define TESTS_REPLAY_EVENTS_H
+
+#include <limits.h>
+#include <stdio.h>
+
+#include "replay_changes.h"
+#include "replay_model.h"
+#include "whendo/watcher.h"
+
+struct replay {
+	struct model model;
+	const struct places *places;
+	unsigned events, bad, recovered, overflows;
+	char first_bad[PATH_MAX * 2 + 200];
+	FILE *trace; /* or NULL */
+};
+
+/* An on_batch callback; its argument is the replay. */
+void replay_on_batch(watcher_watch *watch, watcher_batch *batch, void *replay);
+
+#endif

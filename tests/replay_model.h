@@ -1,0 +1,34 @@
+/*
+ * What a tree holds, as its listing or its events say: a sorted list of paths with their types,
+ * in which a directory is followed by everything below it.
+ */
+#ifndef TESTS_REPLAY_MODEL_H
+#define TESTS_REPLAY_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct item {
+	char *path;
+	int type;
+};
+
+struct model {
+	struct item *items;
+	size_t n, cap;
+};
+
+bool model_has(const struct model *m, const char *path);
+void model_add(struct model *m, const char *path, int type);
+/* [from, to): the path and everything below it. */
+void model_range(const struct model *m, const char *path, size_t *from, size_t *to);
+/* With everything below it. */
+void model_remove(struct model *m, const char *path);
+void model_move(struct model *m, const char *src, const char *dest);
+void model_free(struct model *m);
+/* Adds what is below a directory on the disk. */
+void model_read(struct model *m, const char *dir);
+/* Differences between what events made of a tree and the disk, into text. */
+int model_compare(const struct model *got, const struct model *want, char *text, size_t size);
+
+#endif

@@ -20,7 +20,6 @@ class Terminal:
             os.environ.update(dict(env), TERM="xterm")
             os.execvp(argv[0], argv)
         self.seen = b""
-        self.modes = termios.tcgetattr(self.fd)
 
     def expect(self, pattern, seconds=8):
         end = time.monotonic() + seconds
@@ -42,8 +41,9 @@ class Terminal:
         os.write(self.fd, text)
 
     def modes_are_back(self):
-        now = termios.tcgetattr(self.fd)
-        return now[3] & (termios.ICANON | termios.ECHO) == self.modes[3] & (termios.ICANON | termios.ECHO)
+        # Those of a new terminal; read after the fork they may be the program's already.
+        both = termios.ICANON | termios.ECHO
+        return termios.tcgetattr(self.fd)[3] & both == both
 
     def end(self, seconds=8):
         end = time.monotonic() + seconds

@@ -331,7 +331,7 @@ int band_load(struct rules *rules, const struct words *files, const struct setti
 	for (size_t i = 0; i < files->n; i++) {
 		struct rules more;
 
-		if (rules_load(&more, files->v[i], s) < 0) {
+		if (rules_load(&more, files->v[i], s->paths.v[i], s) < 0) {
 			rules_free(rules);
 			return -1;
 		}
@@ -368,16 +368,27 @@ static void dismiss(struct band *b, const char *name)
 	    b->next.n - kept, b->next.n - kept == 1 ? "" : "s", gone, kept);
 }
 
+/* What the user calls the file that an event is about. */
+static const char *name_of(const struct band *b, const watcher_event *e)
+{
+	const char *path = e->kind == WATCHER_MOVED && e->dest && *e->dest ? e->dest : e->path;
+	size_t i = 0;
+
+	while (i + 1 < b->files->n && strcmp(b->files->v[i], path) != 0)
+		i++;
+	return b->s->paths.v[i];
+}
+
 /* A rules file was changed. */
 static void on_file(watcher_batch *batch, void *arg)
 {
 	struct band *b = arg;
-	const char *name = b->files->v[0];
+	const char *name = b->s->paths.v[0];
 	struct rules rules;
 	watcher_event e;
 
 	if (watcher_batch_next(batch, &e))
-		name = e.kind == WATCHER_MOVED && e.dest && *e.dest ? e.dest : e.path;
+		name = name_of(b, &e);
 	for (size_t i = 0; i < b->files->n; i++)
 		if (b->quitting || access(b->files->v[i], F_OK) < 0)
 			return;

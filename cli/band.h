@@ -8,8 +8,8 @@
 
 #include "rules_file.h"
 
-/* Reads the rules of all the files. Returns 0, or -1 after having said what is wrong with
- * which file; nothing is loaded then. */
+/* Reads the rules of all the files, which the user calls as s->paths says. Returns 0, or -1
+ * after having said what is wrong with which file; nothing is loaded then. */
 int band_load(struct rules *rules, const struct words *files, const struct settings *s);
 
 /*

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "say.h"
@@ -31,6 +32,8 @@ int parse_time(int64_t *ms, const char *text, char why[WHY])
 		return -1;
 	}
 	v = strtod(text, &end);
+	if (strpbrk(text, "xX"))
+		end = (char *)text; /* strtod takes hexadecimal */
 	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
 		if (strcmp(end, units[i].name) != 0)
 			continue;
@@ -201,6 +204,22 @@ static int store_word(struct settings *s, const struct option *o, const char *va
 	return 0;
 }
 
+/* A directory to work in, or a list of files, is needed at once. */
+static int check_place(const struct option *o, const char *value, char why[WHY])
+{
+	int is_dir = o->at == offsetof(struct settings, workdir);
+	struct stat st;
+
+	if (!is_dir && (o->at != offsetof(struct settings, files_from) || !strcmp(value, "-")))
+		return 0;
+	if (stat(value, &st) == 0 && S_ISDIR(st.st_mode) != is_dir)
+		errno = is_dir ? ENOTDIR : EISDIR;
+	else if (access(value, is_dir ? X_OK : R_OK) == 0)
+		return 0;
+	snprintf(why, WHY, "cannot be %s: %s", is_dir ? "entered" : "read", strerror(errno));
+	return -1;
+}
+
 int option_store(struct settings *s, const struct option *o, const char *value,
 		 const char *source, char why[WHY])
 {
@@ -219,6 +238,8 @@ int option_store(struct settings *s, const struct option *o, const char *value,
 		return 0;
 	case OPTION_TEXT:
 	case OPTION_MAY_TEXT:
+		if (value && check_place(o, value, why) < 0)
+			return -1;
 		free(*(char **)at);
 		*(char **)at = alloc_copy(value ? value : "");
 		return 0;

@@ -27,9 +27,13 @@ struct rules {
 	int is_tricks;
 };
 
-/* Returns 0, or -1 after having said every mistake that was found. `base`: the settings of
- * the verb, whose way to speak the rules inherit. */
-int rules_load(struct rules *rules, const char *path, const struct settings *base);
+/*
+ * Reads the file at `path`, which the user calls `name`; what is relative in it means the
+ * current directory. `base`: the settings of the verb, whose way to speak the rules inherit.
+ * Returns 0, or -1 after having said every mistake that was found.
+ */
+int rules_load(struct rules *rules, const char *path, const char *name,
+	       const struct settings *base);
 /* Puts the rules of `from`, which is empty then, behind those of `to`. */
 void rules_move(struct rules *to, struct rules *from);
 void rules_free(struct rules *rules);

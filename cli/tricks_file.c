@@ -34,157 +34,149 @@ const struct trick_class *trick_find(const char *dotted)
 struct trick {
 	struct rule *rule;
 	const struct trick_class *class;
-	int has_command;
+	const struct argument *argument; /* that is read */
 };
 
-static void add_terms(struct yaml_file *y, yaml_node_t *node, const char *what,
-		      enum term_kind kind, struct terms *to)
+/* Arguments of a trick: whose (base class first), of which kind, and where they are stored. */
+enum argument_kind {
+	ARG_GLOBS,
+	ARG_FLAG,
+	ARG_CASE,
+	ARG_PATH,
+	ARG_LINE,
+	ARG_COMMAND,
+	ARG_SIGNAL,
+	ARG_SECONDS
+};
+
+#define ALL	   -1
+#define AT(member) offsetof(struct settings, member)
+
+/* clang-format off */
+static const struct argument {
+	const char *name;
+	int rule; /* enum rule_kind, or ALL */
+	enum argument_kind kind;
+	size_t at;
+	int number;
+} arguments[] = {
+	{ "patterns", ALL, ARG_GLOBS, AT(terms), TERM_PATTERN },
+	{ "ignore_patterns", ALL, ARG_GLOBS, AT(terms), TERM_IGNORE },
+	{ "ignore_directories", ALL, ARG_FLAG, AT(ignore_directories), 0 },
+	{ "case_sensitive", ALL, ARG_CASE, AT(ignore_case), 0 },
+	{ "source_directory", ALL, ARG_PATH, AT(paths), 0 },
+	{ "shell_command", RULE_SHELL_COMMAND, ARG_LINE, AT(shell_line), 0 },
+	{ "wait_for_process", RULE_SHELL_COMMAND, ARG_FLAG, AT(wait), 0 },
+	{ "drop_during_process", RULE_SHELL_COMMAND, ARG_FLAG, AT(drop), 0 },
+	{ "command", RULE_RUN, ARG_COMMAND, AT(command), 0 },
+	{ "stop_signal", RULE_RUN, ARG_SIGNAL, AT(stop_signal), 0 },
+	{ "kill_after", RULE_RUN, ARG_SECONDS, AT(stop_timeout_ms), 0 },
+	{ "debounce_interval_seconds", RULE_RUN, ARG_SECONDS, AT(debounce_ms), 0 },
+	{ "restart_on_command_exit", RULE_RUN, ARG_FLAG, AT(restart_on_exit), 0 },
+	{ 0 }
+};
+/* clang-format on */
+
+static int has_argument(const struct trick_class *c, const struct argument *a)
 {
-	char source[300];
-
-	snprintf(source, sizeof source, "%s:%zu", y->path, node->start_mark.line + 1);
-	if (yaml_is_null(node))
-		return;
-	if (node->type == YAML_SCALAR_NODE) {
-		terms_add(to, kind, (const char *)node->data.scalar.value, source);
-		return;
-	}
-	if (node->type != YAML_SEQUENCE_NODE) {
-		yaml_complain(y, node, "%s is no list", what);
-		return;
-	}
-	for (yaml_node_item_t *i = node->data.sequence.items.start;
-	     i < node->data.sequence.items.top; i++) {
-		const char *s = yaml_text(y, yaml_child(y, *i), what);
-
-		if (s)
-			terms_add(to, kind, s, source);
-	}
+	return a->rule == ALL || a->rule == (int)c->kind;
 }
 
-static void read_seconds(struct yaml_file *y, yaml_node_t *node, const char *what, int64_t *ms)
+static void add_text(struct yaml_file *y, const yaml_node_t *at, const char *text, void *arg)
 {
-	const char *s = yaml_text(y, node, what);
+	struct trick *t = arg;
+	const struct argument *a = t->argument;
+	void *to = (char *)&t->rule->s + a->at;
+	char place[YAML_PLACE];
+
+	yaml_place(place, y, at);
+	if (a->kind == ARG_GLOBS)
+		terms_add(to, (enum term_kind)a->number, text, place);
+	else if (*text)
+		words_add(to, text);
+	else
+		yaml_complain(y, at, "%s has an empty text", a->name);
+}
+
+/* The path, the shell line, signals and times. */
+static void read_text(struct yaml_file *y, const yaml_node_t *node, struct trick *t)
+{
+	const struct argument *a = t->argument;
+	void *to = (char *)&t->rule->s + a->at;
+	const char *s = yaml_text(y, node, a->name);
 	char why[256];
+	int r = 0;
 
-	if (s && parse_time(ms, s, why) < 0)
-		yaml_complain(y, node, "%s: '%s' %s", what, s, why);
-}
-
-static void read_command(struct yaml_file *y, yaml_node_t *node, struct trick *t)
-{
-	struct words *to = &t->rule->s.command;
-	const char *s;
-
-	t->has_command = 1;
-	if (node->type == YAML_SEQUENCE_NODE) {
-		for (yaml_node_item_t *i = node->data.sequence.items.start;
-		     i < node->data.sequence.items.top; i++)
-			if ((s = yaml_text(y, yaml_child(y, *i), "command")))
-				words_add(to, s);
-		t->rule->s.is_vector = 1;
-	} else if ((s = yaml_text(y, node, "command"))) {
+	if (!s)
+		return;
+	if (a->kind == ARG_SIGNAL)
+		r = parse_signal(to, s, why);
+	else if (a->kind == ARG_SECONDS)
+		r = parse_time(to, s, why);
+	else if (a->kind == ARG_PATH)
 		words_add(to, s);
+	else
+		*(char **)to = alloc_copy(s);
+	if (r < 0)
+		yaml_complain(y, node, "%s: '%s' %s", a->name, s, why);
+}
+
+static void read_value(struct yaml_file *y, const yaml_node_t *node, struct trick *t)
+{
+	struct settings *s = &t->rule->s;
+	const struct argument *a = t->argument;
+	int is_sensitive;
+
+	switch (a->kind) {
+	case ARG_FLAG:
+		yaml_bool(y, node, a->name, (int *)(void *)((char *)s + a->at));
+		break;
+	case ARG_CASE:
+		if (yaml_bool(y, node, a->name, &is_sensitive) == 0)
+			s->ignore_case = is_sensitive ? -1 : 1;
+		break;
+	case ARG_COMMAND:
+		s->is_vector = node->type == YAML_SEQUENCE_NODE;
+		yaml_each_text(y, node, a->name, add_text, t);
+		break;
+	case ARG_GLOBS:
+		yaml_each_text(y, node, a->name, add_text, t);
+		break;
+	case ARG_PATH:
+	case ARG_LINE:
+	case ARG_SIGNAL:
+	case ARG_SECONDS:
+		read_text(y, node, t);
+		break;
 	}
-}
-
-static void read_signal(struct yaml_file *y, yaml_node_t *node, struct trick *t)
-{
-	const char *s = yaml_text(y, node, "stop_signal");
-	char why[256];
-
-	if (s && parse_signal(&t->rule->s.stop_signal, s, why) < 0)
-		yaml_complain(y, node, "stop_signal: '%s' %s", s, why);
-}
-
-static const char *const base_keys[] = { "patterns",	       "ignore_patterns",
-					 "ignore_directories", "case_sensitive",
-					 "source_directory",   NULL };
-static const char *const shell_keys[] = { "shell_command", "wait_for_process",
-					  "drop_during_process", NULL };
-static const char *const restart_keys[] = { "command",
-					    "stop_signal",
-					    "kill_after",
-					    "debounce_interval_seconds",
-					    "restart_on_command_exit",
-					    NULL };
-
-static int is_one_of(const char *name, const char *const *names)
-{
-	for (; *names; names++)
-		if (strcmp(*names, name) == 0)
-			return 1;
-	return 0;
-}
-
-static const char *const *keys_of(const struct trick_class *c)
-{
-	return c->kind == RULE_SHELL_COMMAND ? shell_keys
-	       : c->kind == RULE_RUN	     ? restart_keys
-					     : base_keys;
 }
 
 static void unknown(struct yaml_file *y, const yaml_node_t *key, const char *name,
 		    const struct trick *t)
 {
-	const char *near = say_nearest(name, keys_of(t->class));
+	const char *names[sizeof arguments / sizeof *arguments];
+	size_t n = 0;
 
-	if (!near)
-		near = say_nearest(name, base_keys);
-	yaml_complain(y, key, "%s takes no '%s'%s%s%s", t->class->name, name,
-		      near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
-}
-
-static void read_base(struct yaml_file *y, const char *name, yaml_node_t *value,
-		      struct trick *t)
-{
-	struct settings *s = &t->rule->s;
-	const char *text;
-	int is_sensitive;
-
-	if (strcmp(name, "patterns") == 0)
-		add_terms(y, value, name, TERM_PATTERN, &s->terms);
-	else if (strcmp(name, "ignore_patterns") == 0)
-		add_terms(y, value, name, TERM_IGNORE, &s->terms);
-	else if (strcmp(name, "ignore_directories") == 0)
-		yaml_bool(y, value, name, &s->ignore_directories);
-	else if (strcmp(name, "case_sensitive") == 0) {
-		if (yaml_bool(y, value, name, &is_sensitive) == 0)
-			s->ignore_case = is_sensitive ? -1 : 1;
-	} else if ((text = yaml_text(y, value, name)))
-		words_add(&s->paths, text);
+	for (const struct argument *a = arguments; a->name; a++)
+		if (has_argument(t->class, a))
+			names[n++] = a->name;
+	names[n] = NULL;
+	yaml_complain_near(y, key, name, names, "%s takes no '%s'", t->class->name, name);
 }
 
 static void read_argument(struct yaml_file *y, const yaml_node_t *key, const char *name,
 			  yaml_node_t *value, void *arg)
 {
 	struct trick *t = arg;
-	struct settings *s = &t->rule->s;
-	const char *text;
+	const struct argument *a = arguments;
 
-	if (is_one_of(name, base_keys))
-		read_base(y, name, value, t);
-	else if (!is_one_of(name, keys_of(t->class)))
+	while (a->name && (!has_argument(t->class, a) || strcmp(a->name, name) != 0))
+		a++;
+	t->argument = a;
+	if (!a->name)
 		unknown(y, key, name, t);
-	else if (strcmp(name, "shell_command") == 0) {
-		if ((text = yaml_text(y, value, name))) {
-			free(s->shell_line);
-			s->shell_line = alloc_copy(text);
-		}
-	} else if (strcmp(name, "wait_for_process") == 0)
-		yaml_bool(y, value, name, &s->wait);
-	else if (strcmp(name, "drop_during_process") == 0)
-		yaml_bool(y, value, name, &s->drop);
-	else if (strcmp(name, "command") == 0)
-		read_command(y, value, t);
-	else if (strcmp(name, "stop_signal") == 0)
-		read_signal(y, value, t);
-	else if (strcmp(name, "kill_after") == 0)
-		read_seconds(y, value, name, &s->stop_timeout_ms);
-	else if (strcmp(name, "debounce_interval_seconds") == 0)
-		read_seconds(y, value, name, &s->debounce_ms);
-	else
-		yaml_bool(y, value, name, &s->restart_on_exit);
+	else if (!yaml_is_null(value)) /* None is the default */
+		read_value(y, value, t);
 }
 
 struct reader {
@@ -192,14 +184,30 @@ struct reader {
 	const struct settings *base;
 };
 
+static struct rule *add_rule(struct rules *rules, const struct trick_class *c,
+			     const struct settings *base)
+{
+	struct rule *r;
+
+	rules->v = alloc_again(rules->v, rules->n + 1, sizeof *rules->v);
+	r = &rules->v[rules->n++];
+	*r = (struct rule){ .kind = c->kind };
+	settings_init(&r->s, verb_find(c->verb), 1);
+	r->name = alloc_text("%s %zu", c->verb, rules->n);
+	r->s.recursive = 1;
+	r->s.loudness = base->loudness;
+	r->s.backend = base->backend;
+	r->s.poll_interval_ms = base->poll_interval_ms;
+	return r;
+}
+
 static void read_trick(struct yaml_file *y, const yaml_node_t *key, const char *name,
 		       yaml_node_t *value, void *arg)
 {
 	struct reader *d = arg;
 	const struct trick_class *c = trick_find(name);
-	struct rules *rules = d->rules;
 	struct trick t = { .class = c };
-	struct rule *r;
+	unsigned before = y->complaints;
 
 	if (!c) {
 		yaml_complain(y, key,
@@ -208,33 +216,27 @@ static void read_trick(struct yaml_file *y, const yaml_node_t *key, const char *
 			      name);
 		return;
 	}
-	rules->v = alloc_again(rules->v, rules->n + 1, sizeof *rules->v);
-	t.rule = r = &rules->v[rules->n++];
-	*r = (struct rule){ .kind = c->kind };
-	settings_init(&r->s, verb_find(c->verb), 1);
-	r->name = alloc_text("%s %zu", c->verb, rules->n);
-	r->s.recursive = 1;
-	r->s.loudness = d->base->loudness;
-	r->s.backend = d->base->backend;
-	r->s.poll_interval_ms = d->base->poll_interval_ms;
+	t.rule = add_rule(d->rules, c, d->base);
 	if (!yaml_is_null(value))
 		yaml_each(y, value, name, read_argument, &t);
-	if (c->kind == RULE_RUN && !t.has_command)
+	if (c->kind == RULE_RUN && t.rule->s.command.n == 0 && y->complaints == before)
 		yaml_complain(y, key, "%s needs a 'command'", name);
+	if (y->complaints == 0)
+		t.rule->meaning = yaml_meaning(y, key, value);
 }
 
 void tricks_read(struct yaml_file *y, const yaml_node_t *list, struct rules *rules,
 		 const struct settings *base)
 {
 	struct reader d = { rules, base };
+	size_t before = rules->n;
 
 	if (list->type != YAML_SEQUENCE_NODE) {
 		yaml_complain(y, list, "tricks: is no list; begin each trick with a -");
 		return;
 	}
-	if (list->data.sequence.items.start == list->data.sequence.items.top)
+	for (size_t i = 0; i < yaml_length(list); i++)
+		yaml_each(y, yaml_item(y, list, i), "a trick", read_trick, &d);
+	if (rules->n == before && y->complaints == 0)
 		yaml_complain(y, list, "tricks: is empty");
-	for (yaml_node_item_t *i = list->data.sequence.items.start;
-	     i < list->data.sequence.items.top; i++)
-		yaml_each(y, yaml_child(y, *i), "a trick", read_trick, &d);
 }

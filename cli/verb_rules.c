@@ -10,20 +10,34 @@
 #include "rules_file.h"
 #include "say.h"
 
+/* What was given on the command line means the directory it was given in. */
+static void keep_log_file(struct settings *s)
+{
+	char *here, *path;
+
+	if (!s->log_file || s->log_file[0] == '/' || !(here = getcwd(NULL, 0)))
+		return;
+	path = alloc_text("%s/%s", here, s->log_file);
+	free(s->log_file);
+	s->log_file = path;
+	free(here);
+}
+
 /* Paths and commands of a file mean its directory, wherever one stands. Returns the name in
  * there, NULL after having said why not. */
-static const char *enter_directory(char *path)
+static const char *enter_directory(const char *path)
 {
-	char *slash = strrchr(path, '/');
+	const char *slash = strrchr(path, '/');
+	char *dir;
+	int r;
 
 	if (!slash)
 		return path;
-	*slash = '\0';
-	if (chdir(slash == path ? "/" : path) < 0) {
+	dir = alloc_copy_n(path, slash == path ? 1 : (size_t)(slash - path));
+	if ((r = chdir(dir)) < 0)
 		say_error("%s: %s", path, strerror(errno));
-		return NULL;
-	}
-	return slash + 1;
+	free(dir);
+	return r < 0 ? NULL : slash + 1;
 }
 
 static int say_checked(const struct settings *s, const struct rules *rules)
@@ -35,33 +49,24 @@ static int say_checked(const struct settings *s, const struct rules *rules)
 	return 0;
 }
 
-static int play_files(struct settings *s)
+static int play_files(struct settings *s, const struct words *files)
 {
-	struct words files = { 0 };
 	struct rules rules;
-	const char *name;
-	int r = EXIT_USAGE;
+	int r;
 
-	if (band_load(&rules, &s->paths, s) < 0)
+	if (band_load(&rules, files, s) < 0)
 		return EXIT_USAGE;
-	if (s->check) {
-		r = say_checked(s, &rules);
-	} else if (s->verb->bit == VERB_TRICKS) {
-		for (size_t i = 0; i < s->paths.n; i++)
-			words_add(&files, s->paths.v[i]);
-		r = band_play(&rules, &files, s);
-	} else if ((name = enter_directory(s->paths.v[0]))) {
-		words_add(&files, name);
-		r = band_play(&rules, &files, s);
-	}
+	r = s->check ? say_checked(s, &rules) : band_play(&rules, files, s);
 	rules_free(&rules);
-	words_free(&files);
 	return r;
 }
 
 int verb_rules(struct settings *s)
 {
 	static const char *const names[] = { "whendo.yaml", "tricks.yaml", NULL };
+	struct words files = { 0 };
+	const char *name;
+	int r;
 
 	if (s->paths.n > 1) {
 		say_error("%s: one file at a time", s->verb->name);
@@ -70,17 +75,24 @@ int verb_rules(struct settings *s)
 	for (int i = 0; s->paths.n == 0 && names[i]; i++)
 		if (access(names[i], F_OK) == 0)
 			words_add(&s->paths, names[i]);
-	if (s->paths.n > 0)
-		return play_files(s);
-	say_error("whendo.yaml: not here, nor tricks.yaml; name the file");
-	return EXIT_USAGE;
+	if (s->paths.n == 0) {
+		say_error("whendo.yaml: not here, nor tricks.yaml; name the file");
+		return EXIT_USAGE;
+	}
+	keep_log_file(s);
+	if (!(name = enter_directory(s->paths.v[0])))
+		return EXIT_USAGE;
+	words_add(&files, name);
+	r = play_files(s, &files);
+	words_free(&files);
+	return r;
 }
 
 int verb_tricks(struct settings *s)
 {
 	s->watchmedo = 1;
 	if (s->paths.n > 0)
-		return play_files(s);
+		return play_files(s, &s->paths);
 	say_error("%s: name a tricks file", s->verb->name);
 	return EXIT_USAGE;
 }

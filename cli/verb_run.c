@@ -178,10 +178,6 @@ static int check(const struct settings *s)
 		say_error("run: no command; write whendo [PATH...] -- COMMAND [ARG...]");
 		return EXIT_USAGE;
 	}
-	if (s->workdir && access(s->workdir, X_OK) < 0) {
-		say_error("--workdir: %s: %s", s->workdir, strerror(errno));
-		return EXIT_USAGE;
-	}
 	return 0;
 }
 

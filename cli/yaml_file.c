@@ -29,44 +29,44 @@ static int is_foreign(const struct stat *st)
 }
 
 /* Who may write the file decides what runs; who may write its directory may replace it. */
-static int check_owner(const char *path, int fd)
+static int check_owner(const char *name, const char *path, int fd)
 {
 	char *copy = alloc_copy(path);
 	struct stat st, dir;
 	int r = 0;
 
 	if (fstat(fd, &st) < 0 || stat(dirname(copy), &dir) < 0) {
-		say_error("%s: %s", path, strerror(errno));
+		say_error("%s: %s", name, strerror(errno));
 		r = -1;
 	} else if (S_ISREG(st.st_mode) && is_foreign(&st)) {
 		say_error("%s: others may write it, so it is not run; chmod go-w, or --trust",
-			  path);
+			  name);
 		r = -1;
 	} else if (S_ISREG(st.st_mode) && is_foreign(&dir) && !(dir.st_mode & S_ISVTX)) {
 		say_error("%s: others may write its directory, so it is not run; chmod go-w, "
 			  "or --trust",
-			  path);
+			  name);
 		r = -1;
 	}
 	free(copy);
 	return r;
 }
 
-static int read_fd(const char *path, int fd, struct bytes *text)
+static int read_fd(const char *name, int fd, struct bytes *text)
 {
 	for (;;) {
 		ssize_t n;
 
 		emit_n(text, "", 0);
 		if (bytes_reserve(text, 65536) < 0 || text->len > MAX_BYTES) {
-			say_error("%s:1:1: is longer than 1 MiB", path);
+			say_error("%s:1:1: is longer than 1 MiB", name);
 			return -1;
 		}
 		n = read(fd, text->data + text->len, 65536);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			say_error("%s: %s", path, strerror(errno));
+			say_error("%s: %s", name, strerror(errno));
 			return -1;
 		}
 		if (n == 0)
@@ -75,8 +75,8 @@ static int read_fd(const char *path, int fd, struct bytes *text)
 	}
 }
 
-/* Says path:line:column of the byte at that offset; columns are characters. */
-static int say_at(const char *path, const struct bytes *text, size_t offset, const char *what)
+/* Says name:line:column of the byte at that offset; columns are characters. */
+static int say_at(const char *name, const struct bytes *text, size_t offset, const char *what)
 {
 	size_t line = 1, column = 1, n;
 
@@ -88,11 +88,11 @@ static int say_at(const char *path, const struct bytes *text, size_t offset, con
 			column = 1;
 		}
 	}
-	say_error("%s:%zu:%zu: %s", path, line, column, what);
+	say_error("%s:%zu:%zu: %s", name, line, column, what);
 	return -1;
 }
 
-static int check_text(const char *path, const struct bytes *text)
+static int check_text(const char *name, const struct bytes *text)
 {
 	const unsigned char *s = (const unsigned char *)text->data;
 	int depth = 0;
@@ -100,31 +100,31 @@ static int check_text(const char *path, const struct bytes *text)
 
 	if (text->len >= 2 &&
 	    ((s[0] == 0xff && s[1] == 0xfe) || (s[0] == 0xfe && s[1] == 0xff)))
-		return say_at(path, text, 0, "is UTF-16; write UTF-8");
+		return say_at(name, text, 0, "is UTF-16; write UTF-8");
 	for (size_t i = 0; i < text->len; i += n) {
 		n = emit_utf8_length(text->data + i, text->len - i);
 		if (!n)
-			return say_at(path, text, i, "is not UTF-8");
+			return say_at(name, text, i, "is not UTF-8");
 		if (!s[i])
-			return say_at(path, text, i, "has a NUL byte");
+			return say_at(name, text, i, "has a NUL byte");
 		depth += s[i] == '[' || s[i] == '{';
 		depth -= depth > 0 && (s[i] == ']' || s[i] == '}');
 		if (depth > MAX_DEPTH)
-			return say_at(path, text, i, "nested too deeply");
+			return say_at(name, text, i, "nested too deeply");
 	}
 	return 0;
 }
 
-static void say_syntax(const char *path, const yaml_parser_t *p, const struct bytes *text)
+static void say_syntax(const char *name, const yaml_parser_t *p, const struct bytes *text)
 {
 	const char *what = p->problem ? p->problem : "is not YAML";
 	const char *context = p->context ? p->context : "";
 
 	/* A character that YAML does not allow has an offset only. */
 	if (p->error == YAML_READER_ERROR)
-		say_at(path, text, p->problem_offset, what);
+		say_at(name, text, p->problem_offset, what);
 	else
-		say_error("%s:%zu:%zu: %s%s%s", path, p->problem_mark.line + 1,
+		say_error("%s:%zu:%zu: %s%s%s", name, p->problem_mark.line + 1,
 			  p->problem_mark.column + 1, what, *context ? " " : "", context);
 }
 
@@ -137,7 +137,7 @@ static void check_end(struct yaml_file *y, yaml_parser_t *parser, const struct b
 	if (!yaml_document_get_root_node(&y->document))
 		return;
 	if (!yaml_parser_load(parser, &more)) {
-		say_syntax(y->path, parser, text);
+		say_syntax(y->name, parser, text);
 		y->complaints++;
 		return;
 	}
@@ -160,7 +160,7 @@ static int parse(struct yaml_file *y, const struct bytes *text)
 	    &parser, (const unsigned char *)(text->data ? text->data : ""), text->len);
 	ok = yaml_parser_load(&parser, &y->document);
 	if (!ok)
-		say_syntax(y->path, &parser, text);
+		say_syntax(y->name, &parser, text);
 	y->is_loaded = ok;
 	if (ok)
 		check_end(y, &parser, text);
@@ -168,18 +168,18 @@ static int parse(struct yaml_file *y, const struct bytes *text)
 	return ok ? 0 : -1;
 }
 
-int yaml_file_load(struct yaml_file *y, const char *path, int trust)
+int yaml_file_load(struct yaml_file *y, const char *path, const char *name, int trust)
 {
 	struct bytes text = { 0 };
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), r = -1;
 
-	*y = (struct yaml_file){ .path = path };
+	*y = (struct yaml_file){ .name = name };
 	if (fd < 0) {
-		say_error("%s: %s", path, strerror(errno));
+		say_error("%s: %s", name, strerror(errno));
 		return -1;
 	}
-	if ((trust || check_owner(path, fd) == 0) && read_fd(path, fd, &text) == 0 &&
-	    check_text(path, &text) == 0)
+	if ((trust || check_owner(name, path, fd) == 0) && read_fd(name, fd, &text) == 0 &&
+	    check_text(name, &text) == 0)
 		r = parse(y, &text);
 	close(fd);
 	bytes_free(&text);
@@ -198,24 +198,60 @@ yaml_node_t *yaml_file_top(struct yaml_file *y)
 	return yaml_document_get_root_node(&y->document);
 }
 
-yaml_node_t *yaml_child(struct yaml_file *y, int index)
+static yaml_node_t *child(struct yaml_file *y, int index)
 {
 	return yaml_document_get_node(&y->document, index);
 }
 
-int yaml_complain(struct yaml_file *y, const yaml_node_t *at, const char *fmt, ...)
+size_t yaml_length(const yaml_node_t *list)
 {
-	va_list ap;
+	return (size_t)(list->data.sequence.items.top - list->data.sequence.items.start);
+}
+
+yaml_node_t *yaml_item(struct yaml_file *y, const yaml_node_t *list, size_t i)
+{
+	return child(y, list->data.sequence.items.start[i]);
+}
+
+void yaml_place(char place[YAML_PLACE], const struct yaml_file *y, const yaml_node_t *at)
+{
+	snprintf(place, YAML_PLACE, "%.256s:%zu:%zu", y->name, at ? at->start_mark.line + 1 : 1,
+		 at ? at->start_mark.column + 1 : 1);
+}
+
+static int complain(struct yaml_file *y, const yaml_node_t *at, const char *hint,
+		    const char *fmt, va_list ap)
+{
 	char text[1024];
 
 	/* An alias repeats a mistake as often as it stands there. */
 	if (y->complaints++ >= MAX_COMPLAINTS)
 		return -1;
-	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
+	say_error("%s:%zu:%zu: %s%s%s%s", y->name, at ? at->start_mark.line + 1 : 1,
+		  at ? at->start_mark.column + 1 : 1, text, hint ? "; did you mean '" : "",
+		  hint ? hint : "", hint ? "'?" : "");
+	return -1;
+}
+
+int yaml_complain(struct yaml_file *y, const yaml_node_t *at, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	complain(y, at, NULL, fmt, ap);
 	va_end(ap);
-	say_error("%s:%zu:%zu: %s", y->path, at ? at->start_mark.line + 1 : 1,
-		  at ? at->start_mark.column + 1 : 1, text);
+	return -1;
+}
+
+int yaml_complain_near(struct yaml_file *y, const yaml_node_t *at, const char *word,
+		       const char *const *names, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	complain(y, at, say_nearest(word, names), fmt, ap);
+	va_end(ap);
 	return -1;
 }
 
@@ -232,6 +268,27 @@ const char *yaml_text(struct yaml_file *y, const yaml_node_t *node, const char *
 	yaml_complain(y, node, "%s is a %s, not a text", what,
 		      node->type == YAML_SEQUENCE_NODE ? "list" : "mapping");
 	return NULL;
+}
+
+void yaml_each_text(struct yaml_file *y, const yaml_node_t *node, const char *what,
+		    void (*each)(struct yaml_file *y, const yaml_node_t *at, const char *text,
+				 void *arg),
+		    void *arg)
+{
+	int is_list = node->type == YAML_SEQUENCE_NODE;
+	size_t n = is_list ? yaml_length(node) : 1;
+
+	for (size_t i = 0; i < n; i++) {
+		const yaml_node_t *item = is_list ? yaml_item(y, node, i) : node;
+		const char *s;
+
+		/* Nobody means nothing by a ~ in a list, but many forget to quote it. */
+		if (is_list && yaml_is_null(item))
+			yaml_complain(y, item, "%s has an empty item; quote it if it is meant",
+				      what);
+		else if ((s = yaml_text(y, item, what)))
+			each(y, item, s, arg);
+	}
 }
 
 int yaml_bool(struct yaml_file *y, const yaml_node_t *node, const char *what, int *value)
@@ -259,7 +316,7 @@ int yaml_is_null(const yaml_node_t *node)
 	       (!*s || strcmp(s, "~") == 0 || strcasecmp(s, "null") == 0);
 }
 
-void yaml_meaning(struct yaml_file *y, const yaml_node_t *node, struct bytes *out)
+static void add_meaning(struct yaml_file *y, const yaml_node_t *node, struct bytes *out)
 {
 	if (node->type == YAML_SCALAR_NODE) {
 		/* A quoted ~ is no null. */
@@ -267,19 +324,28 @@ void yaml_meaning(struct yaml_file *y, const yaml_node_t *node, struct bytes *ou
 		emit_n(out, (const char *)node->data.scalar.value, node->data.scalar.length);
 	} else if (node->type == YAML_SEQUENCE_NODE) {
 		emit(out, "[");
-		for (const yaml_node_item_t *i = node->data.sequence.items.start;
-		     i < node->data.sequence.items.top; i++)
-			yaml_meaning(y, yaml_child(y, *i), out);
+		for (size_t i = 0; i < yaml_length(node); i++)
+			add_meaning(y, yaml_item(y, node, i), out);
 		emit(out, "]");
 	} else if (node->type == YAML_MAPPING_NODE) {
 		emit(out, "{");
 		for (const yaml_node_pair_t *i = node->data.mapping.pairs.start;
 		     i < node->data.mapping.pairs.top; i++) {
-			yaml_meaning(y, yaml_child(y, i->key), out);
-			yaml_meaning(y, yaml_child(y, i->value), out);
+			add_meaning(y, child(y, i->key), out);
+			add_meaning(y, child(y, i->value), out);
 		}
 		emit(out, "}");
 	}
+}
+
+char *yaml_meaning(struct yaml_file *y, const yaml_node_t *key, const yaml_node_t *value)
+{
+	struct bytes out = { 0 };
+
+	if (key)
+		add_meaning(y, key, &out);
+	add_meaning(y, value, &out);
+	return bytes_take(&out);
 }
 
 int yaml_each(struct yaml_file *y, const yaml_node_t *map, const char *what,
@@ -294,7 +360,7 @@ int yaml_each(struct yaml_file *y, const yaml_node_t *map, const char *what,
 				     map->type == YAML_SEQUENCE_NODE ? "list" : "text");
 	for (yaml_node_pair_t *p = map->data.mapping.pairs.start;
 	     p < map->data.mapping.pairs.top; p++) {
-		yaml_node_t *key = yaml_child(y, p->key);
+		yaml_node_t *key = child(y, p->key);
 		const char *name = yaml_text(y, key, "a key");
 		size_t i = 0;
 
@@ -304,7 +370,7 @@ int yaml_each(struct yaml_file *y, const yaml_node_t *map, const char *what,
 			yaml_complain(y, key, "'%s' is there twice", name);
 		} else if (name) {
 			words_add(&seen, name);
-			each(y, key, name, yaml_child(y, p->value), arg);
+			each(y, key, name, child(y, p->value), arg);
 		}
 	}
 	words_free(&seen);

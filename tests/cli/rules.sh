@@ -1,7 +1,7 @@
 #!/bin/sh
 # Rules files: several rules with needs, live reload, mistakes with file:line:column; tricks.yaml.
 . tests/lib/tap.sh
-plan 50
+plan 55
 mkdir src
 
 cat >whendo.yaml <<'X'
@@ -178,6 +178,22 @@ chmod o+w crlf.yaml
 "$W" rules crlf.yaml 2>err
 like 'others may write the file: refused' "$? $(cat err)" '^2 whendo: crlf.yaml: others may write it.*--trust$'
 is '... unless told' "$("$W" rules --check --trust crlf.yaml 2>&1)" 'whendo: crlf.yaml: 1 rule, no mistake'
+
+# What is relative in a file means its directory, and is looked for there.
+mkdir -p sub/work
+echo ../src/in-list >sub/list
+echo '*.skip' >sub/skips
+printf 'rules:\n  - files-from: list\n    ignore-file: skips\n    workdir: work\n    postpone: true\n    run: [pwd]\n' >sub/r.yaml
+is 'names are those of the directory of the file' "$("$W" rules --check sub/r.yaml 2>&1)" 'whendo: sub/r.yaml: 1 rule, no mistake'
+start s rules --log-file said sub/r.yaml
+touch src/in-list
+check '... when it runs, too' until_true 5 has s.out '/sub/work$'
+check '... but not those of the command line' has said watching
+sed 's/skips/nothing/' sub/r.yaml >new
+cp new sub/r.yaml
+check '... and mistakes are told with the name that was given' until_true 5 has s.err '^whendo: sub/r.yaml:3:18: nothing: no such file'
+check '... as is what follows' until_true 5 has s.err '^whendo: sub/r.yaml: the rules stay'
+finish TERM
 
 cat >tricks.yaml <<'X'
 tricks:

@@ -2,7 +2,7 @@
 # Bad rules files: each is refused with one line, file:line:column: message, exit 2, and
 # nothing runs. (rules.sh has more of them, with the behaviour around.)
 . tests/lib/tap.sh
-plan 85
+plan 105
 
 # bad NAME PATTERN: bad.yaml; the line is whendo: bad.yaml and the pattern, whole.
 bad() {
@@ -95,10 +95,10 @@ key 'name is a list' ':3:11: name is a list, not a text' 'name: [a]'
 key 'paths is a mapping' ':3:12: paths is a mapping, not a text' 'paths: {a: b}'
 key 'paths is nothing' ':3:11: paths: names no path' 'paths:'
 key 'paths is empty' ':3:12: paths: names no path' 'paths: []'
-key 'a path is empty' ':3:12: paths: has an empty path' 'paths: [src, ""]'
+key 'a path is empty' ':3:18: paths: has an empty path' 'paths: [src, ""]'
 key 'needs itself' ":3:12: needs: there is no rule 'a'" 'needs: a'
 key 'needs is a mapping' ':3:12: needs is a mapping, not a text' 'needs: {a: b}'
-key 'an open glob' ":3:15: '\[a': byte 1: set without its '\]'" 'patterns: ["[a"]'
+key 'an open glob' ":3:16: '\[a': byte 1: set without its '\]'" 'patterns: ["[a"]'
 key 'an open glob to ignore' ":3:13: 'a\[!': byte 2: set without its '\]'" 'ignore: "a[!"'
 key 'a regex of nothing' ":3:12: '\*': byte 1: quantifier does not follow a repeatable item" 'regex: "*"'
 key 'an extension with /' ":3:10: 'a/b': byte 2: an extension has no '/'" 'ext: "a/b"'
@@ -110,12 +110,26 @@ key 'a time that is a list' ':3:15: debounce is a list, not a text' 'debounce: [
 key 'no time between runs' ":3:12: every: '0' is too short; .*" 'every: 0'
 key 'signal 0' ":3:18: stop-signal: '0' is no signal; .*" 'stop-signal: 0'
 key 'signal 99' ":3:18: stop-signal: '99' is no signal; .*" 'stop-signal: 99'
+key 'a directory that is not there' ":3:14: workdir: 'none' cannot be entered: No such file or directory" 'workdir: none'
+key 'a directory that is none' ":3:14: workdir: 'bad.yaml' cannot be entered: Not a directory" 'workdir: bad.yaml'
+key 'a directory without a name' ":3:14: workdir: '' cannot be entered: .*" 'workdir: ""'
+key 'a list that is not there' ":3:17: files-from: 'none' cannot be read: No such file or directory" 'files-from: none'
+key 'a list that is a directory' ":3:17: files-from: '/' cannot be read: Is a directory" 'files-from: /'
+key 'a list on standard input' ':3:17: files-from: a rule has no standard input to read' 'files-from: "-"'
+key 'a time that is nothing' ':3:11: delay has no value; quote it if it is meant' 'delay:'
+key 'a shell that is nothing' ':3:12: shell has no value; quote it if it is meant' 'shell: ~'
+key 'a glob that is nothing' ':3:15: patterns has no value; quote it if it is meant' 'patterns: ~'
+key 'a name that is nothing' ':3:11: name: is empty' 'name: ~'
+key 'needs nothing' ':3:12: needs: names no rule' 'needs: ~'
+key 'a hexadecimal time' ":3:12: delay: '0x10' is no time; .*" 'delay: 0x10'
 key 'no jobs' ":3:11: jobs: '0' is no whole number from 1 to [0-9]+" 'jobs: 0'
 key 'half a level' ":3:12: depth: '1.5' is no whole number.*" 'depth: 1.5'
 key 'a flag that is 2' ':3:15: postpone is true or false' 'postpone: 2'
 key 'a choice in capitals' ":3:14: on-busy: 'RESTART' is not known; did you mean restart\?" 'on-busy: RESTART'
-key 'a variable without =' ":3:10: env: 'A' is no NAME=VALUE" 'env: [A]'
-key 'a variable without a name' ":3:10: env: '=x' is no NAME=VALUE" 'env: ["=x"]'
+key 'a variable without =' ":3:11: env: 'A' is no NAME=VALUE" 'env: [A]'
+key 'a variable without a name' ":3:11: env: '=x' is no NAME=VALUE" 'env: ["=x"]'
+key 'the second of a list' ":3:16: env: 'B' is no NAME=VALUE" 'env: [A=1, B]'
+key 'a variable that is a list' ':3:14: A is a list, not a text' 'env: {A: [1]}'
 key 'a name with =' ":3:11: env: 'A=B' is no name of a variable" 'env: {"A=B": c}'
 key 'a filter file that is not there' ':3:18: /does/not/exist: no such file or directory' 'filter-file: /does/not/exist'
 
@@ -128,6 +142,18 @@ text 'a trick without its command' ":2:3: .*AutoRestartTrick needs a 'command'" 
   'tricks:\n- watchdog.tricks.AutoRestartTrick:\n    patterns: ["*"]\n'
 text 'a bad time in a trick' ":4:17: kill_after: 'soon' is no time; .*" \
   'tricks:\n- watchdog.tricks.AutoRestartTrick:\n    command: [x]\n    kill_after: soon\n'
+
+text 'the second glob of a trick' ":3:19: '\[a': byte 1: set without its '\]'" \
+  'tricks:\n- watchdog.tricks.LoggerTrick:\n    patterns: [b, "[a"]\n'
+text 'an argument of another trick' ":3:5: watchdog.tricks.LoggerTrick takes no 'shell_command'" \
+  'tricks:\n- watchdog.tricks.LoggerTrick:\n    shell_command: x\n'
+text 'an empty command of a trick' ':3:15: command has an empty text' \
+  'tricks:\n- watchdog.tricks.AutoRestartTrick:\n    command: [""]\n'
+text 'no command of a trick' ":2:3: .*AutoRestartTrick needs a 'command'" \
+  'tricks:\n- watchdog.tricks.AutoRestartTrick:\n    command: []\n'
+text 'a flag of a trick' ':3:23: wait_for_process is true or false' \
+  'tricks:\n- watchdog.tricks.ShellCommandTrick:\n    wait_for_process: maybe\n'
+text 'a trick without a class' ':2:1: tricks: is empty' 'tricks:\n- {}\n'
 
 # An alias repeats its mistake, but not for ever.
 {

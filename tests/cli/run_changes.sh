@@ -60,7 +60,7 @@ finish INT
 "$W" run -f /dev/null -- true 2>err </dev/null
 is 'an empty list' "$? $(cat err)" '125 whendo: /dev/null: names no file to watch'
 "$W" run -f nowhere -- true 2>err </dev/null
-is 'a list that is not there' "$? $(cat err)" '2 whendo: nowhere: No such file or directory'
+is 'a list that is not there' "$? $(cat err)" "2 whendo: -f: 'nowhere' cannot be read: No such file or directory"
 ln -s nothing dangling
 echo dangling >list
 start d run -q -P -f list -- echo fixed

@@ -40,7 +40,7 @@ wrong 'no command' 'run: no command; write whendo \[PATH...\] -- COMMAND \[ARG..
 wrong 'bad glob' '-p: .*' log -p '[a'
 wrong 'bad regex' '--regex: .*' log --regex '(a'
 is '... says the option once' "$(grep -o -- --regex err | wc -l)" 1
-wrong 'missing workdir' '--workdir: nowhere: No such file or directory' run -C nowhere -- true
+wrong 'missing workdir' "-C: 'nowhere' cannot be entered: No such file or directory" run -C nowhere -- true
 wrong 'unknown shell' 'completions: .bahs. is not known; did you mean bash' completions bahs
 wrong 'no rules file' 'whendo.yaml: not here, nor tricks.yaml; name the file' rules
 
@@ -48,12 +48,13 @@ is 'version' "$("$W" --version)" "whendo $(sed -n 's/.*VERSION_\(MAJOR\|MINOR\|P
 
 # Every option of --help is in the manual and in the completions of its verb.
 missing=
+for shell in bash zsh fish; do "$W" completions $shell >$shell.script; done
 for verb in $("$W" --help | sed -n 's/^  \([a-z-]*\)  .*/\1/p'); do
   for option in $("$W" "$verb" --help | grep -oE -- '^  (-.,|   ) --[a-z0-9-]+' | grep -oE -- '--[a-z0-9-]+'); do
     grep -Eq -- "(Fl|,) -${option#--}( |\$)" "$top/man/whendo.1" || missing="$missing $option"
-    "$W" completions bash | grep -Eq "^	$verb\)?.* $option" || missing="$missing bash:$verb:$option"
-    "$W" completions fish | grep -q -- "-l ${option#--} " || missing="$missing fish:$option"
-    "$W" completions zsh | grep -q -- "\*$option[=[]" || missing="$missing zsh:$option"
+    grep -Eq "^	$verb\)?.* $option" bash.script || missing="$missing bash:$verb:$option"
+    grep -q -- "-l ${option#--} " fish.script || missing="$missing fish:$option"
+    grep -q -- "\*$option[=[]" zsh.script || missing="$missing zsh:$option"
   done
 done
 is 'options = manual = completions' "$missing" ''

@@ -58,7 +58,7 @@ static int load(struct rules *rules, const struct settings *base)
 	if (ftruncate(said, 0) < 0 || lseek(said, 0, SEEK_SET) < 0 || err < 0)
 		abort();
 	dup2(said, 2);
-	r = rules_load(rules, path, base);
+	r = rules_load(rules, path, path, base);
 	dup2(err, 2);
 	close(err);
 	return r;

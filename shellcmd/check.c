@@ -179,9 +179,7 @@ static void check_engine(struct sh__spec *s)
 		{ c->umask != 0, SH__CAN_UMASK, "umask" },
 		{ c->rlimits.n != 0, SH__CAN_RLIMITS, "rlimits" },
 		{ c->nice != 0, SH__CAN_NICE, "nice" },
-		{ c->die_with_parent && !c->guard, SH__CAN_DIE, "die_with_parent" },
 		{ c->foreground_tty, SH__CAN_TTY, "foreground_tty" },
-		{ c->user != NULL, SH__CAN_GROUPS, "user" },
 	};
 
 	for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)

@@ -29,13 +29,6 @@ static int copy_self(int flags, int *pidfd)
 #endif
 }
 
-static int make_socket(int fds[2])
-{
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
-		return -errno;
-	return sh__both_above_stdio(fds);
-}
-
 static ssize_t take_note(int sock, struct sh__note *n, int flags)
 {
 	ssize_t got;
@@ -131,7 +124,7 @@ int sh__guarded_start(struct sh__child *c, struct sh__loop *loop, struct sh__att
 	struct sh__child *guardian = a->spawn->guardian;
 	int socks[2], guard_pid, guard_pidfd, r;
 
-	if ((r = make_socket(socks)) < 0)
+	if ((r = sh__socket_pair(SOCK_SEQPACKET, socks)) < 0)
 		return r;
 	guard_pid = clone_guardian(a, socks, &guard_pidfd);
 	close(socks[1]);

@@ -8,6 +8,8 @@
 #include <sys/epoll.h>
 #endif
 
+#include "shellcmd/pipes.h"
+
 #define NS_PER_MS  1000000u
 #define POLL_SMALL 16
 
@@ -21,11 +23,15 @@ void sh__loop_init(struct sh__loop *l, uv_loop_t *uv)
 int sh__loop_init_own_uv(struct sh__loop *l)
 {
 	uv_loop_t *uv = malloc(sizeof *uv);
+	unsigned held;
 	int r;
 
 	if (!uv)
 		return UV_ENOMEM;
-	if ((r = uv_loop_init(uv)) < 0) {
+	held = sh__stdio_hold();
+	r = uv_loop_init(uv);
+	sh__stdio_release(held);
+	if (r < 0) {
 		free(uv);
 		return r;
 	}

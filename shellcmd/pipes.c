@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 int sh__above_stdio(int fd)
@@ -38,6 +39,22 @@ static int make_pipe(int fds[2])
 }
 #endif
 
+#ifdef SOCK_CLOEXEC
+static int make_sockets(int type, int fds[2])
+{
+	return socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) < 0 ? -errno : 0;
+}
+#else
+static int make_sockets(int type, int fds[2])
+{
+	if (socketpair(AF_UNIX, type, 0, fds) < 0)
+		return -errno;
+	fcntl(fds[0], F_SETFD, FD_CLOEXEC);
+	fcntl(fds[1], F_SETFD, FD_CLOEXEC);
+	return 0;
+}
+#endif
+
 int sh__both_above_stdio(int fds[2])
 {
 	if ((fds[0] = sh__above_stdio(fds[0])) < 0) {
@@ -58,6 +75,13 @@ int sh__pipe(int fds[2])
 	return r < 0 ? r : sh__both_above_stdio(fds);
 }
 
+int sh__socket_pair(int type, int fds[2])
+{
+	int r = make_sockets(type, fds);
+
+	return r < 0 ? r : sh__both_above_stdio(fds);
+}
+
 int sh__nonblocking(int fd)
 {
 	int on = 1;
@@ -70,4 +94,29 @@ int sh__open_null(void)
 	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	return fd < 0 ? -errno : sh__above_stdio(fd);
+}
+
+unsigned sh__stdio_hold(void)
+{
+	unsigned held = 0;
+
+	for (int fd = 0; fd < 3; fd++) {
+		int got;
+
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		got = open("/dev/null", O_RDWR | O_CLOEXEC);
+		if (got >= 0 && got < 3)
+			held |= 1u << got;
+		else if (got >= 0)
+			close(got);
+	}
+	return held;
+}
+
+void sh__stdio_release(unsigned held)
+{
+	for (int fd = 0; fd < 3; fd++)
+		if (held & 1u << fd)
+			close(fd);
 }

@@ -74,6 +74,7 @@ struct sh__child {
 	struct sh__loop *loop;
 	struct sh__watch watch;
 	uv_process_t *uv;
+	struct sh__timer look; /* for an end that libuv does not see */
 
 	/* With a guardian. */
 	int guard_fd;			     /* -1, or the socket to it */
@@ -87,12 +88,14 @@ enum sh__can {
 	SH__CAN_RLIMITS = 1 << 1,
 	SH__CAN_NICE = 1 << 2,
 	SH__CAN_PTY = 1 << 3,
-	SH__CAN_DIE = 1 << 4,
-	SH__CAN_GROUPS = 1 << 5, /* a group without a session; supplementary groups of a user */
-	SH__CAN_TTY = 1 << 6,
+	SH__CAN_DIE = 1 << 4,	  /* by itself; without, guard.c does it */
+	SH__CAN_GROUPS = 1 << 5,  /* a group without a session; all groups of a user */
+	SH__CAN_TTY = 1 << 6,	  /* hands over the host's terminal */
 	SH__CAN_CLOSE = 1 << 7,	  /* keeps the host's descriptors from the child */
-	SH__CAN_RECOVER = 1 << 8, /* notices an exit whose status someone else took */
-	SH__CAN_TREE = 1 << 9	  /* guardians; without, guard.c makes a simpler one */
+	SH__CAN_NOTICE = 1 << 8,  /* an exit that is not told, or whose status was taken */
+	SH__CAN_RECOVER = 1 << 9, /* such a status, where the kernel keeps it */
+	SH__CAN_MEASURE = 1 << 10,
+	SH__CAN_TREE = 1 << 11 /* guardians; without, guard.c makes a simpler one */
 };
 
 struct sh__engine {

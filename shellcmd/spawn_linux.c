@@ -412,7 +412,8 @@ static int linux_spawn(struct sh__child *c, struct sh__loop *loop, const struct 
 const struct sh__engine sh__engine_linux = {
 	.name = "linux",
 	.can = SH__CAN_UMASK | SH__CAN_RLIMITS | SH__CAN_NICE | SH__CAN_PTY | SH__CAN_DIE |
-	       SH__CAN_GROUPS | SH__CAN_TTY | SH__CAN_CLOSE | SH__CAN_RECOVER | SH__CAN_TREE,
+	       SH__CAN_GROUPS | SH__CAN_TTY | SH__CAN_CLOSE | SH__CAN_NOTICE |
+	       SH__CAN_RECOVER | SH__CAN_MEASURE | SH__CAN_TREE,
 	.spawn = linux_spawn,
 	.kill = sh__reap_kill,
 	.group_gone = sh__reap_group_gone,

@@ -75,7 +75,8 @@ static void exec_failed(struct sh__stage *st, int r)
 				 "its arguments and environment are too long for the system");
 		break;
 	default:
-		sh__stage_failed(st, SH_SPAWN, r, "it cannot be executed: %s", uv_strerror(r));
+		sh__stage_failed(st, r == UV_ENOMEM ? SH_NOMEM : SH_SPAWN, r,
+				 "it cannot be executed: %s", uv_strerror(r));
 	}
 }
 
@@ -108,6 +109,9 @@ static void spawn_failed(struct sh__stage *st, int r, enum sh__where where)
 
 	if (where == SH__AT_CWD)
 		cwd_failed(st, r);
+	else if (r == UV_ENOTSUP)
+		sh__stage_failed(st, SH_SPAWN, r, "%s by the engine \"%s\"", what[where],
+				 sh__engine()->name);
 	else if (where == SH__AT_EXEC)
 		exec_failed(st, r);
 	else
@@ -282,6 +286,14 @@ static void spawn_stage(sh_proc *p, struct sh__stage *st, const struct sh__wires
 	free(env);
 }
 
+static bool wants_shell_guardian(const struct sh__stage *st)
+{
+	const sh_call *c = &st->spec.call;
+	bool dies = c->die_with_parent && !(sh__engine()->can & SH__CAN_DIE);
+
+	return (c->guard || dies) && !st->guarded;
+}
+
 static bool start_stage(sh_proc *p, size_t i, int *in)
 {
 	struct sh__stage *st = &p->stages[i];
@@ -297,7 +309,7 @@ static bool start_stage(sh_proc *p, size_t i, int *in)
 	if (!st->started)
 		return false;
 	sh__trace_stage(p, i, SH_TRACE_START);
-	if (st->spec.call.guard && !st->guarded && (r = sh__guard_start(p, st)) < 0) {
+	if (wants_shell_guardian(st) && (r = sh__guard_start(p, st)) < 0) {
 		sh__proc_fail(p, r == UV_ENOMEM ? SH_NOMEM : SH_SPAWN, r,
 			      "its guardian could not be started");
 		return false;

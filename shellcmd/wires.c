@@ -217,16 +217,21 @@ static int wire_next(struct sh__stage *st, struct sh__wires *w)
 	return set(w, 1, fds[1], true);
 }
 
+static int no_terminal(struct sh__stage *st, int r)
+{
+	sh__stage_failed(st, r == UV_ENOMEM ? SH_NOMEM : SH_SPAWN, r, "no terminal for it: %s",
+			 uv_strerror(r));
+	return r;
+}
+
 static int wire_pty(sh_proc *p, struct sh__wires *w)
 {
 	struct sh__stage *st = &p->stages[0];
 	const sh_io *in = &st->spec.call.in;
 	int ours, theirs, r = sh__pty_open(&st->spec.call, &ours, &theirs);
 
-	if (r < 0) {
-		sh__stage_failed(st, SH_SPAWN, r, "no terminal for it: %s", uv_strerror(r));
-		return r;
-	}
+	if (r < 0)
+		return no_terminal(st, r);
 	set(w, 0, theirs, true);
 	set(w, 1, theirs, false);
 	set(w, 2, theirs, false);
@@ -241,8 +246,7 @@ static int wire_pty(sh_proc *p, struct sh__wires *w)
 	p->out.nonblocking = true;
 	if (r < 0) {
 		close(ours);
-		sh__stage_failed(st, SH_SPAWN, r, "no terminal for it: %s", uv_strerror(r));
-		return r;
+		return no_terminal(st, r);
 	}
 	set_source(p, in);
 	/* Whoever can write to it decides when its input ends. */

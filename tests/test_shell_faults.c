@@ -11,6 +11,7 @@
 
 #include <poll.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -162,6 +163,14 @@ static bool run_with_options(void)
 	       .args = SH_LIST("more", "words"), .timeout_ms = 20000,
 	       .fds = SH_FDS({ 7, 0 }, { 8, 0 }, { 9, 0 }, { 10, 0 }, { 11, 0 }, { 12, 0 })),
 	    "text 1\n");
+}
+
+static bool run_with_limits(void)
+{
+	return checked(sh("sh", "-c", "umask; ulimit -n", .umask = SH_UMASK(077), .nice = 1,
+			  .rlimits = SH_RLIMITS({ RLIMIT_NOFILE, 77, 77 }),
+			  .die_with_parent = true),
+		       "0077\n77\n");
 }
 
 static bool run_pipeline(void)
@@ -329,6 +338,7 @@ static const struct {
 	bool (*run)(void);
 } scenarios[] = {
 	{ "options", run_with_options },
+	{ "limits", run_with_limits },
 	{ "pipeline", run_pipeline },
 	{ "callbacks", run_with_callbacks },
 	{ "files", run_with_files },

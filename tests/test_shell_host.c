@@ -34,7 +34,7 @@ static void test_host_44_its_sigchld_handler_or_mask_does_no_harm(void **state)
 	sh_result *r;
 
 	(void)state;
-	NEEDS(SH__CAN_RECOVER);
+	NEEDS(SH__CAN_NOTICE);
 	set_sigchld(catch);
 	r = sh("sh", "-c", "exit 3");
 	assert_int_equal(r->exit_code, 3);
@@ -54,7 +54,8 @@ static bool kernel_keeps_exit_codes(void)
 	uv_utsname_t u;
 
 	uv_os_uname(&u);
-	return sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
+	return sh__engine()->can & SH__CAN_RECOVER &&
+	       sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
 	       (major > 6 || (major == 6 && minor >= 15));
 }
 
@@ -76,11 +77,14 @@ static void test_host_45_a_stolen_status_is_recovered(void **state)
 	int status;
 
 	(void)state;
-	NEEDS(SH__CAN_RECOVER);
+	NEEDS(SH__CAN_NOTICE);
 	set_sigchld(SIG_IGN);
 	r = sh("sh", "-c", "exit 3");
 	set_sigchld(SIG_DFL);
-	assert_recovered(r, 3);
+	if (sh__engine()->needs_uv) /* libuv puts its handler in the place of that */
+		assert_int_equal(r->exit_code, 3);
+	else
+		assert_recovered(r, 3);
 	sh_free(r);
 	p = sh_start(SH("sh", "-c", "exit 5"));
 	assert_int_equal(waitpid(-1, &status, 0), sh_pid(p));
@@ -96,10 +100,11 @@ static void test_host_45_a_stolen_leader_does_not_hide_its_group(void **state)
 	int pid;
 
 	(void)state;
-	NEEDS(SH__CAN_RECOVER);
-	p = sh_start(SH("sh", "-c", "sleep 100 & echo $!"));
+	NEEDS(SH__CAN_NOTICE);
+	p = sh_start(SH("sh", "-c", "sleep 100 & echo $!; read x", .in = SH_FEED));
 	assert_int_equal(sh_next(p, &line), 1);
 	pid = (int)strtol(line.data, NULL, 10);
+	assert_int_equal(sh_eof(p), 0);
 	assert_int_equal(waitpid(-1, NULL, 0), sh_pid(p));
 	sh_proc_free(p);
 	assert_true(is_gone_soon(pid));
@@ -223,7 +228,6 @@ static void test_host_49_without_standard_descriptors(void **state)
 	pid_t pid;
 
 	(void)state;
-	NEEDS(SH__CAN_CLOSE); /* libuv itself puts its loop's descriptors there */
 	if ((pid = fork()) == 0)
 		_exit(without_stdio());
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -264,7 +268,6 @@ static void test_host_50_sixteen_threads_get_their_ends_in_time(void **state)
 	struct worker w[16] = { { 0 } };
 
 	(void)state;
-	NEEDS(SH__CAN_CLOSE);
 	for (int i = 0; i < 16; i++) {
 		w[i].number = i;
 		assert_int_equal(pthread_create(&w[i].thread, NULL, spawn_often, &w[i]), 0);

@@ -138,7 +138,7 @@ static void test_status_usage_is_measured(void **state)
 	sh_result *r;
 
 	(void)state;
-	NEEDS(SH__CAN_RECOVER);
+	NEEDS(SH__CAN_MEASURE);
 	r = sh("sh", "-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done");
 	assert_status(r, SH_DONE);
 	assert_true(r->wall_ns >= r->user_ns / 2);

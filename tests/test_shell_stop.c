@@ -261,7 +261,6 @@ static int start_and_die(const sh_call *call)
 static void test_stop_die_with_parent(void **state)
 {
 	(void)state;
-	NEEDS(SH__CAN_DIE);
 	assert_true(is_gone_soon(
 	    start_and_die(SH("sh", "-c", "echo $$; exec sleep 100", .die_with_parent = true))));
 }

@@ -32,7 +32,7 @@
  * the host's signal mask and dispositions and the O_NONBLOCK flag of its descriptors stay as
  * they are. Descriptors of the host do not reach a child except through `fds` and SH_FD.
  * (The portable engine, used where Linux's is not built, spawns with libuv, which handles
- * SIGCHLD; what it cannot do is refused with SH_INVALID and a message that says so.)
+ * SIGCHLD; what else is different there, shellcmd(3) tells.)
  */
 #ifndef WHENDO_SHELLCMD_H
 #define WHENDO_SHELLCMD_H

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "report.h"
+#include "signals.h"
 #include "suspicion.h"
 #include "verbs.h"
 

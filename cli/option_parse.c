@@ -4,7 +4,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "say.h"
+#include "signals.h"
 #include "verbs.h"
 #include "whendo/watcher.h"
 
@@ -50,15 +50,6 @@ int parse_time(int64_t *ms, const char *text, char why[WHY])
 	return -1;
 }
 
-const char *signal_name(int sig)
-{
-	const char *name = sigabbrev_np(sig);
-
-	if (name)
-		return name;
-	return sig == SIGRTMIN ? "RTMIN" : sig == SIGRTMAX ? "RTMAX" : "an unnamed signal";
-}
-
 static void nearest(char why[WHY], const char *what, const char *text, const char *const *names)
 {
 	const char *near = say_nearest(text, names);
@@ -71,38 +62,6 @@ static void nearest(char why[WHY], const char *what, const char *text, const cha
 	n = (size_t)snprintf(why, WHY, "%s; it may be", what);
 	for (; *names && n < WHY; names++)
 		n += (size_t)snprintf(why + n, WHY - n, "%s %s", names[1] ? "" : " or", *names);
-}
-
-int parse_signal(int *sig, const char *text, char why[WHY])
-{
-	const char *names[NSIG + 1];
-	size_t n = 0;
-	char *end;
-	long v = strtol(text, &end, 10);
-
-	if (isdigit((unsigned char)text[0]) && !*end && v >= 1 && v < NSIG) {
-		*sig = (int)v;
-		return 0;
-	}
-	if (strncasecmp(text, "SIG", 3) == 0)
-		text += 3;
-	for (int i = 1; i < NSIG; i++) {
-		const char *name = sigabbrev_np(i);
-
-		if (!name)
-			continue;
-		if (strcasecmp(name, text) == 0) {
-			*sig = i;
-			return 0;
-		}
-		names[n++] = name;
-	}
-	names[n] = NULL;
-	if (say_nearest(text, names))
-		nearest(why, "is no signal", text, names);
-	else
-		snprintf(why, WHY, "is no signal; write TERM, INT, HUP, USR1, ... or a number");
-	return -1;
 }
 
 static int parse_kinds(unsigned *kinds, const char *text, char why[WHY])

@@ -168,10 +168,6 @@ void terms_add(struct terms *t, enum term_kind kind, const char *text, const cha
 
 /* "50ms", "1.5s", "2m", "1h", or seconds. Returns 0, or -1 with a reason. */
 int parse_time(int64_t *ms, const char *text, char why[256]);
-/* "TERM", "SIGTERM", "15". */
-int parse_signal(int *sig, const char *text, char why[256]);
-/* "TERM" for 15; the number in words for one without a name. */
-const char *signal_name(int sig);
 
 /* Help for all (verb NULL) or one verb, on stdout. Returns the exit status. */
 int help_print(const struct verb *verb);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "say.h"
+#include "signals.h"
 
 #define BASE_STUB                                                                              \
 	"      patterns: [\"*\"]\n      ignore_patterns: []\n      ignore_directories: "       \

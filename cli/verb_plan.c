@@ -12,6 +12,7 @@
 #include "mounts.h"
 #include "print.h"
 #include "pruned.h"
+#include "signals.h"
 #include "stage.h"
 #include "watching.h"
 

@@ -32,6 +32,9 @@
 #ifndef CLONE_PIDFD
 #define CLONE_PIDFD 0x1000
 #endif
+#ifndef SYS_close_range
+#define SYS_close_range 436 /* on every processor; Linux 5.9 */
+#endif
 #ifndef SYS_setgroups32
 #define SYS_setgroups32 SYS_setgroups
 #define SYS_setresgid32 SYS_setresgid

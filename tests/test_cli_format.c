@@ -10,6 +10,7 @@
 #include "../cli/format.h"
 #include "../cli/options.h"
 #include "../cli/say.h"
+#include "cli/signals.h"
 
 #define NOON 1795252443123456789 /* 2026-11-21T09:14:03.123456789Z */
 

@@ -116,7 +116,7 @@ static int handle_of(int fd, struct fan_key *key)
 
 /* Has the kernel tell of the file system that fd is on. A mark goes with an unmount, so those
  * that roots depend on are made again without asking. */
-static int mark_fs(struct backend *b, int fd, const char *path, const __kernel_fsid_t *fsid,
+static int mark_fs(struct backend *b, int fd, const char *path, const fan_fsid *fsid,
 		   bool again)
 {
 	struct fs_mark *m = NULL, *more;

@@ -22,10 +22,23 @@
 #include "watcher/keys.h"
 #include "watcher/wakes.h"
 
+/* Linux 5.17; headers may be older than the kernel. */
+#ifndef FAN_RENAME
+#define FAN_RENAME			   0x10000000
+#define FAN_EVENT_INFO_TYPE_OLD_DFID_NAME 10
+#define FAN_EVENT_INFO_TYPE_NEW_DFID_NAME 12
+#endif
+#ifndef FAN_REPORT_DFID_NAME_TARGET
+#define FAN_REPORT_DFID_NAME_TARGET (FAN_REPORT_DFID_NAME | FAN_REPORT_FID | 0x1000)
+#endif
+
+/* The C libraries name it differently. */
+typedef __typeof__(((struct fanotify_event_info_fid *)NULL)->fsid) fan_fsid;
+
 #define FAN_RENAMES 128 /* as many records back the kernel looks when it merges */
 
 struct fan_key {
-	__kernel_fsid_t fsid;
+	fan_fsid fsid;
 	uint32_t bytes;
 	int32_t type;
 	unsigned char handle[MAX_HANDLE_SZ];
@@ -88,7 +101,7 @@ struct backend {
 	int32_t dirs_cap;
 	int32_t pid; /* our own */
 	struct fs_mark {
-		__kernel_fsid_t fsid;
+		fan_fsid fsid;
 		uint64_t mask;
 	} *marks;
 	int nmarks;

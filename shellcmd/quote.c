@@ -13,10 +13,11 @@ static const char safe_bytes[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrst
 
 static int is_shown(uint32_t c)
 {
-	return c >= 0xa0 && c != 0xfeff && !(c >= 0x200b && c <= 0x200f) &&
-	       !(c >= 0x2028 && c <= 0x202e) && !(c >= 0x2060 && c <= 0x206f) &&
-	       !(c >= 0xd800 && c <= 0xdfff) && !(c >= 0xfff9 && c <= 0xfffb) &&
-	       (c & 0xfffe) != 0xfffe && !(c >= 0xe0000 && c <= 0xe0fff) && c <= 0x10ffff;
+	return c >= 0xa0 && c != 0xad && c != 0x61c && c != 0xfeff &&
+	       !(c >= 0x200b && c <= 0x200f) && !(c >= 0x2028 && c <= 0x202e) &&
+	       !(c >= 0x2060 && c <= 0x206f) && !(c >= 0xd800 && c <= 0xdfff) &&
+	       !(c >= 0xfff9 && c <= 0xfffb) && (c & 0xfffe) != 0xfffe &&
+	       !(c >= 0xe0000 && c <= 0xe0fff) && c <= 0x10ffff;
 }
 
 size_t sh__printable(const char *text, size_t len)

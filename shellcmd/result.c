@@ -9,7 +9,7 @@
 #include "shellcmd/proc.h"
 #include "shellcmd/quote.h"
 
-enum { MESSAGE_TAIL = 2000 };
+enum { MESSAGE_TAIL = 2000, MOST_CONTINUATION = 3 /* bytes of a UTF-8 character */ };
 
 /* What is behind the sh_result a caller sees. */
 struct made {
@@ -186,7 +186,12 @@ static int add_reason_numbers(struct bytes *b, const sh_proc *p, const sh_result
 	return bytes_addf(b, " (%lld ms)", (long long)(p->silent ? w->idle_ms : w->timeout_ms));
 }
 
-/* From the start of a line, where that does not cost much. */
+static bool is_continuation(char c)
+{
+	return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+/* From the start of a line, where that does not cost much, and not from within a character. */
 static void tail_of(const char *data, size_t len, const char **p, size_t *n)
 {
 	size_t from = len > MESSAGE_TAIL ? len - MESSAGE_TAIL : 0;
@@ -195,6 +200,8 @@ static void tail_of(const char *data, size_t len, const char **p, size_t *n)
 	if (from && (nl = memchr(data + from, '\n', len - from - 1)) &&
 	    nl - (data + from) < 200)
 		from = (size_t)(nl + 1 - data);
+	for (int i = 0; i < MOST_CONTINUATION && from && is_continuation(data[from]); i++)
+		from++;
 	*p = data + from;
 	*n = len - from;
 	while (*n && ((*p)[*n - 1] == '\n' || (*p)[*n - 1] == '\r'))

@@ -124,6 +124,64 @@ static void test_status_16_the_tail_is_there_when_a_callback_took_the_errors(voi
 	sh_free(r);
 }
 
+/* One of each kind that a terminal would obey or that could pass for something else. */
+#define NASTY                                                                                  \
+	"printf 'a\\033]0;t\\007b\\000c\\rd\\177e\\010\\n" /* ESC, BEL, NUL, CR, DEL, BS */    \
+	"\\302\\233f\\342\\200\\256g\\330\\234h\\342\\201\\246i" /* C1 CSI, RLO, ALM, LRI */   \
+	"\\377j\\300\\257k\\355\\240\\200l\\302\\255m"		 /* no UTF-8; soft hyphen */   \
+	"\\t\\303\\251 \\360\\237\\230\\200 \\303\\r\\n'"	 /* shown; half a character */
+#define TAMED                                                                                  \
+	"a\\x1b]0;t\\x07b\\x00c\\x0dd\\x7fe\\x08\n"                                            \
+	"\\xc2\\x9bf\\xe2\\x80\\xaeg\\xd8\\x9ch\\xe2\\x81\\xa6i"                               \
+	"\\xffj\\xc0\\xafk\\xed\\xa0\\x80l\\xc2\\xadm"                                         \
+	"\t\303\251 \360\237\230\200 \\xc3"
+
+static void assert_ends(const char *text, const char *end)
+{
+	size_t len = strlen(text), n = strlen(end);
+
+	if (len < n || strcmp(text + len - n, end) != 0)
+		fail_msg("\"%s\" does not end with \"%s\"", text, end);
+}
+
+static void test_status_16_nothing_of_the_child_is_obeyed(void **state)
+{
+	sh_result *r = sh("sh", "-c", NASTY " >&2; exit 1");
+
+	(void)state;
+	assert_ends(r->message, "exit code 1\n" TAMED);
+	sh_free(r);
+	r = sh("sh", "-c", NASTY "; exit 1", .err = SH_MERGE);
+	assert_ends(r->message, "exit code 1\n" TAMED);
+	sh_free(r);
+	r = sh("\x1b[2J\xe2\x80\xae", .cwd = "/");
+	assert_status(r, SH_NOTFOUND);
+	assert_null(strchr(r->message, '\x1b'));
+	assert_null(strstr(r->message, "\xe2\x80\xae"));
+	sh_free(r);
+}
+
+static void test_status_16_a_line_without_end_is_cut_between_characters(void **state)
+{
+	const char *shown;
+	sh_result *r = sh("sh", "-c",
+			  "i=0; while [ $i -lt 1000 ]; do printf '\342\202\254%03d' $i; "
+			  "i=$((i+1)); done >&2; printf end >&2; exit 1");
+
+	(void)state;
+	assert_status(r, SH_EXIT);
+	assert_int_equal(r->err_len, 6003);
+	assert_ends(r->message, "\342\202\254999end");
+	assert_null(strstr(r->message, "\\x"));
+	shown = strstr(r->message, " are not shown]\n");
+	assert_non_null(shown);
+	shown += strlen(" are not shown]\n");
+	assert_in_range(strlen(shown), 1900, 2000);
+	assert_int_equal(strtoull(strstr(r->message, "\n[") + 2, NULL, 10) + strlen(shown),
+			 6003);
+	sh_free(r);
+}
+
 static void test_status_names(void **state)
 {
 	(void)state;
@@ -157,6 +215,8 @@ int main(void)
 		cmocka_unit_test(test_status_16_the_message_ends_with_the_tail_of_the_errors),
 		cmocka_unit_test(
 		    test_status_16_the_tail_is_there_when_a_callback_took_the_errors),
+		cmocka_unit_test(test_status_16_nothing_of_the_child_is_obeyed),
+		cmocka_unit_test(test_status_16_a_line_without_end_is_cut_between_characters),
 		cmocka_unit_test(test_status_names),
 		cmocka_unit_test(test_status_usage_is_measured),
 	};

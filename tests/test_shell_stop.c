@@ -1,21 +1,29 @@
 /* Time limits, signals, groups that must be empty. Numbers are those of the behaviours. */
 #include "shell_test.h"
 
-static bool took(const sh_result *r, unsigned least_ms, unsigned most_ms)
+/* No run ends early; one of some ends in time, also where others keep the machine busy. */
+static sh_result *run_in_time(const sh_call *c, unsigned least_ms, unsigned most_ms)
 {
-	return r->wall_ns >= least_ms * (uint64_t)MS && r->wall_ns <= most_ms * (uint64_t)MS;
+	for (int tries = 1;; tries++) {
+		sh_result *r = sh_run(c);
+
+		assert_true(r->wall_ns >= least_ms * (uint64_t)MS);
+		if (r->wall_ns <= most_ms * (uint64_t)MS)
+			return r;
+		assert_in_range(tries, 1, 10);
+		sh_free(r);
+	}
 }
 
 static void test_stop_36_a_timeout_is_on_time(void **state)
 {
-	sh_result *r = sh("sleep", "10", .timeout_ms = 100);
+	sh_result *r = run_in_time(SH("sleep", "10", .timeout_ms = 100), 100, 200);
 
 	(void)state;
 	assert_status(r, SH_TIMEOUT);
 	assert_int_equal(r->flags, SH_TIMED_OUT);
 	assert_int_equal(r->sys_errno, UV_ETIMEDOUT);
 	assert_int_equal(r->term_signal, SIGTERM);
-	assert_true(took(r, 100, 200));
 	assert_string_equal(r->message, "sleep 10: it was stopped after its time limit, "
 					"timeout_ms (100 ms)");
 	assert_int_equal(sh_shell_code(r), 124);
@@ -24,19 +32,20 @@ static void test_stop_36_a_timeout_is_on_time(void **state)
 
 static void test_stop_37_the_deaf_and_the_stopped_are_killed(void **state)
 {
-	sh_result *r = sh(child(), "deaf", .timeout_ms = 100, .grace_ms = 100);
+	sh_result *r =
+	    run_in_time(SH(child(), "deaf", .timeout_ms = 100, .grace_ms = 100), 200, 600);
 
 	(void)state;
 	assert_status(r, SH_TIMEOUT);
 	assert_int_equal(r->term_signal, SIGKILL);
 	assert_int_equal(r->flags, SH_TIMED_OUT | SH_KILLED);
-	assert_true(took(r, 200, 600));
 	sh_free(r);
 	/* A stopped process can act on SIGTERM: SIGCONT comes with it. */
-	r = sh("sh", "-c", "kill -STOP $$; sleep 10", .timeout_ms = 100, .grace_ms = 5000);
+	r = run_in_time(
+	    SH("sh", "-c", "kill -STOP $$; sleep 10", .timeout_ms = 100, .grace_ms = 5000), 100,
+	    1000);
 	assert_status(r, SH_TIMEOUT);
 	assert_int_equal(r->term_signal, SIGTERM);
-	assert_true(took(r, 100, 1000));
 	sh_free(r);
 }
 
@@ -74,13 +83,13 @@ static void test_stop_38_the_end_is_when_the_last_of_the_group_is_gone(void **st
 
 static void test_stop_39_a_held_pipe_is_drained_and_cut(void **state)
 {
-	sh_result *r = sh("sh", "-c", "sleep 3 & echo hi", .drain_ms = 100);
+	sh_result *r =
+	    run_in_time(SH("sh", "-c", "sleep 3 & echo hi", .drain_ms = 100), 100, 400);
 
 	(void)state;
 	assert_status(r, SH_DONE);
 	assert_string_equal(r->out, "hi\n");
 	assert_int_equal(r->flags, SH_DRAIN_CUT);
-	assert_true(took(r, 100, 400));
 	sh_free(r);
 	r = sh("sh", "-c", "(sleep 0.2; echo late) & echo hi", .drain_ms = SH_FOREVER);
 	assert_status(r, SH_DONE);
@@ -91,18 +100,16 @@ static void test_stop_39_a_held_pipe_is_drained_and_cut(void **state)
 
 static void test_stop_40_output_keeps_it_alive(void **state)
 {
-	sh_result *r = sh("sh", "-c", "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.05; done",
-			  .idle_ms = 200);
+	static const char *const count = "for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.25; done";
+	sh_result *r = run_in_time(SH("sh", "-c", count, .idle_ms = 1000), 2000, 6000);
 
 	(void)state;
 	assert_status(r, SH_DONE);
-	assert_true(took(r, 400, 2000));
 	sh_free(r);
-	r = sh("sh", "-c", "echo a; sleep 10", .idle_ms = 200);
+	r = run_in_time(SH("sh", "-c", "echo a; sleep 10", .idle_ms = 200), 200, 500);
 	assert_status(r, SH_TIMEOUT);
 	assert_string_equal(r->out, "a\n");
 	assert_contains(r->message, "wrote nothing for idle_ms (200 ms)");
-	assert_true(took(r, 200, 500));
 	sh_free(r);
 }
 

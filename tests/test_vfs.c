@@ -500,6 +500,7 @@ static void test_what_may_not_be_read(void **state)
 static void test_errors_that_pass(void **state)
 {
 	struct run *r = begin();
+	const char *text;
 
 	(void)state;
 	make_dir(&r->m, "box");
@@ -519,8 +520,15 @@ static void test_errors_that_pass(void **state)
 		make_file(&r->m, i ? "box/d/h" : "box/d/g");
 		assert_told(r, "");
 		r->m.broken = r->m.lost = NULL;
-		assert_told(r, i ? "modified box/d/f, created box/d/h" :
-				   "modified box/d/f, created box/d/g");
+		/* Which of the two looks ends first is the loop's business. */
+		sync_watcher(r->w);
+		text = told(&r->told);
+		if (strncmp(text, "modified", 8) == 0)
+			assert_string_equal(text, i ? "modified box/d/f, created box/d/h" :
+						      "modified box/d/f, created box/d/g");
+		else
+			assert_string_equal(text, i ? "created box/d/h, modified box/d/f" :
+						      "created box/d/g, modified box/d/f");
 	}
 	end(r);
 }

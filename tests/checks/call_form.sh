@@ -130,8 +130,8 @@ for cc in gcc clang; do
     echo "ok $n - $what # SKIP $cc is not installed"
     continue
   fi
-  $cc -std=c11 -fsyntax-only -ferror-limit=0 -Iinclude "$tmp/behind.c" 2>"$tmp/out" ||
-    $cc -std=c11 -fsyntax-only -Iinclude "$tmp/behind.c" 2>"$tmp/out"
+  [ $cc = clang ] && limit=-ferror-limit=0 || limit=-fmax-errors=0
+  $cc -std=c11 -fsyntax-only $limit -Iinclude "$tmp/behind.c" 2>"$tmp/out"
   missed=$(OPTIONS=$tmp/options awk -F: -v f="$tmp/behind.c" '$1 == f && /(warning|error):/ { seen[$2] = 1 }
     END { while ((getline o <(ENVIRON["OPTIONS"])) > 0) if (!seen[++line + 1]) print "# ." o }' \
     "$tmp/out")

@@ -26,8 +26,9 @@ printf '%s\n' "${COMPREPLY[@]}" | sort | tr '\n' ' ' | sed 's/^ $//'
 X
 in_bash() { bash --norc ../bash.ask "$1"; }
 
-in_fish() { # without the descriptions
-  HOME=$tmp fish --no-config -c "source ../fish.script; complete -C '$1'" 2>&1 | cut -f1 | sort | tr '\n' ' '
+in_fish() { # without the descriptions, and what fish 4 adds: words that merely have the letters
+  HOME=$tmp fish --no-config -c "source ../fish.script; complete -C '$1'" 2>&1 | cut -f1 |
+    WORD=${1##* } awk 'index($0, ENVIRON["WORD"]) == 1' | sort | tr '\n' ' '
 }
 
 # What zsh makes of each line on which Tab is typed, and what it lists.

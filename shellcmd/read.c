@@ -71,6 +71,12 @@ static int take_any(sh_proc *p, sh_line *line)
 	return 0;
 }
 
+/* What could not be started has no lines, but for another reason. */
+static bool was_started(const sh_proc *p)
+{
+	return p->stages[p->n - 1].started;
+}
+
 static int next_line(sh_proc *p, sh_line *line, bool may_wait)
 {
 	bool can = false;
@@ -80,7 +86,7 @@ static int next_line(sh_proc *p, sh_line *line, bool may_wait)
 	can = has_lines(&p->out);
 	for (size_t i = 0; i < p->n; i++)
 		can |= has_lines(&p->stages[i].err);
-	if (!can && p->phase == SH__RUNNING)
+	if (!can && p->phase == SH__RUNNING && was_started(p))
 		return UV_EINVAL;
 	if (p->loop && p->phase == SH__RUNNING) {
 		forget_read(&p->out, p->loop);
@@ -180,12 +186,12 @@ int sh_expect(sh_proc *p, const char *pattern, int64_t timeout_ms)
 	PCRE2_SIZE at;
 	int r, error;
 
-	if (!p || !pattern || !p->out.keeps || p->out.cb)
+	if (!p || !pattern || p->phase == SH__HELD || (was_started(p) && !has_lines(&p->out)))
 		return UV_EINVAL;
 	code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_MULTILINE,
 			     &error, &at, NULL);
 	if (!code)
-		return UV_EINVAL;
+		return error == PCRE2_ERROR_HEAP_FAILED ? UV_ENOMEM : UV_EINVAL;
 	found = pcre2_match_data_create_from_pattern(code, NULL);
 	r = found ? remember_pattern(&p->kept_out, pattern) : UV_ENOMEM;
 	if (r == 0)

@@ -119,6 +119,16 @@ static int open_other(void)
 	return fd;
 }
 
+/* stdin opened once more: without blocking it would be so for all who share it. After su the
+ * terminal is another user's; by its other name anybody may open it who has it. */
+static int open_again(const struct terminal *t)
+{
+	int how = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	int fd = open("/dev/fd/0", how);
+
+	return fd < 0 && t->fd == 0 ? open("/dev/tty", how) : fd;
+}
+
 void terminal_open(struct terminal *t, int watch_end)
 {
 	t->fd = terminal_is_ours() ? 0 : open_other();
@@ -127,7 +137,7 @@ void terminal_open(struct terminal *t, int watch_end)
 		t->fd = -1;
 	t->want_keys = t->want_keys && t->fd == 0;
 	if (t->want_keys || watch_end)
-		t->in = open("/dev/fd/0", O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		t->in = open_again(t);
 	if (t->in >= 0 && uv_poll_init(t->loop, &t->poll, t->in) == 0) {
 		t->has_poll = 1;
 		t->poll.data = t;
@@ -137,6 +147,7 @@ void terminal_open(struct terminal *t, int watch_end)
 		/* A file or /dev/null has nothing to wait for. */
 		t->on_end(t->arg);
 	}
+	t->want_keys = t->want_keys && t->has_poll;
 	set_modes(t, t->want_keys);
 	if (t->fd < 0)
 		return;

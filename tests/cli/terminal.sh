@@ -6,20 +6,23 @@ if ! command -v python3 >/dev/null; then
   echo '1..0 # SKIP no python3'
   exit 0
 fi
-plan 17
+plan 24
 mkdir t
+chmod 755 "$tmp"
 cat >drive.py <<'X'
 import os, pty, re, select, signal, sys, termios, time
 
 class Terminal:
     """A program on a terminal of its own, as its session's only job."""
-    def __init__(self, *argv, env=()):
+    def __init__(self, *argv, env=(), prepare=None):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.environ.pop("NO_COLOR", None)
             os.environ.update(dict(env), TERM="xterm")
+            if prepare:
+                prepare()
             os.execvp(argv[0], argv)
-        self.seen = b""
+        self.seen = self.all = b""
 
     def expect(self, pattern, seconds=8):
         end = time.monotonic() + seconds
@@ -34,6 +37,7 @@ class Terminal:
             if not data:
                 return bool(re.search(pattern, self.seen))
             self.seen += data
+            self.all += data
         self.seen = self.seen[re.search(pattern, self.seen).end():]
         return True
 
@@ -106,6 +110,29 @@ ok(t.expect(rb"is me") and t.expect(rb"run 1: ok"), "a command may ask at /dev/t
 t.send(b"\x03")
 ok(t.end() == 0 and t.modes_are_back(), "... and ^C works after it", t.seen)
 
+t = Terminal(W, "run", "t", "--", "echo", "hello", env={"NO_COLOR": "1"})
+ok(t.expect(rb"whendo: run 1: ok") and b"\x1b" not in t.all, "NO_COLOR: no colour", t.all)
+t.send(b"q")
+t.end()
+t = Terminal(W, "run", "--color=always", "t", "--", "echo", "hello", env={"NO_COLOR": "1"})
+ok(t.expect(rb"\x1b\[32mrun 1: ok"), "... but for --color=always", t.all)
+t.send(b"q")
+t.end()
+
+# After su the terminal is somebody else's, who does not let us open it.
+def lose_terminal():
+    os.chmod(os.ttyname(0), 0)
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+t = Terminal(W, "run", "t", "--", "echo", "hello", prepare=lose_terminal)
+t.expect(rb"run 1: ok")
+t.send(b" ")
+ok(t.expect(rb"run 2: ok"), "keys on a terminal of another user", t.seen)
+t.send(b"q")
+ok(t.end() == 0 and t.modes_are_back(), "... modes are back", t.seen)
+
 # Under a shell with job control.
 t = Terminal("bash", "--norc", "-i", env={"PS1": "$ "}.items())
 t.expect(rb"\$ ")
@@ -121,8 +148,23 @@ t.send(b"q")
 t.expect(rb"\$ ")
 t.send(b"stty -a | tr -s ' ;' '\\n\\n' | grep -cx 'icanon\\|echo'\n")
 ok(t.expect(rb"[\r\n]2\r\n"), "the shell has its modes", t.seen)
+
+# ^Z while the command has the terminal stops both, and fg gives it back.
+t.send(W.encode() + b" run t -- sh -c 'echo up; read a; echo got $a; read b; echo and $b'\n")
+t.expect(rb"\nup\r\n")
+t.send(b"one\n")
+ok(t.expect(rb"got one"), "a command of a job reads the terminal", t.seen)
+t.send(b"\x1a")
+ok(t.expect(rb"Stopped"), "... ^Z stops it", t.seen)
+t.expect(rb"\$ ")
+t.send(b"fg\n")
+t.expect(rb"run t")
+t.send(b"two\n")
+ok(t.expect(rb"and two") and t.expect(rb"run 1: ok"), "... fg lets it go on reading", t.seen)
+t.send(b"q")
+t.expect(rb"\$ ")
 t.send(b"exit\n")
 t.end()
 X
 timeout 120 python3 drive.py "$W"
-n=17
+n=24

@@ -7,7 +7,7 @@
 
 #include "emit.h"
 #include "format.h"
-#include "whendo/shellcmd.h"
+#include "say.h"
 
 /* ---- changes */
 
@@ -190,7 +190,8 @@ void command_init(struct command *c, const struct settings *s)
 	words_add(&c->words, shell);
 	words_add(&c->words, "-c");
 	words_take(&c->words, shell_text(line.data ? line.data : ""));
-	words_add(&c->words, "whendo");
+	/* $0: who complains in the line. */
+	words_add(&c->words, strrchr(shell, '/') ? strrchr(shell, '/') + 1 : shell);
 	bytes_free(&line);
 }
 
@@ -397,4 +398,15 @@ char *command_shown(const struct command *c)
 	for (size_t i = 0; !c->is_shell && i < c->words.n; i++)
 		add_shown(&line, c->words.v[i]);
 	return bytes_take(&line);
+}
+
+void command_say_failed(const char *program, const sh_result *result)
+{
+	const char *reason = result->message;
+	size_t n = result->command ? strlen(result->command) : 0;
+
+	/* All of a long command would hide the reason. */
+	if (n && strncmp(reason, result->command, n) == 0 && strncmp(reason + n, ": ", 2) == 0)
+		reason += n + 2;
+	say_error("%s: %s", *program ? program : "''", reason);
 }

@@ -9,6 +9,7 @@
 #include "alloc.h"
 #include "base/bytes.h"
 #include "options.h"
+#include "whendo/shellcmd.h"
 #include "whendo/watcher.h"
 
 /* What changed since the last run: each path once, in the order of its first event. */
@@ -55,5 +56,8 @@ void command_input(struct bytes *in, const struct command *c, const struct chang
 
 /* The command as a line for the user. */
 char *command_shown(const struct command *c);
+
+/* Says why a command of that program could not be started. */
+void command_say_failed(const char *program, const sh_result *result);
 
 #endif

@@ -319,7 +319,7 @@ int verb_completions(struct settings *s)
 	static const char *const shells[] = { "bash", "zsh", "fish", NULL };
 	static void (*const add[])(struct bytes *) = { add_bash, add_zsh, add_fish };
 	struct bytes out = { 0 };
-	const char *near;
+	char hint[SAY_HINT];
 
 	if (s->paths.n != 1) {
 		say_error("completions: name one shell: bash, zsh or fish");
@@ -329,10 +329,9 @@ int verb_completions(struct settings *s)
 		if (strcmp(shells[i], s->paths.v[0]) == 0)
 			add[i](&out);
 	if (!out.len) {
-		near = say_nearest(s->paths.v[0], shells);
-		say_error("completions: '%s' is not known; %s%s", s->paths.v[0],
-			  near ? "did you mean " : "it may be bash, zsh or fish",
-			  near ? near : "");
+		say_hint(hint, s->paths.v[0], shells);
+		say_error("completions: '%s' is not known%s", s->paths.v[0],
+			  *hint ? hint : "; it may be bash, zsh or fish");
 		return EXIT_USAGE;
 	}
 	return print_out(&out);

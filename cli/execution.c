@@ -117,7 +117,7 @@ void execution_begin(struct runner *r)
  * that was started before, or whose run a change has caused, is being built. */
 static void cannot_start(struct runner *r, const sh_result *result)
 {
-	say_error("%s", result->message);
+	command_say_failed(r->command.words.v[0], result);
 	if (!r->was_ok && r->now.count == 0 &&
 	    (result->status == SH_NOTFOUND || result->status == SH_NOPERM)) {
 		r->busy.quitting = 1;

@@ -116,22 +116,19 @@ int help_print(const struct verb *verb)
 int verb_help(struct settings *s)
 {
 	const struct verb *verb;
+	const char *names[VERB_NAMES];
+	char hint[SAY_HINT];
 
 	if (s->paths.n == 0)
 		return help_print(NULL);
-	verb = verb_find(s->paths.v[0]);
-	if (!verb) {
-		const char *names[32];
-		size_t n = 0;
-		const char *near;
-
-		for (const struct verb *v = verbs; v->name && n < 31; v++)
-			names[n++] = v->name;
-		names[n] = NULL;
-		near = say_nearest(s->paths.v[0], names);
-		say_error("%s: unknown verb%s%s%s", s->paths.v[0],
-			  near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+	if (s->paths.n > 1) {
+		say_error("help: one verb at a time");
 		return EXIT_USAGE;
 	}
-	return help_print(verb);
+	verb = verb_find(s->paths.v[0]);
+	if (verb)
+		return help_print(verb);
+	verb_names(names);
+	say_error("%s: unknown verb%s", s->paths.v[0], say_hint(hint, s->paths.v[0], names));
+	return EXIT_USAGE;
 }

@@ -164,6 +164,9 @@ int option_store(struct settings *s, const struct option *o, const char *value,
 
 const struct option *option_find(const char *name, unsigned verbs_of);
 const struct verb *verb_find(const char *name);
+/* The names of all verbs, NULL-ended. */
+enum { VERB_NAMES = 32 };
+void verb_names(const char *names[VERB_NAMES]);
 void terms_add(struct terms *t, enum term_kind kind, const char *text, const char *source);
 
 /* "50ms", "1.5s", "2m", "1h", or seconds. Returns 0, or -1 with a reason. */

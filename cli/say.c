@@ -148,3 +148,13 @@ const char *say_nearest(const char *word, const char *const *names)
 	}
 	return best;
 }
+
+const char *say_hint(char hint[SAY_HINT], const char *word, const char *const *names)
+{
+	const char *near = say_nearest(word, names);
+
+	hint[0] = '\0';
+	if (near)
+		snprintf(hint, SAY_HINT, "; did you mean %s?", near);
+	return hint;
+}

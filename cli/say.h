@@ -28,4 +28,8 @@ __attribute__((format(printf, 4, 5))) void say(const struct voice *v, int level,
 /* The entry of `names` (NULL-ended) that `word` most likely meant, NULL if none is near. */
 const char *say_nearest(const char *word, const char *const *names);
 
+/* The same as the end of a line: "; did you mean NAME?", or "". */
+enum { SAY_HINT = 100 };
+const char *say_hint(char hint[SAY_HINT], const char *word, const char *const *names);
+
 #endif

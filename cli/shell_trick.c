@@ -68,7 +68,7 @@ static void on_done(sh_proc *p, const sh_result *result, void *arg)
 	struct shell_trick *k = arg;
 
 	if (result->status == SH_SPAWN || result->status == SH_NOTFOUND)
-		say_error("%s", result->message);
+		command_say_failed("/bin/sh", result);
 	for (size_t i = 0; i < k->limit; i++)
 		if (k->procs[i] == p)
 			k->procs[i] = NULL;

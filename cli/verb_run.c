@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "options.h"
@@ -172,13 +174,32 @@ static void open_terminal(struct run *m)
 	uv_unref((uv_handle_t *)&m->child);
 }
 
+/* The first of the paths that looks like a command without its --, n if none does. */
+static size_t find_command(const struct words *paths)
+{
+	struct stat st;
+	size_t i = 0;
+
+	while (i < paths->n && stat(paths->v[i], &st) == 0 &&
+	       (S_ISDIR(st.st_mode) || access(paths->v[i], X_OK) < 0))
+		i++;
+	return i;
+}
+
 static int check(const struct settings *s)
 {
-	if (s->command.n == 0) {
+	size_t i = find_command(&s->paths);
+	char *line;
+
+	if (s->command.n > 0)
+		return 0;
+	line = i < s->paths.n ? sh_quote(words_list(&s->paths) + i) : NULL;
+	if (line)
+		say_error("run: no command; it stands after --, as in: whendo -- %s", line);
+	else
 		say_error("run: no command; write whendo [PATH...] -- COMMAND [ARG...]");
-		return EXIT_USAGE;
-	}
-	return 0;
+	free(line);
+	return EXIT_USAGE;
 }
 
 static int open_run(struct run *m, struct settings *s)

@@ -1,6 +1,7 @@
 /* snapshot and diff: the state of trees in a file, and what changed since. */
 #include "verbs.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -57,6 +58,17 @@ static int need_file(const struct settings *s)
 	return EXIT_USAGE;
 }
 
+/* Most often a name that was mistyped; but the state may be that it is not there. */
+static void say_absent(const struct settings *s, const char *const *roots)
+{
+	struct voice v = { .level = s->loudness, .log_fd = -1 };
+	struct stat st;
+
+	for (; *roots; roots++)
+		if (lstat(*roots, &st) < 0 && errno == ENOENT)
+			say(&v, 0, SAY_PLAIN, "%s: is not there", *roots);
+}
+
 int verb_snapshot(struct settings *s)
 {
 	static const char *const here[] = { ".", NULL };
@@ -67,6 +79,8 @@ int verb_snapshot(struct settings *s)
 
 	if (r == 0 && (r = filter_open(&f, s)) == 0 && (r = take(&snap, s, f, roots)) == 0)
 		r = save(snap, s->paths.v[0]);
+	if (r == 0)
+		say_absent(s, roots);
 	watcher_snapshot_free(snap);
 	watcher_filter_free(f);
 	return r;

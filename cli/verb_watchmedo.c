@@ -128,22 +128,23 @@ int verb_auto_restart(struct settings *s)
 
 static int known_classes(const struct settings *s)
 {
+	const char *names[8];
+	char hint[SAY_HINT];
+	size_t n = 0;
+
+	for (const struct trick_class *c = trick_classes; c->name && n < 7; c++)
+		names[n++] = c->name;
+	names[n] = NULL;
+	if (s->paths.n == 0)
+		say_error("%s: name a class, as in %s", s->verb->name, names[0]);
 	for (size_t i = 0; i < s->paths.n; i++)
 		if (!trick_find(s->paths.v[i])) {
-			const char *names[8];
-			const char *near;
-			size_t n = 0;
-
-			for (const struct trick_class *c = trick_classes; c->name && n < 7; c++)
-				names[n++] = c->name;
-			names[n] = NULL;
-			near = say_nearest(s->paths.v[i], names);
-			say_error("%s: no such trick%s%s%s", s->paths.v[i],
-				  near ? "; did you mean " : "", near ? near : "",
-				  near ? "?" : "");
+			say_hint(hint, s->paths.v[i], names);
+			say_error("%s: no such trick%s%s%s", s->paths.v[i], hint,
+				  *hint ? "" : "; there is ", *hint ? "" : names[0]);
 			return 0;
 		}
-	return 1;
+	return s->paths.n > 0;
 }
 
 /* With --append-to-file the header goes into a file that is new, else to stdout. */

@@ -77,7 +77,7 @@ static void test_a_name_stays_one_argument(void **state)
 
 		snprintf(want, sizeof want, "x|%s%s", nasty[i][0] == '-' ? "./" : "", nasty[i]);
 		assert_string_equal(vector(W("x", "{}"), W(nasty[i]), NULL), want);
-		snprintf(want, sizeof want, "/bin/sh|-c|cat \"$@\"|whendo|%s%s",
+		snprintf(want, sizeof want, "/bin/sh|-c|cat \"$@\"|sh|%s%s",
 			 nasty[i][0] == '-' ? "./" : "", nasty[i]);
 		assert_string_equal(vector(W("cat {}"), W(nasty[i]), NULL), want);
 	}
@@ -86,10 +86,10 @@ static void test_a_name_stays_one_argument(void **state)
 static void test_shell_lines_get_expansions(void **state)
 {
 	(void)state;
-	assert_string_equal(vector(W("a; b"), none, NULL), "/bin/sh|-c|a; b|whendo");
-	assert_string_equal(vector(W("echo", "$X"), none, "bash"), "bash|-c|echo $X|whendo");
+	assert_string_equal(vector(W("a; b"), none, NULL), "/bin/sh|-c|a; b|sh");
+	assert_string_equal(vector(W("echo", "$X"), none, "bash"), "bash|-c|echo $X|bash");
 	assert_string_equal(vector(W("echo \"in {}\" '{}' {1} \\{}"), W("p"), NULL),
-			    "/bin/sh|-c|echo \"in $@\" '{}' \"${1-}\" \\{}|whendo|p");
+			    "/bin/sh|-c|echo \"in $@\" '{}' \"${1-}\" \\{}|sh|p");
 }
 
 static void test_environment(void **state)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The verbs that look: snapshot, diff, why; and wait and log in scripts.
 . tests/lib/tap.sh
-plan 19
+plan 20
 mkdir -p t/d t/ignored .git
 echo 1 >t/a
 echo 1 >t/d/b
@@ -9,6 +9,7 @@ echo 1 >t/ignored/x.o
 printf 'ignored/\n*.o\n!keep.o\n' >.gitignore
 
 is 'snapshot says nothing' "$("$W" snapshot s.snap t 2>&1)" ''
+is '... but for what is not there' "$("$W" snapshot x.snap t non 2>&1)" 'whendo: non: is not there'
 is 'diff of nothing' "$("$W" diff s.snap)" ''
 echo 22 >t/a
 mv t/d t/e

@@ -191,7 +191,7 @@ check '... when it runs, too' until_true 5 has s.out '/sub/work$'
 check '... but not those of the command line' has said watching
 sed 's/skips/nothing/' sub/r.yaml >new
 cp new sub/r.yaml
-check '... and mistakes are told with the name that was given' until_true 5 has s.err '^whendo: sub/r.yaml:3:18: nothing: no such file'
+check '... and mistakes are told with the name that was given' until_true 5 has s.err "^whendo: sub/r.yaml:3:18: ignore-file: 'nothing' cannot be read: No such file"
 check '... as is what follows' until_true 5 has s.err '^whendo: sub/r.yaml: the rules stay'
 finish TERM
 

@@ -131,7 +131,7 @@ key 'a variable without a name' ":3:11: env: '=x' is no NAME=VALUE" 'env: ["=x"]
 key 'the second of a list' ":3:16: env: 'B' is no NAME=VALUE" 'env: [A=1, B]'
 key 'a variable that is a list' ':3:14: A is a list, not a text' 'env: {A: [1]}'
 key 'a name with =' ":3:11: env: 'A=B' is no name of a variable" 'env: {"A=B": c}'
-key 'a filter file that is not there' ':3:18: /does/not/exist: no such file or directory' 'filter-file: /does/not/exist'
+key 'a filter file that is not there' ":3:18: filter-file: '/does/not/exist' cannot be read: No such file or directory" 'filter-file: /does/not/exist'
 
 # tricks
 text 'tricks is a mapping' ':1:9: tricks: is no list; begin each trick with a -' 'tricks: {a: b}\n'

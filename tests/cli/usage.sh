@@ -1,7 +1,7 @@
 #!/bin/sh
 # Wrong use: one line on stderr that names what is wrong and what is near, exit 2.
 . tests/lib/tap.sh
-plan 31
+plan 54
 
 # wrong NAME PATTERN ARGS...: exit 2, nothing on stdout, one line that matches.
 wrong() {
@@ -19,15 +19,21 @@ wrong() {
 wrong 'unknown verb' 'lgo: unknown verb; did you mean log\?' lgo
 wrong 'command without --' 'make: unknown verb; to run it when something changes: whendo -- make' make
 mkdir src
+wrong '... and its arguments' "make: unknown verb; to run it when something changes: whendo -- make 'a b'" make 'a b'
+wrong '... and options' 'run: no command; it stands after --, as in: whendo -- make check' -e c make check
+wrong '... and paths' 'run: no command; it stands after --, as in: whendo -- ./server' -r src ./server
 wrong 'path without --' 'src: unknown verb; to run a command .*whendo src -- COMMAND' src
 wrong 'unknown option' '--debuonce: unknown option; did you mean --debounce\?' run --debuonce 3 -- x
 wrong 'unknown letter' '-Z: unknown option; see whendo log --help' log -Z
+wrong 'unknown option without a verb' '--verison: unknown option; did you mean --version\?' --verison
+wrong 'letter of another verb' '-r: not an option of log; see whendo log --help' log -r
 wrong 'option of another verb' '--stop-signal: not an option of log; see whendo log --help' log --stop-signal INT
 wrong 'missing value' '--timeout: its value is missing \(TIME\)' run --timeout
 wrong 'value for a flag' '--quiet: takes no value' wait --quiet=3
 wrong 'bad time' "--debounce: '5x' is no time; write 50ms, 1.5s, 2m or seconds" log --debounce 5x
 wrong 'negative time' "-d: '-1' is no time; .*" log -d -1
 wrong 'endless time' "--timeout: '1e99' is too long; a week \(168h\) is the most" wait --timeout 1e99
+wrong 'hexadecimal time' "--delay: '0x10' is no time; .*" run --delay 0x10 -- x
 wrong 'bad number' "--depth: '1.5' is no whole number from 1 to 1000000" log --depth 1.5
 wrong 'overflowing number' "-j: '99999999999999999999' is no whole number .*" run -j 99999999999999999999 -- x
 wrong 'bad choice' "--on-busy: 'resart' is not known; did you mean restart\?" run --on-busy resart -- x
@@ -41,22 +47,55 @@ wrong 'bad glob' '-p: .*' log -p '[a'
 wrong 'bad regex' '--regex: .*' log --regex '(a'
 is '... says the option once' "$(grep -o -- --regex err | wc -l)" 1
 wrong 'missing workdir' "-C: 'nowhere' cannot be entered: No such file or directory" run -C nowhere -- true
-wrong 'unknown shell' 'completions: .bahs. is not known; did you mean bash' completions bahs
+wrong 'workdir without a name' "--workdir: '' cannot be entered: .*" run --workdir= -- true
+: >file
+wrong 'workdir that is a file' "-C: 'file' cannot be entered: Not a directory" plan -C file -- true
+wrong 'list that is a directory' "-f: 'src' cannot be read: Is a directory" log -f src
+wrong 'missing ignore file' "--ignore-file: 'none' cannot be read: No such file or directory" log --ignore-file none
+wrong 'ignore file that is a directory' "--ignore-file: 'src' cannot be read: Is a directory" log --ignore-file src
+mkfifo fifo
+wrong 'filter file that is a fifo' "--filter-file: 'fifo' is no regular file" wait --filter-file fifo
+wrong 'help of no verb' 'lgo: unknown verb; did you mean log\?' help lgo
+wrong 'help of two' 'help: one verb at a time' help log wait
+wrong 'trick without a class' 'tricks-generate-yaml: name a class, as in watchdog.*' tricks-generate-yaml
+wrong 'class that is none' 'x.Y: no such trick; there is watchdog.*' tricks-generate-yaml x.Y
+wrong 'snapshot without a file' 'snapshot: name the file for the state, then the paths' snapshot
+wrong 'why without a path' 'why: name the paths to explain' why
+wrong 'two rules files' 'rules: one file at a time' rules a b
+wrong 'unknown shell' 'completions: .bahs. is not known; did you mean bash\?' completions bahs
 wrong 'no rules file' 'whendo.yaml: not here, nor tricks.yaml; name the file' rules
+
+# unstarted STATUS PATTERN ARGS...: what cannot be started is named, not all of its command.
+unstarted() {
+  pattern="$1 whendo: $2\$"
+  shift 2
+  "$W" run --exit-on-error "$@" >out 2>err </dev/null
+  like "run $*" "$? $(sed -n 3p err)" "$pattern"
+}
+unstarted 127 './none: there is no such program' src -- ./none a b
+unstarted 127 '/none: there is no such program' --shell=/none src -- a b
+unstarted 126 './file: it is there, but it cannot be executed .*' src -- ./file a
+"$W" run --exit-on-error src -- 'nonesuch; exit 3' >out 2>err </dev/null
+like 'a shell speaks as itself' "$(cat err)" '^sh: .*nonesuch'
 
 is 'version' "$("$W" --version)" "whendo $(sed -n 's/.*VERSION_\(MAJOR\|MINOR\|PATCH\) \([0-9]*\)/\2/p' "$top/include/whendo/version.h" | paste -sd.)"
 
 # Every option of --help is in the manual and in the completions of its verb.
-missing=
 for shell in bash zsh fish; do "$W" completions $shell >$shell.script; done
+words() { tr ' ' '\n' | sed 's/^--//' | sort -u; }
+missing=
 for verb in $("$W" --help | sed -n 's/^  \([a-z-]*\)  .*/\1/p'); do
-  for option in $("$W" "$verb" --help | grep -oE -- '^  (-.,|   ) --[a-z0-9-]+' | grep -oE -- '--[a-z0-9-]+'); do
-    grep -Eq -- "(Fl|,) -${option#--}( |\$)" "$top/man/whendo.1" || missing="$missing $option"
-    grep -Eq "^	$verb\)?.* $option" bash.script || missing="$missing bash:$verb:$option"
-    grep -q -- "-l ${option#--} " fish.script || missing="$missing fish:$option"
-    grep -q -- "\*$option[=[]" zsh.script || missing="$missing zsh:$option"
-  done
+  "$W" "$verb" --help | sed -nE 's/^  (-.,|   ) --([a-z0-9-]+).*/\2/p' | sort -u >options.$verb
+  sed -n "s/^	$verb[)| ]//p" bash.script | words >offered
+  missing="$missing$(comm -23 options.$verb offered | sed "s/.*/ bash:$verb:&/")"
 done
+cat options.* | sort -u >all
+lacks() { # lacks WHERE: names of options on stdin; those it has not
+  sort -u | comm -23 all - | sed "s/.*/ $1:&/"
+}
+missing="$missing$(grep -oE '(Fl|,) -[a-z0-9-]+' "$top/man/whendo.1" | sed 's/.* -//' | lacks manual)"
+missing="$missing$(grep -oE -- '-l [a-z0-9-]+ ' fish.script | tr -d ' ' | sed 's/^-l//' | lacks fish)"
+missing="$missing$(grep -oE '\*--[a-z0-9-]+[=[]' zsh.script | sed 's/^...//; s/.$//' | lacks zsh)"
 is 'options = manual = completions' "$missing" ''
 
 is 'options stand below headings' "$("$W" log --help | grep '^[A-Z][a-z ]*$' | tr '\n' ',')" 'What is watched,Which events pass,Records,Batches and runs,As watchmedo,Messages,'

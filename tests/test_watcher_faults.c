@@ -421,10 +421,7 @@ static void life(void)
 	sync_all(w);
 	if (find_name("in/last") == told_names.n)
 		fail_msg("an event after the fault has not arrived");
-	/* What fanotify drops before the tree has been read cannot be found by comparing: an
-	 * overflow says so. */
-	if (makes_good() && !(backend == WATCHER_BACKEND_FANOTIFY && fault.what == MEMORY &&
-			      overflows)) {
+	if (makes_good()) {
 		names_there = 0;
 		each_name("in", check_name);
 		/* What was in a directory that moved on unread cannot be told as gone. */

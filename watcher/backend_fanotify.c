@@ -73,8 +73,12 @@ static int fanotify_open(struct backend **out, const struct backend_config *conf
 		free(b);
 		return refuse(err, r);
 	}
+	if (fan_queue_init(b) < 0) {
+		close(b->fd);
+		free(b);
+		return watcher__fail(err, UV_ENOMEM, "out of memory");
+	}
 	b->pid = getpid();
-	fan_pass(b);
 	keys_init(&b->keys);
 	keys_init(&b->later.foreign);
 	fan_noise_init(&b->noise);
@@ -111,7 +115,7 @@ static int handle_of(int fd, struct fan_key *key)
 	key->bytes = u.fh.handle_bytes;
 	key->type = u.fh.handle_type;
 	memcpy(key->handle, u.fh.f_handle, u.fh.handle_bytes);
-		return 0;
+	return 0;
 }
 
 /* Has the kernel tell of the file system that fd is on. A mark goes with an unmount, so those

@@ -84,7 +84,8 @@ struct fan_later {
 	} *items;
 	uint32_t *buckets; /* newest first */
 	uint32_t nitems, cap, nbuckets;
-	uint32_t leaving;    /* records by which a directory leaves its name */
+	uint64_t noted;      /* records before this place are in it */
+	uint32_t leaving;    /* of those, the ones by which a directory leaves its name */
 	uint64_t old, mark, mark_ns; /* what was read a while ago; what had been read at a time */
 	struct keys foreign; /* directories that are under no root */
 };
@@ -128,23 +129,22 @@ void fan_unwatch(struct backend *b, int32_t id);
 
 /* ---- fan_queue.c ---- */
 void fan_parse(const char *at, struct fan_info *info);
-/* Moves what the kernel holds into the memory; how much that was, or a negative errno. With
- * `discard`, and where there is no room, it is lost. */
+/* Memory to begin with, so that there is always some to read into. UV_ENOMEM. */
+int fan_queue_init(struct backend *b);
+/* Moves what the kernel holds into the memory; how much that was, or a negative errno. What there
+ * is no room for stays with the kernel, with `discard` it is lost. */
 ssize_t fan_read(struct backend *b, bool discard);
+/* ... all of it. UV_ENOMEM: there is more. */
+int fan_read_all(struct backend *b);
 /* The record at the head is done with. */
 void fan_pass(struct backend *b);
-/* Everything in the memory is lost. */
-void fan_drop(struct backend *b);
 
 /* ---- fan_record.c ---- */
 int fan_next(struct backend *b, struct change *c);
 
 /* ---- fan_later.c ---- */
 extern const struct late_ops fan_late_ops;
-/* Takes note of what was read into the memory from `from` on. UV_ENOMEM. */
-int fan_later_note(struct backend *b, size_t from);
 void fan_later_passed(struct backend *b, const struct fan_info *info);
-void fan_later_forget(struct backend *b);
 void fan_later_fini(struct backend *b);
 /* Is the directory, which has no number, known to be under no root? */
 bool fan_later_foreign(const struct backend *b, const struct fan_key *key);

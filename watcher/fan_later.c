@@ -61,16 +61,12 @@ static int grow(struct fan_later *l)
 	return 0;
 }
 
-static int add(struct fan_later *l, const struct fan_key *key, uint64_t at)
+static void add(struct fan_later *l, const struct fan_key *key, uint64_t at)
 {
-	uint32_t *bucket, hash = key_hash(key);
+	uint32_t hash = key_hash(key), *bucket = &l->buckets[hash & (l->nbuckets - 1)];
 
-	if (l->nitems == l->cap && grow(l) < 0)
-		return UV_ENOMEM;
-	bucket = &l->buckets[hash & (l->nbuckets - 1)];
 	l->items[l->nitems] = (struct fan_mention){ hash, *bucket, at };
 	*bucket = l->nitems++;
-	return 0;
 }
 
 static bool leaves(const struct fan_info *info)
@@ -78,43 +74,49 @@ static bool leaves(const struct fan_info *info)
 	return info->mask & FAN_ONDIR && info->mask & (FAN_RENAME | FAN_DELETE) && info->object;
 }
 
-int fan_later_note(struct backend *b, size_t from)
+static void forget(struct fan_later *l)
+{
+	if (l->nitems)
+		memset(l->buckets, 0xff, l->nbuckets * sizeof *l->buckets);
+	l->nitems = l->leaving = 0;
+}
+
+/* Has everything in the hash that has happened until now. */
+static int note_all(struct backend *b)
 {
 	struct fan_later *l = &b->later;
+	int r = fan_read_all(b);
 	struct fan_info info;
 
-	for (size_t at = from; at < b->len; at += info.len) {
-		fan_parse(b->memory + at, &info);
+	if (l->noted <= b->base + b->pos) { /* what is in it has been passed */
+		forget(l);
+		l->noted = b->base + b->pos;
+	}
+	for (; r == 0 && l->noted < b->base + b->len; l->noted += info.len) {
+		if (l->nitems + 3 > l->cap && grow(l) < 0)
+			return UV_ENOMEM;
+		fan_parse(b->memory + (l->noted - b->base), &info);
 		if (!(info.mask & (FAN_CREATE | FAN_DELETE | FAN_RENAME)) || !info.dir)
 			continue;
-		if (add(l, info.dir, b->base + at) < 0 ||
-		    (info.dir2 && !same_key(info.dir2, info.dir) &&
-		     add(l, info.dir2, b->base + at) < 0) ||
-		    (info.object && add(l, info.object, b->base + at) < 0))
-			return UV_ENOMEM;
+		add(l, info.dir, l->noted);
+		if (info.dir2 && !same_key(info.dir2, info.dir))
+			add(l, info.dir2, l->noted);
+		if (info.object)
+			add(l, info.object, l->noted);
 		l->leaving += leaves(&info);
 	}
-	return 0;
+	return r;
 }
 
 void fan_later_passed(struct backend *b, const struct fan_info *info)
 {
-	if (info->dir && leaves(info))
+	if (info->dir && leaves(info) && b->base + b->pos < b->later.noted)
 		b->later.leaving--;
 	/* What is below a directory that moved may be under a root now. */
 	if (info->mask & FAN_ONDIR && info->mask & FAN_RENAME && b->later.foreign.count) {
 		keys_fini(&b->later.foreign);
 		keys_init(&b->later.foreign);
 	}
-}
-
-void fan_later_forget(struct backend *b)
-{
-	struct fan_later *l = &b->later;
-
-	if (l->nitems)
-		memset(l->buckets, 0xff, l->nbuckets * sizeof *l->buckets);
-	l->nitems = l->leaving = 0;
 }
 
 void fan_later_fini(struct backend *b)
@@ -130,15 +132,10 @@ void fan_later_fini(struct backend *b)
 
 static void later_unread(struct backend *b, bool on)
 {
-	if (!on) {
+	if (on)
+		b->later.on = true;
+	else
 		fan_later_fini(b);
-		return;
-	}
-	if (b->later.on)
-		return;
-	b->later.on = true;
-	if (fan_later_note(b, b->pos) < 0)
-		fan_drop(b);
 }
 
 /* The newest record after `before` (NONE: of all) that is about a key. */
@@ -339,25 +336,25 @@ static int later_mentions(struct backend *b, int32_t id, const char *name,
 	struct fan_key key;
 	struct asked q = { &key, name, one, arg };
 	struct fan_info info;
-	ssize_t r;
-	uint64_t at;
 	bool lost = b->gap;
+	uint64_t at;
+	int r;
 
 	if (!keys_has(&b->keys, id))
 		return UV_EINVAL;
 	key_of(b, id, &key);
-	if ((r = fan_read(b, false)) < 0)
-		return (int)r;
+	if ((r = note_all(b)) < 0)
+		return r;
 	for (uint32_t i = next_about(b, &key, NONE, &info, &at); i != NONE;
 	     i = next_about(b, &key, i, &info, &at))
 		if ((r = say_before(b, &q, &info, at)) < 0)
-			return (int)r;
+			return r;
 	return b->gap && !lost ? UV_ENOBUFS : 0;
 }
 
 static bool later_still(struct backend *b)
 {
-	return fan_read(b, false) >= 0 && !b->later.leaving;
+	return note_all(b) == 0 && !b->later.leaving;
 }
 
 /* ---- where a directory is ---- */
@@ -436,8 +433,7 @@ static int later_where(struct backend *b, const char *under, char *path, size_t 
 {
 	const struct fan_key *keys[2], *key;
 	struct fan_key copy;
-	ssize_t drained;
-	int r = UV_EAGAIN;
+	int r = UV_EAGAIN, noted;
 
 	path[0] = '\0';
 	if (!unknown_keys(b, keys))
@@ -446,8 +442,8 @@ static int later_where(struct backend *b, const char *under, char *path, size_t 
 	memcpy(&copy, keys[0], fan_key_len(keys[0]));
 	for (int i = 0; i < UP_MAX; i++) {
 		r = path_of_key(&copy, under, path, size);
-		if ((drained = fan_read(b, false)) < 0)
-			return (int)drained;
+		if ((noted = note_all(b)) < 0)
+			return noted;
 		key = &copy;
 		if (r != -ESTALE || !holder(b, &key))
 			break;

@@ -54,7 +54,7 @@ void fan_parse(const char *at, struct fan_info *info)
 	}
 }
 
-static int make_room(struct backend *b)
+static bool make_room(struct backend *b)
 {
 	size_t cap = b->cap ? b->cap : READ_SIZE;
 	char *p;
@@ -65,60 +65,70 @@ static int make_room(struct backend *b)
 		b->len -= b->pos;
 		b->pos = 0;
 	}
-	if (b->later.on && b->len > HELD_MAX)
-		return UV_ENOMEM;
 	while (cap - b->len < READ_SIZE)
 		cap *= 2;
 	if (cap == b->cap)
-		return 0;
+		return true;
 	if (!(p = realloc(b->memory, cap)))
-		return UV_ENOMEM;
+		return false;
 	b->memory = p;
 	b->cap = cap;
-	return 0;
+	return true;
 }
 
-void fan_drop(struct backend *b)
+int fan_queue_init(struct backend *b)
+{
+	fan_pass(b);
+	return make_room(b) ? 0 : UV_ENOMEM;
+}
+
+/* Everything in the memory is lost. */
+static void drop(struct backend *b)
 {
 	b->gap = true;
 	b->base += b->len;
 	b->len = b->pos = 0;
 	b->now = (struct fan_record){ .id = -1, .id2 = -1, .target = -1, .look = -1, .look2 = -1 };
-	fan_later_forget(b);
 }
 
 ssize_t fan_read(struct backend *b, bool discard)
 {
 	ssize_t got = 0, n = 0;
-	int r;
 
-	if (b->pos == b->len)
-		fan_later_forget(b);
 	b->all = false;
-	while (got < FILL_MAX) {
-		if ((r = make_room(b)) < 0) {
-			fan_drop(b);
-			if (b->cap < READ_SIZE)
-				return r;
+	while (got < FILL_MAX && !b->all) {
+		if (b->later.on && b->len - b->pos > HELD_MAX)
+			drop(b);
+		if (!make_room(b)) {
+			if (!discard)
+				return got;
+			drop(b);
 		}
 		n = read(b->fd, b->memory + b->len, b->cap - b->len);
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno != EAGAIN)
+			return -errno;
+		b->all = n <= 0 || b->cap - b->len - (size_t)n > RECORD_MAX;
 		if (n <= 0)
 			break;
 		got += n;
-		if (discard) {
+		if (discard)
 			b->gap = true;
-			continue;
-		}
-		b->len += (size_t)n;
-		b->all = b->cap - b->len > RECORD_MAX;
-		if (b->later.on && fan_later_note(b, b->len - (size_t)n) < 0)
-			fan_drop(b);
-		if (b->all) /* there was room for another */
-			break;
+		else
+			b->len += (size_t)n;
 	}
-	return n < 0 && errno != EAGAIN ? -errno : got;
+	return got;
+}
+
+int fan_read_all(struct backend *b)
+{
+	ssize_t r;
+
+	do {
+		r = fan_read(b, false);
+	} while (r > 0 && !b->all);
+	return r < 0 ? (int)r : b->all ? 0 : UV_ENOMEM;
 }
 
 void fan_pass(struct backend *b)

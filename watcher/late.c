@@ -489,6 +489,18 @@ static bool read_if_unread(struct watcher *w, int32_t id)
 	       read_late(w, dir);
 }
 
+/* Does a file get the name of a directory? Only by an exchange: the directory moves next. */
+static bool exchanges_dir(struct watcher *w, const struct change *c)
+{
+	uint32_t dir = c->op != CHANGE_RENAMED || c->id2 < 0 ?
+			       IDS_NONE :
+			       ids_get(&w->sources[0].nodes, c->id2);
+	uint32_t rec = dir == IDS_NONE ? NO_REC :
+					 tree_find(&w->tree, dir, c->name2, c->name2_len);
+
+	return rec != NO_REC && tree_entry(&w->tree, dir, rec).type == WATCHER_TYPE_DIR;
+}
+
 /* Reads what the change needs. */
 static bool prepare(struct watcher *w, const struct change *c, uint64_t until)
 {
@@ -511,7 +523,8 @@ static bool prepare(struct watcher *w, const struct change *c, uint64_t until)
 		break;
 	}
 	w->late->asked = false;
-	return read_if_unread(w, c->id) && read_if_unread(w, c->id2);
+	return read_if_unread(w, c->id) && read_if_unread(w, c->id2) &&
+	       (!exchanges_dir(w, c) || watcher__late_go(w, until));
 }
 
 bool watcher__late_before(struct watcher *w, int source, struct change *c, uint64_t until)

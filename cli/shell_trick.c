@@ -159,8 +159,10 @@ void shell_trick_batch(struct shell_trick *k, watcher_batch *batch)
 		if (e.kind & WATCHER_CONTROL || is_rest_of_save(&saves, &e))
 			continue;
 		if (k->s->drop && !k->s->wait && (k->running || k->first))
-			continue;
-		add(k, &e);
+			say(k->voice, 1, SAY_DIM, "dropped: %s %s", watcher_kind_name(e.kind),
+			    e.path);
+		else
+			add(k, &e);
 	}
 	changes_clear(&saves);
 	start_some(k);

@@ -31,7 +31,7 @@ while read -r line <&5; do
     # It says nothing, so changes come until it has seen one.
     while kill -0 $p 2>/dev/null; do
       touch build/done/x
-      until_true 1 is_gone $p
+      pause 0.3
       rm -f build/done/x
     done
     wait $p

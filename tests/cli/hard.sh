@@ -25,11 +25,11 @@ i=1
 for save in 'cp t/save.c t/n && mv t/n t/save.c' 'mv t/save.c t/save.c~; cp t/save.c~ t/save.c; rm t/save.c~' \
   'printf x >>t/save.c' ': >t/save.c; printf x >t/save.c'; do
   i=$((i + 1))
-  eval "$save"
+  at_once eval "$save"
   until_true 5 has a.err "run $i: ok" || bad="$bad $save"
 done
 is 'every way to save runs the command' "$bad" ''
-until_true 1 false
+pause 1
 is '... once' "$(count a.err ': ok')" 5
 finish INT
 
@@ -62,7 +62,7 @@ start g run -d 1s --debounce-max 60s -- true
 until_true 5 has ../g.err 'run 1: ok'
 git checkout -q HEAD~1
 until_true 5 has ../g.err 'run 2: ok'
-until_true 3 false
+pause 3
 runs=$(count ../g.err ': ok')
 # The one at start, one at once, one for the rest, one more where a run falls into it.
 check "git checkout of 500 files is few runs ($((runs - 1)))" test "$runs" -le 4

@@ -32,7 +32,7 @@ for i in $(seq "$scripts"); do
   while grep -q incoming "block.$i" && kill -0 $p 2>/dev/null; do
     # Files come until the script has what it wants, and once more, to show that it is gone.
     for f in one two; do echo x >"incoming/$f"; done
-    until_true 1 false
+    pause 1
   done
   wait $p
   is "script $i of the manual" "$? $(sort out.$i | uniq | tr '\n' ' ')" "0 $(cat block.$i.want) "

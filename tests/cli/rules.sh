@@ -30,11 +30,11 @@ is '... in order' "$(grep -n built a.out | head -1 | cut -d: -f1)$(grep -n up a.
 touch src/x.md
 check 'a rule has its own patterns' until_true 5 has a.out '^\[docs\] doc src/x.md$'
 is '... and the others did not run' "$(count a.out built)" 1
-touch src/x.c
+at_once touch src/x.c
 check 'a change builds, then restarts' until_true 5 size_is a.out 'up$' 2
 is '... once each' "$(count a.out built) $(count a.out 'up$')" '2 2'
 touch src/broken
-until_true 2 false
+pause 2
 touch src/y.c
 check 'after a failure what needs it is skipped' until_true 5 has a.err '\[server\] skipped: build failed'
 rm src/broken

@@ -49,14 +49,14 @@ start s run -r t -- sh -c 'trap "date +%N >t/state; exit" TERM; echo up; while :
 until_true 5 has s.out up
 touch t/x
 until_true 10 size_is s.out up 2
-until_true 1 false
+pause 1
 is '-r: a server that saves when it is stopped' "$(count s.out up)" 2
 finish INT
 
 # The advice is right.
 start a run -i '/out.[0-9]*' t -- sh -c 'echo >t/out.$$'
 until_true 5 has a.err 'run 1: ok'
-until_true 1 false
+pause 1
 is 'the pattern that is named ignores them' "$(count a.err 'run [0-9]+: sh')" 1
 finish INT
 
@@ -70,7 +70,7 @@ while [ $i -lt 6 ]; do
   echo $i >t/save
   if [ $i -gt 1 ]; then rm hold; until_true 20 size_is seen . $i; : >hold; fi
   until_true 20 size_is u.out start $i || break
-  until_true 1 false # nobody types faster
+  pause 1 # nobody types faster
 done
 is 'saves during every run are all run for' "$(tr '\n' ' ' <seen)" '1 2 3 4 5 6 '
 rm -f hold

@@ -5,7 +5,11 @@
 #   check "name" COMMAND...       ok if COMMAND succeeds
 #   is "name" GOT WANT            ok if the two texts are equal
 #   like "name" TEXT PATTERN      ok if a grep -E pattern matches
-#   until_true SECONDS COMMAND... runs it until it succeeds; fails after the deadline
+#   until_true SECONDS COMMAND... runs it until it succeeds; fails if that takes ten times as
+#                                 long: so slow is a machine that others keep busy
+#   pause SECONDS                 lets time pass in which nothing should happen
+#   at_once COMMAND...            runs it while $pid is stopped, which finds all of what it did
+#                                 at its next look, however busy the machine is
 #   start FILE VERB ARGS...       whendo VERB ARGS in the background, output in FILE.out and
 #                                 FILE.err, returns when all is watched; its pid is $pid
 set -u
@@ -54,12 +58,22 @@ want: $3"; fi
 }
 
 until_true() {
-  end=$(($(date +%s) + $1))
+  end=$(($(date +%s) + $1 * 10))
   shift
   while ! "$@" >/dev/null 2>&1; do
     [ "$(date +%s)" -lt "$end" ] || return 1
     sleep 0.02
   done
+}
+
+pause() { sleep "$1"; }
+
+is_stopped() { ps -o stat= -p "$1" | grep -q T; }
+at_once() {
+  kill -STOP "$pid"
+  until_true 5 is_stopped "$pid"
+  "$@"
+  kill -CONT "$pid"
 }
 
 has() { grep -Eq -- "$2" "$1"; }                       # has FILE PATTERN

@@ -55,6 +55,7 @@ static void on_sync(watcher *w, int status, void *arg)
 	(void)w;
 	assert_int_equal(status, 0);
 	r->synced = true;
+	uv_stop(&r->loop);
 }
 
 static void on_deadline(uv_timer_t *t)
@@ -72,7 +73,7 @@ static void sync_now(struct run *r, watcher *w)
 	uv_timer_start(&limit, on_deadline, 60000, 0);
 	assert_int_equal(watcher_sync(w, on_sync), 0);
 	while (!r->synced)
-		uv_run(&r->loop, UV_RUN_ONCE);
+		uv_run(&r->loop, UV_RUN_DEFAULT); /* one turn of libuv 1.43 waits in any case */
 	uv_close((uv_handle_t *)&limit, NULL);
 	uv_run(&r->loop, UV_RUN_NOWAIT);
 }

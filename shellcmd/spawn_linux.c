@@ -108,9 +108,13 @@ SH__IN_CHILD static int child_fds(struct sh__attempt *a)
 	int above = s->fds[s->n_fds - 1].child + 1;
 	unsigned next = 0;
 
-	if (a->report_fd >= 0 &&
-	    (a->report_fd = (int)syscall(SYS_fcntl, a->report_fd, F_DUPFD_CLOEXEC, above)) < 0)
-		return -1;
+	if (a->report_fd >= 0) {
+		long moved = syscall(SYS_fcntl, a->report_fd, F_DUPFD_CLOEXEC, above);
+
+		if (moved < 0)
+			return -1;
+		a->report_fd = (int)moved;
+	}
 	for (size_t i = 0; i < s->n_fds; i++) {
 		a->fds[i] = s->fds[i].fd;
 		if (a->fds[i] == s->fds[i].child || !is_target(s, a->fds[i]))
@@ -319,6 +323,10 @@ static void read_report(struct sh__attempt *a, int fd)
 
 	while ((n = read(fd, report, sizeof report)) < 0 && errno == EINTR)
 		;
+	if (n < 0) {
+		a->error = errno;
+		return;
+	}
 	a->error = n == sizeof report ? report[0] : 0;
 	a->where = n == sizeof report ? (enum sh__where)report[1] : SH__AT_EXEC;
 }
@@ -356,7 +364,7 @@ int sh__attempt_start(struct sh__attempt *a, int *pid_out, int *pidfd)
 		return pid;
 	if (a->error) {
 		r = -a->error;
-		sh__reap_now(pid);
+		kill_and_reap(pid);
 	} else if ((r = settle_pidfd(pid, pidfd)) < 0) {
 		a->where = SH__AT_CLONE;
 		kill_and_reap(pid);

@@ -21,8 +21,8 @@ static bool run_with_options(void)
 
 static bool run_with_limits(void)
 {
-	return checked(sh("sh", "-c", "umask; ulimit -n", .umask = SH_UMASK(077), .nice = 1,
-			  .rlimits = SH_RLIMITS({ RLIMIT_NOFILE, 77, 77 }),
+	return checked(sh("sh", "-c", "umask; ulimit -t", .umask = SH_UMASK(077), .nice = 1,
+			  .rlimits = SH_RLIMITS({ RLIMIT_CPU, 77, 77 }),
 			  .die_with_parent = true),
 		       "0077\n77\n");
 }

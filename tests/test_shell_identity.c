@@ -39,6 +39,7 @@ static void test_identity_54_umask_limits_and_priority(void **state)
 
 	(void)state;
 	NEEDS(SH__CAN_UMASK);
+	NOT_IN_VALGRIND();
 	snprintf(want, sizeof want, "umask 077 files 77 nice %d uid ",
 		 getpriority(PRIO_PROCESS, 0) + 3);
 	r = sh(child(), "limits", .umask = SH_UMASK(077), .nice = 3,
@@ -62,6 +63,7 @@ static void test_identity_54_nothing_else_is_changed(void **state)
 	sh_result *r, *with;
 
 	(void)state;
+	NOT_IN_VALGRIND();
 	r = sh(child(), "args", "a b", "", "x=1", "-n", "\n$x'\"*", .umask = SH_UMASK(022),
 	       .nice = 1, .rlimits = all);
 	assert_status(r, SH_DONE);
@@ -148,14 +150,15 @@ static void test_identity_54_without_privilege_it_is_refused(void **state)
 	(void)state;
 	if ((pid = fork()) == 0) {
 		sh_result *r;
+		bool good;
 
 		if (getuid() == 0 && (setgid(65534) < 0 || setuid(65534) < 0))
 			_exit(9);
 		r = sh("true", .user = "root");
-		_exit(r->status == SH_SPAWN && r->sys_errno == UV_EPERM &&
-			      strstr(r->message, "user cannot be set")
-			  ? 0
-			  : 1);
+		good = r->status == SH_SPAWN && r->sys_errno == UV_EPERM &&
+		       strstr(r->message, "user cannot be set");
+		sh_free(r);
+		_exit(!good);
 	}
 	waitpid(pid, &status, 0);
 	assert_int_equal(WEXITSTATUS(status), 0);
@@ -363,6 +366,7 @@ static void test_identity_56_suspending_it_suspends_the_host(void **state)
 
 	(void)state;
 	NEEDS(SH__CAN_TTY);
+	NOT_IN_VALGRIND();
 	h = host_on_tty(shell_of_suspended);
 	assert_true(tty_shows(&h, "ready"));
 	assert_int_equal(write(h.master, "\032", 1), 1);

@@ -64,12 +64,21 @@ static void recover_status(struct sh__child *c)
 	c->reaped = true;
 }
 
+/* waitid(2) with usage, which libc's has not. Linux 5.3 knows no P_PIDFD. */
+static int wait_for(const struct sh__child *c, siginfo_t *si, int options, struct rusage *ru)
+{
+	int r = (int)syscall(SYS_waitid, P_PIDFD, c->pidfd, si, options, ru);
+
+	if (r < 0 && errno == EINVAL)
+		r = (int)syscall(SYS_waitid, P_PID, c->pid, si, options, ru);
+	return r;
+}
+
 /* 1: the status is known, 0: not yet, negative: there is none any more. */
 static int look(struct sh__child *c, siginfo_t *si, struct rusage *ru, int more)
 {
 	memset(si, 0, sizeof *si);
-	/* libc's waitid has no rusage. */
-	while (syscall(SYS_waitid, P_PIDFD, c->pidfd, si, WEXITED | WNOHANG | more, ru) < 0) {
+	while (wait_for(c, si, WEXITED | WNOHANG | more, ru) < 0) {
 		if (errno != EINTR)
 			return -errno;
 	}
@@ -227,9 +236,7 @@ bool sh__reap_was_stopped(struct sh__child *c)
 
 	if (c->guard_fd >= 0)
 		return sh__guarded_was_stopped(c);
-	return !c->exited &&
-	       syscall(SYS_waitid, P_PIDFD, c->pidfd, &si, WSTOPPED | WNOHANG, NULL) == 0 &&
-	       si.si_pid != 0;
+	return !c->exited && wait_for(c, &si, WSTOPPED | WNOHANG, NULL) == 0 && si.si_pid != 0;
 }
 
 void sh__reap_forget(struct sh__child *c)

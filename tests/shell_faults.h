@@ -122,7 +122,8 @@ long __wrap_syscall(long n, long a, long b, long c, long d, long e, long f)
 		    n == SYS_umask || n == SYS_getpid || n == SYS_getppid || n == SYS_waitid ||
 		    n == SYS_pidfd_send_signal;
 
-	if (fault.old_kernel && (n == SYS_close_range || (n == SYS_pidfd_send_signal && d))) {
+	if (fault.old_kernel && (n == SYS_close_range || (n == SYS_pidfd_send_signal && d) ||
+				 (n == SYS_waitid && a == 3 /* P_PIDFD */))) {
 		errno = n == SYS_close_range ? ENOSYS : EINVAL;
 		return -1;
 	}

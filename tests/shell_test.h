@@ -33,7 +33,8 @@
 
 /*
  * Valgrind's process dies where execve fails after valgrind has looked at the file itself,
- * cannot change its hard limit of open files, and is not stopped by SIGTSTP.
+ * cannot change its hard limit of open files, is not stopped by SIGTSTP, and has pidfds from
+ * clone only.
  */
 __attribute__((unused)) static bool in_valgrind(void)
 {

@@ -239,6 +239,7 @@ static void test_faults_kernels_that_lack_the_newer_calls(void **state)
 
 	(void)state;
 	NEEDS(SH__CAN_RECOVER);
+	NOT_IN_VALGRIND();
 	fault.countdown = 0;
 	fault.old_kernel = true;
 	for (size_t i = 0; i < COUNT; i++)

@@ -31,8 +31,8 @@
  * The host. No signal handler, no SIGCHLD, no SIGPIPE, no chdir, no umask, nothing printed;
  * the host's signal mask and dispositions and the O_NONBLOCK flag of its descriptors stay as
  * they are. Descriptors of the host do not reach a child except through `fds` and SH_FD.
- * (The portable engine, used where Linux's is not built, spawns with libuv, which handles
- * SIGCHLD; what else is different there, shellcmd(3) tells.)
+ * (The portable engine, used where there is no Linux 5.3 or later, spawns with libuv, which
+ * handles SIGCHLD; what else is different there, shellcmd(3) tells.)
  */
 #ifndef WHENDO_SHELLCMD_H
 #define WHENDO_SHELLCMD_H

@@ -22,7 +22,7 @@
 #define AGE_NS 40000000 /* older than any listing that is too young to be trusted */
 
 static char dir[64];
-static const char *comes; /* a name that comes right before the next reading of names */
+static void (*meanwhile)(void); /* what happens right before the next reading of names */
 
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
@@ -40,9 +40,9 @@ static void make(const char *name)
 
 long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
-	if (number == SYS_getdents64 && comes) {
-		make(comes);
-		comes = NULL;
+	if (number == SYS_getdents64 && meanwhile) {
+		meanwhile();
+		meanwhile = NULL;
 	}
 	return __real_syscall(number, a, b, c, d, e, f);
 }
@@ -81,6 +81,11 @@ static void begin(struct polled *p, struct disk *disk)
 	p->level = p->wanted = WATCH_ALL;
 }
 
+static void make_new(void)
+{
+	make("new");
+}
+
 static void test_a_name_that_comes_while_names_are_first_read(void **state)
 {
 	struct disk disk;
@@ -92,9 +97,9 @@ static void test_a_name_that_comes_while_names_are_first_read(void **state)
 	make("old");
 	wait_until_old();
 	begin(&polled, &disk);
-	comes = "new";
+	meanwhile = make_new;
 	poll_compare(&work, &polled, 1, dir);
-	assert_null(comes);
+	assert_null(meanwhile);
 	assert_int_equal(looks(&work), 1);
 	poll_forget(&polled);
 	poll_work_free(&work);
@@ -115,6 +120,42 @@ static void test_a_first_reading_without_changes_finds_nothing(void **state)
 	assert_int_equal(looks(&work), 0);
 	make("later");
 	poll_compare(&work, &polled, 1, dir);
+	assert_int_equal(looks(&work), 1);
+	poll_forget(&polled);
+	poll_work_free(&work);
+	watcher__disk_fini(&disk);
+}
+
+static char sub[80], away[80];
+
+static void come_back(void)
+{
+	assert_int_equal(rename(away, sub), 0);
+}
+
+/* The index has read it without a name that is there again now, as the very same or as a new
+ * directory in the same inode: to the comparison nothing is new. */
+static void test_a_name_that_comes_back_while_names_are_read(void **state)
+{
+	struct disk disk;
+	struct poll_work work = { .disk = &disk };
+	struct polled polled = { 0 };
+
+	(void)state;
+	snprintf(sub, sizeof sub, "%s/sub", dir);
+	snprintf(away, sizeof away, "%s.away", dir);
+	assert_int_equal(watcher__disk_init(&disk, NULL, NULL), 0);
+	assert_int_equal(mkdir(sub, 0755), 0);
+	wait_until_old();
+	begin(&polled, &disk);
+	poll_compare(&work, &polled, 1, dir);
+	assert_int_equal(looks(&work), 0);
+	assert_int_equal(rename(sub, away), 0);
+	wait_until_old();
+	polled.read_ns = watcher__coarse_ns();
+	meanwhile = come_back;
+	poll_compare(&work, &polled, 1, dir);
+	assert_null(meanwhile);
 	assert_int_equal(looks(&work), 1);
 	poll_forget(&polled);
 	poll_work_free(&work);
@@ -144,6 +185,8 @@ int main(void)
 		    test_a_name_that_comes_while_names_are_first_read, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(
 		    test_a_first_reading_without_changes_finds_nothing, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(
+		    test_a_name_that_comes_back_while_names_are_read, make_dir, remove_dir),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -285,7 +285,7 @@ static void compare_all(struct poll_work *w, struct polled *p, int32_t id, int f
 			const struct facts *now)
 {
 	bool changed = !p->ctime_ns || p->ctime_ns != now->ctime_ns || p->mtime_ns != now->mtime_ns;
-	bool differ = false, was_fresh = p->fresh;
+	bool differ = false, late = false, was_fresh = p->fresh;
 	int n;
 
 	if (changed || p->fresh) {
@@ -296,15 +296,16 @@ static void compare_all(struct poll_work *w, struct polled *p, int32_t id, int f
 			return;
 		}
 		differ = take_names(w, p, (uint32_t)n);
-		/* Names that came while they were read would never look new again. */
-		if (p->fresh)
-			changed |= listing_changed(w->disk, fd, now);
+		/* Names that came while they were read would never look new again; nor what came
+		 * back under a name that the index has read as gone. */
+		if (p->fresh || p->read_ns)
+			late = listing_changed(w->disk, fd, now);
 	}
 	for (uint32_t i = 0; i < p->count; i++)
 		differ |= compare_entry(w, p, id, fd, &p->entries[i]);
 	/* What was read for the first time is in the index, unless it changed since. */
 	differ = was_fresh ? changed : differ;
-	differ |= p->read_ns && now->ctime_ns >= p->read_ns;
+	differ |= late || (p->read_ns && now->ctime_ns >= p->read_ns);
 	if (differ)
 		find(w, p, id, CHANGE_LOOK, NULL);
 }

@@ -329,6 +329,70 @@ static void test_removed_watch_is_silent(void **state)
 	watcher_close(w);
 }
 
+/* ---- the number of a rename ---- */
+
+struct numbered {
+	char text[200];
+	uint32_t cookie;
+};
+
+static void on_numbered(watcher_watch *watch, const watcher_event *e, void *arg)
+{
+	struct numbered *n = arg;
+
+	(void)watch;
+	snprintf(n->text + strlen(n->text), sizeof n->text - strlen(n->text), "%s%s %s%s",
+		 n->text[0] ? ", " : "", watcher_kind_name(e->kind), e->path,
+		 e->cookie ? "#" : "");
+	if (e->cookie)
+		n->cookie = e->cookie;
+}
+
+/* From a watch of one watcher to a watch of another, which may be the same. */
+static void move_between(watcher *w, watcher *other)
+{
+	struct numbered from = { .cookie = 0 }, to = from;
+	watcher_watch *a, *b;
+
+	put("a/f", "");
+	assert_int_equal(mkdir("d", 0755), 0);
+	put("d/g", "");
+	a = add_with(w, "a", WATCH(.on_any = on_numbered, .arg = &from));
+	b = add_with(other, "b", WATCH(.on_any = on_numbered, .arg = &to));
+	assert_int_equal(rename("a/f", "b/f"), 0);
+	sync_watcher(w);
+	sync_watcher(other);
+	assert_string_equal(from.text, "deleted a/f#");
+	assert_string_equal(to.text, "created b/f#");
+	assert_int_equal(from.cookie, to.cookie);
+	to.text[0] = '\0';
+	assert_int_equal(rename("d", "b/d"), 0);
+	sync_watcher(other);
+	assert_string_equal(to.text, "created b/d#, created b/d/g");
+	assert_int_not_equal(from.cookie, to.cookie);
+	to.text[0] = '\0';
+	assert_int_equal(rename("b/d", "d"), 0);
+	sync_watcher(other);
+	assert_string_equal(to.text, "deleted b/d/g, deleted b/d#");
+	watcher_remove(a);
+	watcher_remove(b);
+	assert_int_equal(system("rm -r d b/f"), 0);
+}
+
+static void test_both_halves_of_a_move_have_its_number(void **state)
+{
+	watcher *w = open_with(WATCHER(.backend = WATCHER_BACKEND_INOTIFY)),
+		*other = open_with(WATCHER(.backend = WATCHER_BACKEND_INOTIFY));
+
+	(void)state;
+	assert_int_equal(mkdir("a", 0755), 0);
+	assert_int_equal(mkdir("b", 0755), 0);
+	move_between(w, w);
+	move_between(w, other);
+	watcher_close(other);
+	watcher_close(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,6 +406,7 @@ int main(void)
 		TEST(test_nothing_is_left),
 		TEST(test_close_does_not_block),
 		TEST(test_removed_watch_is_silent),
+		TEST(test_both_halves_of_a_move_have_its_number),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -138,7 +138,6 @@ static void moved_one(struct watcher *w, const struct bytes *rel, const struct e
 	n.type = e->type;
 	n.ino = e->ino;
 	n.synthetic = n.sub_move = true;
-	n.cookie = 0;
 	watcher__emit(w, &n);
 }
 

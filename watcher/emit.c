@@ -69,6 +69,13 @@ static bool side_passes(const struct side *s, int type, int kind)
 						(unsigned)kind));
 }
 
+/* Of what a rename did itself: not of what follows from it, nor of what an exchange put in the
+ * place of what moved away. */
+static uint32_t cookie_of(const struct news *n, int kind)
+{
+	return n->sub_move || (n->exchange && kind == WATCHER_CREATED) ? 0 : n->cookie;
+}
+
 static void store(struct watcher_watch *watch, const struct news *n, int kind, int type,
 		  const struct side *src, const struct side *dest)
 {
@@ -78,7 +85,7 @@ static void store(struct watcher_watch *watch, const struct news *n, int kind, i
 		.root = (src->root ? src : dest)->root->given,
 		.inode = type == n->type && n->ino != UINT64_MAX ? n->ino : 0,
 		.time_ns = n->time_ns,
-		.cookie = kind == WATCHER_MOVED ? n->cookie : 0,
+		.cookie = cookie_of(n, kind),
 		.pid = n->pid,
 		.kind = (uint16_t)kind,
 		.type = (uint8_t)type,

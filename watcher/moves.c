@@ -81,6 +81,7 @@ static void half_gone(struct watcher *w, struct half_move *h)
 			  .len = h->len,
 			  .ino = h->ino,
 			  .time_ns = h->time_ns,
+			  .cookie = h->cookie,
 			  .pid = h->pid,
 			  .half_move = true,
 			  .complete = true };
@@ -434,6 +435,7 @@ static void appeared(struct watcher *w, const struct change *c, uint32_t dir)
 	h.node = NO_DIR;
 	remember_pushed(w, &h);
 	n.half_move = n.complete = true;
+	n.cookie = c->cookie;
 	if (rec != NO_REC) {
 		if (!watcher__kernel_dir(w, &e) && !c->is_dir && file_over_file(w, &n, &e))
 			return;

@@ -102,7 +102,10 @@ typedef struct watcher_event {
 	int64_t time_ns;       /* wall clock when the event was read, since 1970 */
 	uint64_t inode;        /* 0: not known */
 	uint64_t batch;        /* number of the batch it came in */
-	uint32_t cookie;       /* MOVED: the kernel's number of the rename, 0: none */
+	/* Number of the rename this is the whole or half of: the kernel's (with fanotify, one of
+	 * the watcher's own). What is moved in (CREATED, over a file MODIFIED) or out (DELETED)
+	 * has it, too: both halves have the same. 0: no rename, or not known. */
+	uint32_t cookie;
 	int32_t pid;           /* who did it (fanotify only); 0: not known */
 	uint8_t synthetic;     /* found by looking, not told by the kernel */
 	uint8_t recovered;     /* found after an overflow */

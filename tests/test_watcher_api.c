@@ -329,6 +329,32 @@ static void test_removed_watch_is_silent(void **state)
 	watcher_close(w);
 }
 
+static void test_pruned_directories_are_no_files(void **state)
+{
+	watcher *w = open_with(NULL);
+	watcher_stats_t stats;
+
+	(void)state;
+	assert_int_equal(mkdir("d", 0755), 0);
+	assert_int_equal(mkdir("out", 0755), 0);
+	assert_int_equal(mkdir("out/more", 0755), 0);
+	put("d/f", "");
+	put("out/f", "");
+	put("f", "");
+	assert_int_equal(symlink("d", "link"), 0);
+	add_with(w, ".", WATCH(.ignores = LIST("out/")));
+	watcher_stats(w, &stats, sizeof stats);
+	assert_int_equal(stats.directories, 2);
+	assert_int_equal(stats.files, 3);
+	assert_int_equal(mkdir("out/new", 0755), 0);
+	assert_int_equal(rename("out", "in"), 0);
+	sync_watcher(w);
+	watcher_stats(w, &stats, sizeof stats);
+	assert_int_equal(stats.directories, 5);
+	assert_int_equal(stats.files, 4);
+	watcher_close(w);
+}
+
 /* ---- the number of a rename ---- */
 
 struct numbered {
@@ -406,6 +432,7 @@ int main(void)
 		TEST(test_nothing_is_left),
 		TEST(test_close_does_not_block),
 		TEST(test_removed_watch_is_silent),
+		TEST(test_pruned_directories_are_no_files),
 		TEST(test_both_halves_of_a_move_have_its_number),
 	};
 

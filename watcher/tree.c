@@ -117,7 +117,6 @@ uint32_t tree_dir_new(struct tree *t)
 static void drop_entries(struct tree *t, struct dir *d)
 {
 	t->bytes -= d->cap + (uint64_t)d->nslots * sizeof *d->slots;
-	t->entries -= d->count;
 	free(d->block);
 	free(d->slots);
 	d->block = NULL;
@@ -218,7 +217,6 @@ uint32_t tree_insert(struct tree *t, uint32_t dir, const char *name, size_t len,
 		return NO_REC;
 	d->len += (uint32_t)packed_put(d->block + rec, name, len, type, ino);
 	d->count++;
-	t->entries++;
 	if (d->nslots)
 		slot_put(d, rec);
 	return rec;
@@ -262,7 +260,6 @@ void tree_erase(struct tree *t, uint32_t dir, uint32_t rec)
 	d->block[rec + 8] = 0;
 	d->dead += PACKED_HEAD + rec_len(d, rec);
 	d->count--;
-	t->entries--;
 	if (!d->count && !t->pins)
 		drop_entries(t, d);
 	else if (!t->pins && d->dead > 512 && d->dead > d->len / 2)
@@ -361,7 +358,6 @@ int tree_fill(struct tree *t, uint32_t dir, const char *packed, size_t len, uint
 	d->len = d->cap = (uint32_t)len;
 	d->count = count;
 	t->bytes += len;
-	t->entries += count;
 	if (count > HASH_FROM && rehash(t, d) < 0) {
 		drop_entries(t, d);
 		return -1;

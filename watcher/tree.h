@@ -75,7 +75,7 @@ enum {
 struct tree {
 	struct dir **chunks;
 	uint32_t nchunks, nnodes, free_node;
-	uint64_t dirs, entries, bytes;
+	uint64_t dirs, bytes;
 	unsigned pins; /* > 0: erasing does not compact */
 };
 

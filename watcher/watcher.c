@@ -279,19 +279,27 @@ void watcher_stop(watcher *w)
 	uv_stop(w->loop);
 }
 
+/* Entries that are no directories, be those indexed or pruned. */
+static uint64_t files_in(const struct tree *t, uint32_t dir)
+{
+	uint64_t n = 0;
+
+	for (uint32_t rec = tree_next(t, dir, NO_REC); rec != NO_REC; rec = tree_next(t, dir, rec))
+		n += tree_entry(t, dir, rec).type != WATCHER_TYPE_DIR;
+	return n;
+}
+
 void watcher_stats(const watcher *w, watcher_stats_t *stats, size_t stats_size)
 {
 	watcher_stats_t s = w->stats;
 
 	s.directories = w->tree.dirs;
-	s.files = w->tree.entries;
 	for (uint32_t i = 0; i < w->tree.nnodes; i++) {
 		const struct dir *d = tree_dir(&w->tree, i);
 
 		if (!(d->flags & DIR_USED))
 			continue;
-		if (d->parent != NO_DIR)
-			s.files--;
+		s.files += files_in(&w->tree, i);
 		if (d->backend == 1)
 			s.polled_directories++;
 	}

@@ -13,8 +13,9 @@
 static void arrive(struct watcher *w, uint32_t dir, const char *name, uint8_t len, int type,
 		   uint64_t ino, uint32_t twin)
 {
+	bool came = tree_dir(&w->tree, dir)->flags & DIR_CAME;
 	struct look *l = w->look;
-	uint32_t rec;
+	uint32_t rec, node;
 
 	if (!watcher__look_room(l, (void **)&l->arrivals, l->narrivals, &l->arrivals_cap,
 				sizeof *l->arrivals))
@@ -36,14 +37,18 @@ static void arrive(struct watcher *w, uint32_t dir, const char *name, uint8_t le
 								.rec = rec,
 								.ino = ino,
 								.type = (uint8_t)type,
+								.came = came,
 								.departure = NO_ITEM,
 								.node = NO_DIR,
 								.twin = twin };
 	}
-	if (type == WATCHER_TYPE_DIR)
-		watcher__look_new_dir(w, dir, rec);
-	else if (type == WATCHER_TYPE_SYMLINK && watcher__follows(w, dir))
+	if (type == WATCHER_TYPE_DIR) {
+		node = watcher__look_new_dir(w, dir, rec);
+		if (came && node != NO_DIR)
+			tree_dir(&w->tree, node)->flags |= DIR_CAME;
+	} else if (type == WATCHER_TYPE_SYMLINK && watcher__follows(w, dir)) {
 		watcher__look_behind(w, dir, rec);
+	}
 }
 
 bool watcher__depart(struct watcher *w, uint32_t dir, const struct entry *e)

@@ -233,7 +233,7 @@ static void tell(struct watcher_watch *watch, struct news *n, int kind,
 		watch->w->debounce.complete = true;
 	}
 parents:
-	if (!parents || n->sub_move || !(watch->kinds & WATCHER_MODIFIED))
+	if (!parents || n->sub_move || n->came || !(watch->kinds & WATCHER_MODIFIED))
 		return;
 	if (kind & (WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED | WATCHER_CLOSED)) {
 		store_parent(watch, n, src);

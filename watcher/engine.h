@@ -127,6 +127,7 @@ struct news {
 	bool dead;      /* about a name that is gone already: Watchdog tells of it */
 	bool half_move; /* CREATED or DELETED by a move from or to the outside */
 	bool sub_move;  /* follows from the move of a directory above */
+	bool came;      /* was in a directory that was moved in: Watchdog tells nothing else of it */
 };
 
 /* What on_problem will be told once no step of the pipeline is half done. */

@@ -378,7 +378,8 @@ static void finish(struct watcher *w)
 
 	for (size_t i = 0; i < l->nseen; i++)
 		if (tree_alive(&w->tree, l->seen[i].dir, l->seen[i].gen))
-			tree_dir(&w->tree, l->seen[i].dir)->flags &= (uint16_t)~DIR_LOOKED;
+			tree_dir(&w->tree, l->seen[i].dir)->flags &=
+			    (uint16_t)~(DIR_LOOKED | DIR_CAME);
 	l->nseen = l->nqueue = l->head = 0;
 	watcher__settle(w);
 	if (l->everywhere)

@@ -29,6 +29,7 @@ struct arrival {
 	uint32_t from_dir, from_gen;
 	uint8_t from_len;
 	char *from;
+	bool came;          /* with a directory that was moved in */
 	bool grafted;       /* ... as it was the top of a root's own tree, which knows its content */
 	uint32_t twin; /* the departure that held this very name, or NO_ITEM */
 	bool replaces; /* ... and was of the same type, not a directory */

@@ -444,6 +444,9 @@ static void appeared(struct watcher *w, const struct change *c, uint32_t dir)
 		watcher__remove_entry(w, dir, &e, &gone);
 	}
 	watcher__add_entry(w, &n);
+	rec = c->is_dir ? tree_find(&w->tree, dir, c->name, c->name_len) : NO_REC;
+	if (rec != NO_REC && (e = tree_entry(&w->tree, dir, rec)).node != NO_DIR)
+		tree_dir(&w->tree, e.node)->flags |= DIR_CAME;
 }
 
 /* Created and moved at once: what it is can be seen only now. */

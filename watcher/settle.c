@@ -390,6 +390,7 @@ static void announce_arrival(struct watcher *w, uint32_t i, int depth)
 	n.dir = a->dir;
 	n.name = e.name;
 	n.len = e.len;
+	n.came = a->came;
 	if (!a->told)
 		watcher__emit(w, &n);
 	n.grafted = a->grafted;

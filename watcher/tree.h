@@ -36,7 +36,8 @@ enum {
 	DIR_AHEAD = 1 << 8,    /* its entries are newer than the queue, up to its CHANGE_READ */
 	DIR_FRESH = 1 << 9,    /* ... and it was first found, by its path, when they were read */
 	DIR_FAILED = 1 << 10,  /* could not be read, which has been told */
-	DIR_UNREAD = 1 << 11   /* not read yet, see late.c: it has no entries */
+	DIR_UNREAD = 1 << 11,  /* not read yet, see late.c: it has no entries */
+	DIR_CAME = 1 << 12     /* moved in with what is in it, which is not read yet */
 };
 
 struct dir {

@@ -70,6 +70,12 @@ void act_release(struct act *a)
 	runner_release(&a->runner);
 }
 
+void act_follow(struct act *a, const struct act *needed)
+{
+	own_led(&a->runner.own, &needed->runner.own);
+	act_release(a);
+}
+
 static void on_ready(void *arg)
 {
 	struct act *a = arg;
@@ -163,6 +169,8 @@ static int open_runner(struct act *a)
 		.on_start = on_start,
 		.on_end = on_end,
 		.sync = on_sync,
+		.name = a->rule->name,
+		.circle = a->circle,
 		.on_output = a->is_tagged ? on_output : NULL,
 		.on_error = a->is_tagged ? on_error : NULL,
 		.arg = a,

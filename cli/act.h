@@ -15,6 +15,7 @@ struct act {
 	/* Filled in by the caller; borrowed. */
 	struct stage *stage;
 	const struct rule *rule;
+	struct circle *circle; /* of all acts' runners */
 	int is_tagged; /* output begins with the rule's name */
 	/* This act needs others to have gone well first; asked before each run. */
 	int (*may_run)(struct act *a, void *arg);
@@ -36,6 +37,8 @@ struct act {
 int act_open(struct act *a);
 /* What it needs has gone well: runs, with what changed meanwhile. */
 void act_release(struct act *a);
+/* The same; `needed` has just ended. */
+void act_follow(struct act *a, const struct act *needed);
 void act_quit(struct act *a);
 /* A child ended. */
 void act_reap(struct act *a);

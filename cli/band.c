@@ -22,6 +22,7 @@ struct member {
 
 struct band {
 	struct stage stage;
+	struct circle circle;
 	struct settings *s;
 	const struct words *files; /* relative to the current directory */
 	struct member *members, *dead;
@@ -90,7 +91,7 @@ static void on_end(struct act *a, int code, void *arg)
 		if (code != 0)
 			say(&m->act.voice, 0, SAY_BAD, "skipped: %s failed", a->rule->name);
 		else if (may_run(&m->act, b))
-			act_release(&m->act);
+			act_follow(&m->act, a);
 	}
 }
 
@@ -189,6 +190,7 @@ static int open_member(struct band *b, struct rule *rule, int is_tagged)
 	m->act = (struct act){
 		.stage = &b->stage,
 		.rule = &m->rule,
+		.circle = &b->circle,
 		.is_tagged = is_tagged,
 		.may_run = may_run,
 		.on_ready = on_ready,
@@ -239,6 +241,7 @@ static void rename_member(struct member *m, struct rule *rule)
 
 	m->rule.name = rule->name;
 	rule->name = name;
+	m->act.runner.name = m->act.runner.own.name = m->rule.name;
 	if (m->act.voice.tag)
 		m->act.voice.tag = m->rule.name;
 }

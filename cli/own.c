@@ -9,7 +9,11 @@
 #define SHORT_MS      1000 /* nobody saves by chance in one such run after the other */
 #define STRANGE_RUNS  4
 #define PACED_RUNS    6
+#define FIRST_PACE_MS 1000
+#define MAX_PACE_MS   64000
 #define COMMON_PREFIX 3
+#define MAX_KNOWN     100
+#define MAX_CHAIN     64
 
 static int has(const struct words *w, const char *path)
 {
@@ -71,8 +75,83 @@ static const char *relative_of(const struct own *o, const char *path, struct lik
 	return NULL;
 }
 
-void own_change(struct own *o, const char *path, int64_t at_ms)
+/* ---- chains of runs */
+
+static const char *name_of(const struct own *o)
 {
+	return o->name ? o->name : "";
+}
+
+static void chain_free(struct own_chain *c)
+{
+	words_free(&c->names);
+	words_free(&c->paths);
+}
+
+static void chain_add(struct own_chain *c, const char *name, const char *path)
+{
+	words_add(&c->names, name);
+	words_add(&c->paths, path);
+}
+
+/* The last runs of it; which ones were first does not matter. */
+static void chain_copy(struct own_chain *to, const struct own_chain *from)
+{
+	size_t n = from->names.n;
+
+	chain_free(to);
+	for (size_t i = n > MAX_CHAIN ? n - MAX_CHAIN : 0; i < n; i++)
+		chain_add(to, from->names.v[i], from->paths.v[i]);
+}
+
+static int runs_in(const struct own_chain *c, const char *name)
+{
+	int found = 0;
+
+	for (size_t i = 0; i < c->names.n; i++)
+		found += strcmp(c->names.v[i], name) == 0;
+	return found;
+}
+
+void own_led(struct own *o, const struct own *by)
+{
+	if (o->led.names.n == 0 ||
+	    runs_in(&by->chain, name_of(o)) > runs_in(&o->led, name_of(o)))
+		chain_copy(&o->led, &by->chain);
+}
+
+int own_descends(const struct own *maker, const struct own *o)
+{
+	return runs_in(&maker->chain, name_of(o)) > 0;
+}
+
+/* The run that starts follows on those that led to it; returns how often it did before. */
+static int follow(struct own *o, int has_other_cause)
+{
+	const char *name = name_of(o);
+	struct own_chain before = o->chain;
+
+	o->chain = (struct own_chain){ 0 };
+	if (!has_other_cause) {
+		int is_led = o->led.names.n > 0 &&
+			     (!o->is_self || runs_in(&o->led, name) > runs_in(&before, name));
+
+		chain_copy(&o->chain, is_led ? &o->led : &before);
+	}
+	chain_free(&before);
+	chain_free(&o->led);
+	chain_add(&o->chain, name, o->seen.n ? o->seen.v[0] : "");
+	return runs_in(&o->chain, name) - 1;
+}
+
+/* ---- what a run changes */
+
+void own_change(struct own *o, const char *path, int64_t at_ms, const struct own *by)
+{
+	if (by)
+		own_led(o, by);
+	else
+		o->is_self = 1;
 	if (o->seen.n == 0)
 		o->first_ms = at_ms;
 	o->last_ms = at_ms;
@@ -109,37 +188,91 @@ static int is_steady(const struct own *o)
 	       is_near(o->run_ms - o->last_ms, o->cause_tail_ms, 20 + slack);
 }
 
+/* How often the command has started itself, if it is started by the changes so far. */
+static int rounds(const struct own *o)
+{
+	int led = runs_in(&o->led, name_of(o)) - 1;
+
+	return o->led.names.n > 0 && (!o->is_self || led > o->streak) ? led : o->streak;
+}
+
 int own_is_own(const struct own *o, int is_proven)
 {
-	if (o->mixed || o->seen.n == 0 || o->streak < (o->is_strange ? STRANGE_RUNS : 2))
+	if (o->mixed || o->seen.n == 0 || rounds(o) < (o->is_strange ? STRANGE_RUNS : 2))
 		return 0;
 	return is_proven ||
 	       (o->run_ms >= 0 && (o->run_ms < SHORT_MS || (is_steady(o) && o->steady > 0)));
 }
 
-int own_paces(const struct own *o)
+int own_is_proven(const struct own *o, const char *path)
 {
-	return !o->mixed && o->seen.n > 0 && !o->is_strange && o->streak >= PACED_RUNS &&
-	       o->steady >= PACED_RUNS - 1 && is_steady(o);
+	/* What another rule makes of somebody's change is news. */
+	return (own_knows(o, path) && rounds(o) >= 0) ||
+	       (o->repeats > 0 && has(&o->cause, path)) || own_is_own(o, 1);
+}
+
+int own_knows(const struct own *o, const char *path)
+{
+	return has(&o->known, path);
+}
+
+void own_learn(struct own *o, const char *path)
+{
+	if (o->known.n < MAX_KNOWN && !own_knows(o, path))
+		words_add(&o->known, path);
+}
+
+void own_forget(struct own *o)
+{
+	words_free(&o->seen);
+	chain_free(&o->led);
+	o->is_strange = o->is_self = 0;
+}
+
+int own_suspects(const struct own *o)
+{
+	return o->streak > 0 || o->repeats > 0;
+}
+
+int64_t own_pace_ms(const struct own *o)
+{
+	int64_t pace = FIRST_PACE_MS;
+
+	if (o->mixed || o->seen.n == 0 || o->is_strange || rounds(o) < PACED_RUNS ||
+	    o->steady < PACED_RUNS - 1 || !is_steady(o))
+		return 0;
+	for (int i = PACED_RUNS; i <= o->steady && pace < MAX_PACE_MS; i++)
+		pace *= 2;
+	return pace;
 }
 
 int own_asks(const struct own *o)
 {
-	return o->streak > 0 && !o->mixed && o->seen.n > 0 && (o->run_ms >= 0 || own_paces(o));
+	return rounds(o) > 0 && !o->mixed && o->seen.n > 0 && o->run_ms >= 0;
+}
+
+/* The run was stopped by a path that had its part in stopping the one before. */
+static int is_repeated(const struct own *o)
+{
+	if (o->run_ms >= 0 || !is_near(o->first_ms, o->cause_first_ms, 20 + o->first_ms / 10))
+		return 0;
+	for (size_t i = 0; i < o->seen.n; i++)
+		if (has(&o->cause, o->seen.v[i]))
+			return 1;
+	return 0;
 }
 
 void own_start(struct own *o)
 {
-	if (!o->mixed && o->seen.n > 0) {
-		o->steady = o->streak > 0 && is_steady(o) ? o->steady + 1 : 0;
-		o->streak++;
-	} else {
-		o->streak = o->steady = 0;
-	}
+	int has_other_cause = o->mixed || (o->seen.n == 0 && o->led.names.n == 0);
+
+	o->repeats = is_repeated(o) ? o->repeats + 1 : 0;
+	o->steady = !has_other_cause && o->streak > 0 && is_steady(o) ? o->steady + 1 : 0;
+	o->streak = follow(o, has_other_cause);
 	o->cause_first_ms = o->first_ms;
 	o->cause_tail_ms = o->run_ms < 0 ? -1 : o->run_ms - o->last_ms;
 	o->run_ms = -1;
-	o->mixed = o->is_strange = 0;
+	o->mixed = o->is_strange = o->is_self = 0;
 	words_free(&o->cause);
 	o->cause = o->seen;
 	o->seen = (struct words){ 0 };
@@ -149,6 +282,9 @@ void own_free(struct own *o)
 {
 	words_free(&o->seen);
 	words_free(&o->cause);
+	words_free(&o->known);
+	chain_free(&o->chain);
+	chain_free(&o->led);
 	free(o->told);
 	o->told = NULL;
 }
@@ -193,6 +329,27 @@ char *own_pattern(const struct own *o, const char *path, const char *root)
 	strcat(glob, l.is_number ? "[0-9]*" : "*");
 	add_literal(glob, path + n - l.suffix, l.suffix);
 	return glob;
+}
+
+char *own_loop(const struct own *o)
+{
+	const struct own_chain *c = &o->led;
+	size_t i = c->names.n;
+	char *text;
+
+	if (i == 0 || strcmp(c->names.v[i - 1], name_of(o)) == 0)
+		return NULL;
+	text = alloc_copy(c->names.v[--i]);
+	for (; i > 0 && strcmp(c->names.v[i], name_of(o)) != 0; i--) {
+		const char *path = c->paths.v[i];
+		char *longer = alloc_text(*path ? "%s, which rule %s starts by changing %s"
+						: "%s, which rule %s starts",
+					  text, c->names.v[i - 1], path);
+
+		free(text);
+		text = longer;
+	}
+	return text;
 }
 
 int own_tell(struct own *o, const char *pattern)

@@ -250,6 +250,39 @@ int processes_holds(pid_t pid, const struct stat *file)
 	return found;
 }
 
+static void add_opener(const char *thread, void *arg)
+{
+	char path[80], text[512], state = 'R';
+	const char *p;
+	int *found = arg;
+
+	if (*found > 0)
+		return;
+	snprintf(path, sizeof path, "%s/stat", thread);
+	if (read_file(path, text, sizeof text) <= 0)
+		return;
+	if ((p = strrchr(text, ')')) && p[1])
+		state = p[2];
+	if (state == 'R')
+		*found = -1;
+	if (state != 'S' && state != 'D')
+		return;
+	/* "0" where the kernel does not tell, or it woke up meanwhile. */
+	snprintf(path, sizeof path, "%s/wchan", thread);
+	if (read_file(path, text, sizeof text) <= 0 || strcmp(text, "0") == 0)
+		*found = -1;
+	else if (strstr(text, "break_lease"))
+		*found = 1;
+}
+
+int processes_opens(pid_t pid)
+{
+	int found = 0;
+
+	each_thread(pid, add_opener, &found);
+	return found;
+}
+
 #else
 
 size_t processes_children(pid_t *pids, size_t max)
@@ -295,6 +328,12 @@ int processes_holds(pid_t pid, const struct stat *file)
 	(void)pid;
 	(void)file;
 	return 0;
+}
+
+int processes_opens(pid_t pid)
+{
+	(void)pid;
+	return -1;
 }
 
 #endif

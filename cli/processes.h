@@ -28,7 +28,8 @@ size_t processes_children(pid_t *pids, size_t max);
 int processes_look(pid_t pid, char *state, pid_t *group);
 
 /* The children in these groups, and those that have a child in them (guardians), with all
- * their descendants. */
+ * their descendants. For looking often: one may be missed while others end, which sh_left()
+ * does not, at the price of reading all of /proc. */
 size_t processes_family(const struct groups *g, pid_t *pids, size_t max);
 
 /* A number that stays the same as long as none of them gets a processor; 0: not known. */
@@ -40,5 +41,9 @@ int processes_written(uint64_t *times, const pid_t *pids, size_t n);
 
 /* Whether the process has this file open for writing. */
 int processes_holds(pid_t pid, const struct stat *file);
+
+/* Whether a thread of the process is kept waiting in open(2) by a lease: 1, 0, or -1 if that
+ * cannot be told; a thread that runs may be about to be. */
+int processes_opens(pid_t pid);
 
 #endif

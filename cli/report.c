@@ -98,15 +98,16 @@ void report_notify(const struct runner *r)
 	free(text);
 }
 
-void report_own(const struct runner *r, const char *path, const char *pattern, int is_paced)
+void report_own(const struct runner *r, const char *path, const char *pattern,
+		enum report_own how, const char *loop)
 {
 	char *quoted = sh_quote(SH_LIST(pattern ? pattern : "PATTERN"));
 
-	say(r->voice, 0, SAY_BAD,
-	    "%s is changed by the command itself%s: %s; -i %s ignores it for good", path,
-	    is_paced ? ", it seems" : "",
-	    is_paced ? "restarting at most once a second"
-		     : "not reacting to it until something else changes",
-	    quoted ? quoted : "PATTERN");
+	say(r->voice, 0, SAY_BAD, "%s is changed by %s%s%s: %s; %s %s ignores it for good",
+	    path, loop ? "rule " : "the command itself", loop ? loop : "",
+	    how == OWN_PACED ? ", it seems" : "",
+	    how == OWN_PACED ? "restarting ever more slowly until something else changes"
+			     : "not reacting to it until something else changes",
+	    r->name ? "ignore:" : "-i", quoted ? quoted : "PATTERN");
 	free(quoted);
 }

@@ -11,8 +11,13 @@ void report_clear(const struct settings *s);
 void report_start(const struct runner *r);
 void report_end(const struct runner *r);
 void report_notify(const struct runner *r);
-/* The command writes `path` itself; `pattern` ignores what it writes, NULL: none is known.
- * `is_paced`: it is only slowed down. */
-void report_own(const struct runner *r, const char *path, const char *pattern, int is_paced);
+enum report_own {
+	OWN_LEFT, /* left alone */
+	OWN_PACED /* slowed down, on suspicion */
+};
+/* The command writes `path` itself, or, with `loop` (own_loop()), starts the one that does;
+ * `pattern` ignores what it writes, NULL: none is known. */
+void report_own(const struct runner *r, const char *path, const char *pattern,
+		enum report_own how, const char *loop);
 
 #endif

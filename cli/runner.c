@@ -160,6 +160,7 @@ int runner_open(struct runner *r)
 	uv_timer_init(r->loop, &r->sweep);
 	r->timer.data = r->sweep.data = r;
 	suspicion_open(r);
+	circle_join(r);
 	return 0;
 }
 
@@ -214,6 +215,11 @@ pid_t runner_group(const struct runner *r)
 	return 0;
 }
 
+void runner_suspend(struct runner *r)
+{
+	openers_forget(&r->openers);
+}
+
 void runner_reap(struct runner *r)
 {
 	suspicion_reaped(r);
@@ -223,6 +229,7 @@ void runner_close(struct runner *r)
 {
 	if (!r->procs)
 		return;
+	circle_leave(r);
 	uv_close((uv_handle_t *)&r->timer, NULL);
 	uv_close((uv_handle_t *)&r->sweep, NULL);
 	suspicion_close(r);

@@ -9,8 +9,10 @@
 #include <uv.h>
 
 #include "busy.h"
+#include "circle.h"
 #include "command.h"
 #include "left.h"
+#include "openers.h"
 #include "options.h"
 #include "own.h"
 #include "processes.h"
@@ -40,6 +42,8 @@ struct runner {
 	/* Output of the command goes here, line by line; NULL: inherited. */
 	sh_data_cb on_output, on_error;
 	void *arg;
+	const char *name;      /* of the rule; NULL: there are none */
+	struct circle *circle; /* of all rules' runners; NULL: it is alone */
 	int inherit_stdin;  /* the terminal */
 	int foreground;	    /* the terminal is handed over while the command runs */
 
@@ -47,8 +51,10 @@ struct runner {
 	struct command command;
 	char *base; /* with --workdir: the directory relative paths mean */
 	struct busy busy;
+	struct runner *neighbour; /* in the circle */
 	struct own own;
 	struct witness witness;
+	struct openers openers;
 	int likely_alibis; /* in a row */
 	int was_doubted; /* the run ended before a doubt was settled */
 	struct changes next, now; /* collected; of the current run */
@@ -93,6 +99,8 @@ void runner_pause(struct runner *r);
 void runner_quit(struct runner *r);
 /* The group of the (first) running command, 0: none. */
 pid_t runner_group(const struct runner *r);
+/* This program is about to be stopped (^Z): nobody may be kept waiting for it. */
+void runner_suspend(struct runner *r);
 /* Some child of this program ended: it may be one that was adopted. */
 void runner_reap(struct runner *r);
 /* Frees what it holds; after on_exit. */

@@ -134,6 +134,8 @@ static void on_stop(int is_stopping, void *arg)
 	struct run *m = arg;
 	pid_t group = runner_group(&m->runner);
 
+	if (is_stopping)
+		runner_suspend(&m->runner);
 	if (group > 0)
 		kill(-group, is_stopping ? SIGSTOP : SIGCONT);
 }

@@ -155,7 +155,7 @@ static void test_delay_and_every(void **state)
 static int run_writing(struct own *o, const char *path)
 {
 	own_start(o);
-	own_change(o, path, 10);
+	own_change(o, path, 10, NULL);
 	own_end(o, 20);
 	return own_is_own(o, 0);
 }
@@ -188,7 +188,7 @@ static void expect_pattern(const char *first, const char *then, const char *root
 
 	run_writing(&o, first);
 	own_start(&o);
-	own_change(&o, then, 10);
+	own_change(&o, then, 10, NULL);
 	got = own_pattern(&o, then, root);
 	if (want) {
 		assert_non_null(got);
@@ -233,7 +233,7 @@ static void test_new_names_take_more_runs(void **state)
 static int long_run(struct own *o, int64_t at_ms, int64_t run_ms)
 {
 	own_start(o);
-	own_change(o, "a.c", at_ms);
+	own_change(o, "a.c", at_ms, NULL);
 	own_end(o, run_ms);
 	return own_is_own(o, 0);
 }
@@ -270,7 +270,7 @@ static void test_the_same_time_of_long_runs_is_the_command_s(void **state)
 static int restarted_by(struct own *o, const char *path, int64_t at_ms, int is_proven)
 {
 	own_start(o);
-	own_change(o, path, at_ms);
+	own_change(o, path, at_ms, NULL);
 	return own_is_own(o, is_proven);
 }
 
@@ -297,15 +297,133 @@ static void test_steady_restarts_are_paced(void **state)
 	(void)state;
 	for (int i = 0; i < 6; i++) {
 		restarted_by(&o, "db", 100 + i, 0);
-		assert_int_equal(own_paces(&o), 0);
+		assert_int_equal(own_pace_ms(&o), 0);
 	}
 	restarted_by(&o, "db", 100, 0);
-	assert_int_equal(own_paces(&o), 1);
-	assert_int_equal(own_asks(&o), 1);
+	assert_int_equal(own_pace_ms(&o), 1000);
+	assert_int_equal(own_asks(&o), 0);
 	restarted_by(&o, "db", 400, 0);
-	assert_int_equal(own_paces(&o), 0);
+	assert_int_equal(own_pace_ms(&o), 0);
 	assert_int_equal(own_asks(&o), 0);
 	own_free(&o);
+}
+
+static void test_the_pace_slows_down_and_ends_with_another_cause(void **state)
+{
+	struct own o = { 0 };
+	int64_t pace = 1000;
+
+	(void)state;
+	for (int i = 0; i < 7; i++)
+		restarted_by(&o, "db", 100, 0);
+	for (; pace <= 64000; pace *= 2) {
+		assert_int_equal(own_pace_ms(&o), pace);
+		restarted_by(&o, "db", 100, 0);
+	}
+	assert_int_equal(own_pace_ms(&o), 64000);
+	own_change(&o, "a.c", 300, NULL);
+	assert_int_equal(own_pace_ms(&o), 0);
+	own_other(&o);
+	restarted_by(&o, "db", 100, 0);
+	assert_int_equal(own_pace_ms(&o), 0);
+	own_free(&o);
+}
+
+static void test_what_is_known_is_left_alone_at_once(void **state)
+{
+	struct own o = { 0 };
+
+	(void)state;
+	own_start(&o);
+	own_change(&o, "log", 100, NULL);
+	assert_int_equal(own_is_proven(&o, "log"), 0);
+	own_learn(&o, "log");
+	assert_int_equal(own_is_proven(&o, "log"), 1);
+	assert_int_equal(own_is_proven(&o, "a.c"), 0);
+	own_forget(&o);
+	own_other(&o);
+	own_start(&o);
+	own_change(&o, "log", 100, NULL);
+	assert_int_equal(own_is_proven(&o, "log"), 1);
+	own_free(&o);
+}
+
+/* Stopped by what nobody is suspected of, as long after its start as the time before. */
+static void test_what_stops_it_again_at_the_same_time_is_suspected(void **state)
+{
+	struct own o = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		own_start(&o);
+		assert_int_equal(own_suspects(&o), i == 2);
+		own_change(&o, "db", 5000 + 100 * i, NULL);
+		assert_int_equal(own_is_proven(&o, "db"), i == 2);
+		own_other(&o);
+		own_end(&o, -1);
+	}
+	own_start(&o);
+	own_change(&o, "db", 9000, NULL);
+	own_other(&o);
+	own_start(&o);
+	assert_int_equal(own_suspects(&o), 0);
+	own_free(&o);
+}
+
+/* A run of `by` has changed `path`; returns whether the other one leaves it alone. */
+static int run_by(struct own *o, const struct own *by, const char *path)
+{
+	own_change(o, path, 10, by);
+	if (own_is_own(o, 0))
+		return 1;
+	own_start(o);
+	own_end(o, 20);
+	return 0;
+}
+
+static void test_rules_that_start_each_other(void **state)
+{
+	struct own a = { .name = "a" }, b = { .name = "b" };
+	char *loop;
+
+	(void)state;
+	for (int user = 0; user < 2; user++) {
+		own_change(&a, "src", 0, NULL);
+		own_other(&a);
+		assert_int_equal(run_by(&a, NULL, "src"), 0);
+		assert_int_equal(run_by(&b, &a, "y"), 0);
+		assert_int_equal(b.streak, 0);
+		assert_int_equal(run_by(&a, &b, "x"), 0);
+		assert_int_equal(a.streak, 1);
+		assert_int_equal(own_descends(&a, &b), 1);
+		assert_int_equal(run_by(&b, &a, "y"), 0);
+		assert_int_equal(run_by(&a, &b, "x"), 0);
+		assert_int_equal(run_by(&b, &a, "y"), 0);
+		assert_int_equal(run_by(&a, &b, "x"), 1);
+		loop = own_loop(&a);
+		assert_string_equal(loop, "b, which rule a starts by changing y");
+		free(loop);
+		own_forget(&a);
+	}
+	own_free(&a);
+	own_free(&b);
+}
+
+static void test_a_rule_that_runs_behind_another_is_none_of_these(void **state)
+{
+	struct own a = { .name = "a" }, b = { .name = "b" };
+
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		own_other(&a);
+		assert_int_equal(run_by(&a, NULL, "src"), 0);
+		assert_int_equal(run_by(&b, &a, "y"), 0);
+		assert_int_equal(own_asks(&b), 0);
+		assert_null(own_loop(&b));
+		assert_int_equal(own_descends(&a, &b), 0);
+	}
+	own_free(&a);
+	own_free(&b);
 }
 
 static void test_another_cause_among_own_writes_starts_over(void **state)
@@ -343,6 +461,11 @@ int main(void)
 		cmocka_unit_test(test_the_same_time_of_long_runs_is_the_command_s),
 		cmocka_unit_test(test_a_restart_is_left_out_on_proof_only),
 		cmocka_unit_test(test_steady_restarts_are_paced),
+		cmocka_unit_test(test_the_pace_slows_down_and_ends_with_another_cause),
+		cmocka_unit_test(test_what_is_known_is_left_alone_at_once),
+		cmocka_unit_test(test_what_stops_it_again_at_the_same_time_is_suspected),
+		cmocka_unit_test(test_rules_that_start_each_other),
+		cmocka_unit_test(test_a_rule_that_runs_behind_another_is_none_of_these),
 		cmocka_unit_test(test_another_cause_among_own_writes_starts_over),
 	};
 

@@ -1,0 +1,265 @@
+/* Leases on suspected files. Does not know what for. */
+#include "openers.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "alloc.h"
+#include "processes.h"
+
+#ifdef F_SETLEASE
+
+#define MAX_FAMILY  1024
+#define LOOK_MS	    2
+#define MAX_LOOKS   25 /* then the opener has been kept waiting long enough */
+#define CLEAN_LOOKS 2  /* one may miss a process whose parent is just ending */
+
+static void on_timer(uv_timer_t *h);
+
+static void look_soon(struct openers *o)
+{
+	if (!uv_is_active((uv_handle_t *)&o->timer))
+		uv_timer_start(&o->timer, on_timer, LOOK_MS, 0);
+}
+
+/* Refused (EAGAIN) as long as anybody has it open for writing. */
+static void hold(struct leased *f)
+{
+	if (fcntl(f->fd, F_SETLEASE, F_RDLCK) < 0)
+		return;
+	f->state = LEASE_HELD;
+	f->looks = f->clean = 0;
+}
+
+static void let_go(struct leased *f)
+{
+	if (f->state == LEASE_HELD || f->state == LEASE_BROKEN)
+		fcntl(f->fd, F_SETLEASE, F_UNLCK);
+	f->state = LEASE_NOT;
+}
+
+/* ---- who is it? */
+
+/* Bits of enum opener, 0: to be looked at again. */
+static unsigned look(struct openers *o, struct leased *f)
+{
+	pid_t pids[MAX_FAMILY];
+	size_t n_own, n = o->family(pids, MAX_FAMILY, &n_own, o->arg);
+	int is_sure = n <= MAX_FAMILY;
+
+	for (size_t i = 0; i < n && i < MAX_FAMILY; i++) {
+		int r = processes_opens(pids[i]);
+
+		if (r > 0)
+			return i < n_own ? OPENER_COMMAND : OPENER_NEIGHBOUR;
+		is_sure &= r == 0;
+	}
+	f->clean = is_sure ? f->clean + 1 : 0;
+	if (f->clean == CLEAN_LOOKS)
+		return OPENER_OTHER;
+	return ++f->looks == MAX_LOOKS ? OPENER_UNKNOWN : 0;
+}
+
+/* Returns whether there is more to do soon. */
+static int tend(struct openers *o, struct leased *f)
+{
+	unsigned by;
+
+	if (f->state == LEASE_HELD || f->state == LEASE_OVER)
+		return 0;
+	if (f->state == LEASE_NOT) {
+		/* Whoever wrote has most often closed it by now. */
+		hold(f);
+		return f->state == LEASE_NOT && ++f->looks < MAX_LOOKS;
+	}
+	if ((by = look(o, f)) == 0)
+		return 1;
+	f->by |= by;
+	f->looks = 0;
+	let_go(f);
+	return 1;
+}
+
+static void on_timer(uv_timer_t *h)
+{
+	struct openers *o = h->data;
+	int more = 0;
+
+	for (size_t i = 0; i < o->n; i++)
+		more |= tend(o, &o->v[i]);
+	if (more)
+		look_soon(o);
+}
+
+/* Sent while the opener still runs; it sleeps a moment later. */
+static void on_broken(uv_signal_t *h, int signum)
+{
+	struct openers *o = h->data;
+
+	(void)signum;
+	for (size_t i = 0; i < o->n; i++) {
+		if (o->v[i].state != LEASE_HELD || fcntl(o->v[i].fd, F_GETLEASE) == F_RDLCK)
+			continue;
+		o->v[i].state = LEASE_BROKEN;
+		if (tend(o, &o->v[i]))
+			look_soon(o);
+	}
+}
+
+/* ---- the interface */
+
+void openers_open(struct openers *o)
+{
+	uv_timer_init(o->loop, &o->timer);
+	uv_signal_init(o->loop, &o->broken);
+	o->timer.data = o->broken.data = o;
+	o->is_open = 1;
+}
+
+/* Without a handler the signal of a lease would end this program. */
+static int can_lease(struct openers *o)
+{
+	if (uv_is_active((uv_handle_t *)&o->broken))
+		return 1;
+	if (uv_signal_start(&o->broken, on_broken, SIGIO) < 0)
+		return 0;
+	uv_unref((uv_handle_t *)&o->broken);
+	return 1;
+}
+
+static int open_file(struct leased *f, const char *path)
+{
+	struct stat st;
+
+	/* Opening something else than a file may do something. */
+	if (lstat(path, &st) < 0 || !S_ISREG(st.st_mode))
+		return -1;
+	f->fd = open(path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	if (f->fd < 0)
+		return -1;
+	if (fstat(f->fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(f->fd);
+		return -1;
+	}
+	f->dev = st.st_dev;
+	f->ino = st.st_ino;
+	return 0;
+}
+
+void openers_watch(struct openers *o, const char *path)
+{
+	struct leased f = { 0 };
+
+	for (size_t i = 0; i < o->n; i++)
+		if (strcmp(o->v[i].path, path) == 0)
+			return;
+	if (o->n == MAX_LEASED || !can_lease(o) || open_file(&f, path) < 0)
+		return;
+	hold(&f);
+	if (f.state == LEASE_NOT)
+		look_soon(o);
+	f.path = alloc_copy(path);
+	o->v[o->n++] = f;
+}
+
+void openers_release(struct openers *o)
+{
+	uv_timer_stop(&o->timer);
+	for (size_t i = 0; i < o->n; i++) {
+		/* Kept waiting until now. */
+		if (o->v[i].state == LEASE_BROKEN)
+			o->v[i].by |= OPENER_UNKNOWN;
+		let_go(&o->v[i]);
+		o->v[i].state = LEASE_OVER;
+	}
+}
+
+static void drop(struct openers *o, size_t i)
+{
+	let_go(&o->v[i]);
+	close(o->v[i].fd);
+	free(o->v[i].path);
+	o->v[i] = o->v[--o->n];
+}
+
+void openers_forget(struct openers *o)
+{
+	if (o->is_open)
+		uv_timer_stop(&o->timer);
+	while (o->n)
+		drop(o, o->n - 1);
+}
+
+unsigned openers_of(struct openers *o, const char *path)
+{
+	struct stat st;
+	struct leased *f;
+	size_t i = 0;
+	int is_over;
+
+	while (i < o->n && strcmp(o->v[i].path, path) != 0)
+		i++;
+	if (i == o->n)
+		return 0;
+	f = &o->v[i];
+	is_over = f->state == LEASE_OVER;
+	if (lstat(path, &st) == 0 && st.st_dev == f->dev && st.st_ino == f->ino) {
+		if (f->state == LEASE_NOT)
+			hold(f);
+		return f->by | (f->state == LEASE_NOT ? (unsigned)OPENER_UNKNOWN : 0u);
+	}
+	drop(o, i);
+	if (!is_over)
+		openers_watch(o, path);
+	return 0;
+}
+
+void openers_close(struct openers *o)
+{
+	openers_forget(o);
+	if (o->is_open) {
+		uv_close((uv_handle_t *)&o->broken, NULL);
+		uv_close((uv_handle_t *)&o->timer, NULL);
+	}
+	o->is_open = 0;
+}
+
+#else
+
+void openers_open(struct openers *o)
+{
+	(void)o;
+}
+
+void openers_close(struct openers *o)
+{
+	(void)o;
+}
+
+void openers_watch(struct openers *o, const char *path)
+{
+	(void)o;
+	(void)path;
+}
+
+void openers_release(struct openers *o)
+{
+	(void)o;
+}
+
+void openers_forget(struct openers *o)
+{
+	(void)o;
+}
+
+unsigned openers_of(struct openers *o, const char *path)
+{
+	(void)o;
+	(void)path;
+	return 0;
+}
+
+#endif

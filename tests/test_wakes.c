@@ -36,7 +36,7 @@ static void on_wake(void *arg)
 	}
 	if (read(s->fd, &got, sizeof got) != sizeof got)
 		return;
-	wakes_got(&s->wakes);
+	wakes_got(&s->wakes, sizeof got);
 	if (!s->silent)
 		put_one(s);
 }

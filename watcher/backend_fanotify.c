@@ -238,7 +238,7 @@ static int fanotify_fill(struct backend *b, bool discard)
 	if (got < 0)
 		return (int)got;
 	if (got)
-		wakes_got(&b->wakes);
+		wakes_got(&b->wakes, (size_t)got);
 	if (b->gap || b->remounted)
 		return FILL_SOME;
 	if (b->len == b->pos)

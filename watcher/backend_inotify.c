@@ -239,7 +239,7 @@ static int inotify_fill(struct backend *b, bool discard)
 	if (lost)
 		append_gap(b);
 	if (got)
-		wakes_got(&b->wakes);
+		wakes_got(&b->wakes, got);
 	if (b->len == b->pos)
 		return FILL_NOTHING;
 	return all && !lost ? FILL_ALL : FILL_SOME;
@@ -308,15 +308,15 @@ static enum change_op op_of(uint32_t mask, bool named)
 	return mask & IN_OPEN ? CHANGE_OPENED : CHANGE_NONE;
 }
 
-/* What was created is written to next: a file, no need to look. */
-static bool written_next(const struct backend *b, const struct inotify_event *e)
+/* What was created is written to next, or gone: a file, no need to look. */
+static bool needs_no_look(const struct backend *b, const struct inotify_event *e)
 {
 	const struct inotify_event *next;
 
 	if (e->mask != IN_CREATE || b->pos >= b->len)
 		return false;
 	next = (const struct inotify_event *)(const void *)(b->memory + b->pos);
-	return next->mask & (IN_MODIFY | IN_CLOSE_WRITE) && next->wd == e->wd &&
+	return next->mask & (IN_MODIFY | IN_CLOSE_WRITE | IN_DELETE) && next->wd == e->wd &&
 	       next->len == e->len && memcmp(next->name, e->name, e->len) == 0;
 }
 
@@ -336,7 +336,7 @@ static int inotify_next(struct backend *b, struct change *c)
 		if (c->op == CHANGE_NONE)
 			continue;
 		c->is_dir = e->mask & IN_ISDIR;
-		c->is_file = written_next(b, e);
+		c->is_file = needs_no_look(b, e);
 		c->id = e->wd;
 		c->id2 = -1;
 		c->cookie = e->cookie;

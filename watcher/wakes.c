@@ -4,7 +4,10 @@
 #define STORM_WAKES 8       /* so many wake-ups ... */
 #define STORM_NS    2000000 /* ... within this time are a storm */
 #define HOLD_MS     1
-#define LONG_STORM  8 /* so many of these in a row, then twice as long ones: half the cost */
+#define LONG_STORM  8 /* so many of these in a row, then longer ones: a fraction of the cost */
+#define LONG_MS     4 /* ... but not if so much comes that the queue might fill up */
+#define MUCH_BYTES  (32 * 1024) /* some thousand events */
+#define MUCH_MS     2
 
 static void on_readable(uv_poll_t *poll, int status, int events);
 
@@ -12,15 +15,15 @@ static void on_hold(uv_timer_t *timer)
 {
 	struct wakes *w = timer->data;
 
-	if (++w->ticks == LONG_STORM)
-		uv_timer_set_repeat(timer, 2 * HOLD_MS);
 	w->wake(w->arg);
+	if (++w->ticks >= LONG_STORM)
+		uv_timer_set_repeat(timer, w->got > MUCH_BYTES ? MUCH_MS : LONG_MS);
 	if (!w->got && !uv_is_closing((uv_handle_t *)timer)) {
 		w->holding = false;
 		uv_timer_stop(&w->hold);
 		uv_poll_start(&w->poll, UV_READABLE, on_readable);
 	}
-	w->got = false;
+	w->got = 0;
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)

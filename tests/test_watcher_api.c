@@ -27,6 +27,45 @@ static void test_pause_and_resume(void **state)
 	watcher_close(w);
 }
 
+static void set_times(const char *path, const struct timespec times[2])
+{
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+/* Nothing but a touch, and no event more is asked of the kernel to know one. */
+static void test_touching_is_modifying(void **state)
+{
+	static const struct timespec then[2] = { { 1000, 1 }, { 1000, 1 } };
+	static struct told changes, all;
+	watcher *w = open_with(NULL);
+	watcher_stats_t before, after;
+
+	(void)state;
+	add_with(w, ".", WATCH(.on_batch = on_told, .arg = &changes));
+	sync_watcher(w);
+	watcher_stats(w, &before, sizeof before);
+	put("a", "x");
+	sync_watcher(w);
+	watcher_stats(w, &after, sizeof after);
+	assert_int_equal(after.events_in - before.events_in, 2);
+	assert_string_equal(told(&changes), "created a, modified a");
+	add_with(w, ".", WATCH(.kinds = WATCHER_MODIFIED | WATCHER_ATTRIB, .on_batch = on_told,
+			       .arg = &all));
+	set_times("a", then);
+	sync_watcher(w);
+	assert_string_equal(told(&changes), "");
+	assert_string_equal(told(&all), "attrib a");
+	assert_int_equal(chmod("a", 0600), 0);
+	sync_watcher(w);
+	assert_string_equal(told(&changes), "");
+	assert_string_equal(told(&all), "attrib a");
+	set_times("a", NULL);
+	sync_watcher(w);
+	assert_string_equal(told(&changes), "modified a");
+	assert_string_equal(told(&all), "attrib a");
+	watcher_close(w);
+}
+
 struct names {
 	char there[3000];
 	int overflows, recovered, bad;
@@ -423,6 +462,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_pause_and_resume),
+		TEST(test_touching_is_modifying),
 		TEST(test_backlog_is_bounded),
 		TEST(test_sync_waits_for_resume),
 		TEST(test_sync_cuts_debounce_short),

@@ -191,28 +191,6 @@ static bool adopt_unknown(struct watcher *w, const struct change *c, struct news
 	return true;
 }
 
-static void touched(struct watcher *w, const struct change *c, uint32_t dir, struct news *n)
-{
-	uint32_t hash = name_hash(c->name, c->name_len);
-
-	if (c->op == CHANGE_ATTRIB) {
-		w->touched.dir = dir;
-		w->touched.hash = hash;
-		return;
-	}
-	if (c->op == CHANGE_WRITTEN && w->touched.dir == dir && w->touched.hash == hash)
-		w->touched.dir = NO_DIR;
-	/* Opened for writing, times set, closed without a write: what touch(1) does. */
-	if (c->op == CHANGE_CLOSED && w->touched.dir == dir && w->touched.hash == hash) {
-		struct news t = *n;
-
-		t.kind = WATCHER_ATTRIB;
-		t.touched = true;
-		watcher__emit(w, &t);
-		w->touched.dir = NO_DIR;
-	}
-}
-
 static void happened(struct watcher *w, const struct change *c, uint32_t dir, int kind)
 {
 	struct news n = watcher__news_of(c, kind, dir);
@@ -237,12 +215,9 @@ static void happened(struct watcher *w, const struct change *c, uint32_t dir, in
 				watcher__look_at(w, e.node);
 		}
 	}
-	if (kind == WATCHER_CLOSED && !(w->asked_kinds & WATCHER_CLOSED) &&
-	    !w->options.leading_ms && w->touched.dir == NO_DIR)
-		return;
 	n.complete = kind == WATCHER_CLOSED;
-	if (c->op == CHANGE_ATTRIB || w->touched.dir != NO_DIR)
-		touched(w, c, dir, &n);
+	n.may_touch = kind == WATCHER_ATTRIB && !c->is_dir &&
+		      w->sources[tree_dir(&w->tree, dir)->backend].ops->caps & BACKEND_EXACT;
 	watcher__emit(w, &n);
 }
 

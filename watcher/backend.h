@@ -50,7 +50,7 @@ enum change_op {
 struct change {
 	enum change_op op;
 	bool is_dir;      /* of what `name` names, where the backend knows it */
-	bool is_file;     /* CREATED: surely a file, as it was written to next */
+	bool is_file;     /* CREATED: a file, as it was written to next, or nothing now */
 	uint8_t name_len, name2_len;
 	int32_t id, id2;
 	uint32_t cookie;

@@ -605,15 +605,6 @@ static int fsevent_fill(struct backend *b, bool discard)
 	return b->lost || b->writes.n > b->writes.at || b->looks.n > b->looks.at;
 }
 
-static int64_t mtime_ns(const struct stat *st)
-{
-#ifdef __APPLE__
-	return st->st_mtimespec.tv_sec * INT64_C(1000000000) + st->st_mtimespec.tv_nsec;
-#else
-	return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec;
-#endif
-}
-
 /* Was it written to, or only its metadata set? What is gone already was written to. */
 static void see_which(struct backend *b, struct change *c, int64_t since_ns)
 {
@@ -625,7 +616,7 @@ static void see_which(struct backend *b, struct change *c, int64_t since_ns)
 	    bytes_add(&b->path, c->name, c->name_len) < 0 || lstat(b->path.data, &st) < 0)
 		return;
 	c->is_dir = S_ISDIR(st.st_mode);
-	if (c->is_dir || mtime_ns(&st) < since_ns)
+	if (c->is_dir || stat_mtime_ns(&st) < since_ns)
 		c->op = CHANGE_ATTRIB;
 }
 

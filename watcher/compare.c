@@ -69,15 +69,6 @@ bool watcher__depart(struct watcher *w, uint32_t dir, const struct entry *e)
 	return true;
 }
 
-static int64_t file_ctime_ns(const struct stat *st)
-{
-#ifdef __APPLE__
-	return st->st_ctimespec.tv_sec * INT64_C(1000000000) + st->st_ctimespec.tv_nsec;
-#else
-	return st->st_ctim.tv_sec * INT64_C(1000000000) + st->st_ctim.tv_nsec;
-#endif
-}
-
 /* Was a file that stayed in place written to while changes were lost? Its change time tells. */
 static void look_at_content(struct watcher *w, int fd, uint32_t dir, const struct entry *e)
 {
@@ -91,7 +82,7 @@ static void look_at_content(struct watcher *w, int fd, uint32_t dir, const struc
 		return;
 	if (!e->ino)
 		tree_set_ino(&w->tree, dir, e->rec, st.st_ino);
-	if (file_ctime_ns(&st) >= l->since_ns &&
+	if (stat_ctime_ns(&st) >= l->since_ns &&
 	    watcher__look_room(l, (void **)&l->changed, l->nchanged, &l->changed_cap,
 			       sizeof *l->changed))
 		l->changed[l->nchanged++] = (struct looked){ dir, e->rec };

@@ -32,6 +32,24 @@ struct disk {
 int watcher__disk_init(struct disk *disk, const watcher_vfs *vfs, watcher_error *err);
 void watcher__disk_fini(struct disk *disk);
 
+static inline int64_t stat_mtime_ns(const struct stat *st)
+{
+#ifdef __APPLE__
+	return st->st_mtimespec.tv_sec * INT64_C(1000000000) + st->st_mtimespec.tv_nsec;
+#else
+	return st->st_mtim.tv_sec * INT64_C(1000000000) + st->st_mtim.tv_nsec;
+#endif
+}
+
+static inline int64_t stat_ctime_ns(const struct stat *st)
+{
+#ifdef __APPLE__
+	return st->st_ctimespec.tv_sec * INT64_C(1000000000) + st->st_ctimespec.tv_nsec;
+#else
+	return st->st_ctim.tv_sec * INT64_C(1000000000) + st->st_ctim.tv_nsec;
+#endif
+}
+
 static inline bool watcher__disk_is_users(const struct disk *disk)
 {
 	return disk->vfs.stat != NULL;

@@ -14,6 +14,8 @@
 #include "watcher/engine.h"
 #include "watcher/filter.h"
 
+#define TOUCH_NS 5000000 /* a tick of the clock of file times, or until this has looked */
+
 int watcher__fail(watcher_error *err, int code, const char *fmt, ...)
 {
 	va_list ap;
@@ -200,16 +202,32 @@ static void look_up_type(struct watcher *w, struct news *n)
 	}
 }
 
+/* Were the times of a file set to now, which changes nothing else in it? What touches it may
+ * have set its mode, too, before this could look. */
+static bool was_touched(struct watcher *w, const struct news *n)
+{
+	struct stat st;
+
+	return stat_name(w, n->dir, n->name, n->len, &st) == 0 &&
+	       stat_ctime_ns(&st) - stat_mtime_ns(&st) <= TOUCH_NS;
+}
+
+static bool is_told(const struct watcher_watch *watch, const struct news *n, int kind)
+{
+	if (!(watch->kinds & (unsigned)kind))
+		return false;
+	return kind == n->kind || !n->may_touch || watch->flags & WATCHER_WATCHDOG_EVENTS ||
+	       was_touched(watch->w, n);
+}
+
 static int wanted_kind(const struct watcher_watch *watch, const struct news *n, int kind)
 {
-	if (n->touched)
-		return watch->kinds & WATCHER_ATTRIB || watch->flags & WATCHER_WATCHDOG_EVENTS ?
-			   0 :
-			   WATCHER_MODIFIED;
 	if (watch->flags & WATCHER_WATCHDOG_EVENTS)
 		return kind == WATCHER_ATTRIB ? WATCHER_MODIFIED : kind;
 	if (n->dead)
 		return 0;
+	if (n->may_touch && kind == WATCHER_ATTRIB && !(watch->kinds & WATCHER_ATTRIB))
+		return WATCHER_MODIFIED; /* if it is one: see is_told() */
 	return kind == WATCHER_CREATED && n->overwrites ? WATCHER_MODIFIED : kind;
 }
 
@@ -226,7 +244,7 @@ static void tell(struct watcher_watch *watch, struct news *n, int kind,
 		goto parents;
 	if (is_dir && watch->flags & WATCHER_IGNORE_DIRECTORIES)
 		goto parents;
-	if (watch->kinds & (unsigned)kind) {
+	if (is_told(watch, n, kind)) {
 		look_up_type(watch->w, n);
 		store(watch, n, kind, n->type, src, dest);
 	} else if (n->complete && watch->w->debounce.open) {

@@ -122,7 +122,7 @@ struct news {
 	const struct root *only; /* only for this root; NULL: all */
 	bool grafted;            /* not for roots at or below the node `known_to` */
 	uint32_t known_to;
-	bool touched;   /* only for watches that want MODIFIED, not ATTRIB */
+	bool may_touch; /* ATTRIB: MODIFIED for those who want that only, if the times were set */
 	bool overwrites; /* CREATED over a file that was known: MODIFIED, but for Watchdog */
 	bool dead;      /* about a name that is gone already: Watchdog tells of it */
 	bool half_move; /* CREATED or DELETED by a move from or to the outside */
@@ -195,10 +195,6 @@ struct watcher {
 	uint64_t turn_ns;    /* uv_hrtime() of the turn */
 	uint32_t stat_dir, stat_gen; /* last directory that a created name was looked up in */
 	int stat_fd;         /* open on it, or -1; see emit.c */
-	unsigned asked_kinds; /* union of what the watches were asked for */
-	struct {
-		uint32_t dir, hash;
-	} touched;
 	struct debounce debounce;
 	uint64_t batch_number;
 	unsigned dispatching;

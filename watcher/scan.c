@@ -206,11 +206,7 @@ void watcher__scan_stat(int fd, struct listing *l)
 	now_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 	l->ino = st.st_ino;
 	l->dev = watcher__dev32(st.st_dev);
-#ifdef __APPLE__
-	l->ctime_ns = st.st_ctimespec.tv_sec * INT64_C(1000000000) + st.st_ctimespec.tv_nsec;
-#else
-	l->ctime_ns = st.st_ctim.tv_sec * INT64_C(1000000000) + st.st_ctim.tv_nsec;
-#endif
+	l->ctime_ns = stat_ctime_ns(&st);
 	if (l->ctime_ns > now_ns - YOUNG_NS)
 		l->ctime_ns = 0;
 }

@@ -46,9 +46,9 @@ static void update_kinds(struct watcher *w)
 		exact |= (watch->flags & WATCHER_WATCHDOG_EVENTS) != 0;
 		w->filters += watch->filter != NULL;
 	}
-	w->asked_kinds = kinds;
-	/* A change is known to be complete, and a touch to be one, when the file is closed. */
-	if (kinds & WATCHER_MODIFIED && (w->options.leading_ms || !(kinds & WATCHER_ATTRIB)))
+	/* A change is known to be complete when the file is closed. Else that is not asked for: of
+	 * all a writer has to pay for, it would be a third. */
+	if (kinds & WATCHER_MODIFIED && w->options.leading_ms)
 		kinds |= WATCHER_CLOSED;
 	w->kinds = kinds;
 	w->exact_counts = exact;

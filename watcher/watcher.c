@@ -115,7 +115,6 @@ int watcher_open(watcher **out, const watcher_options *options, watcher_error *e
 	list_init(&w->problems);
 	w->stat_fd = -1;
 	w->stat_dir = NO_DIR;
-	w->touched.dir = NO_DIR;
 	r = check_options(w, options, err);
 	if (r < 0)
 		goto fail;

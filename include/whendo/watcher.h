@@ -61,7 +61,8 @@ typedef struct watcher_error {
 /* Kinds are bits, so that a set of kinds is an int. Names as in Watchdog. */
 enum {
 	WATCHER_CREATED = 1 << 0,
-	WATCHER_MODIFIED = 1 << 1, /* content; of a directory only with dir_modified */
+	WATCHER_MODIFIED = 1 << 1, /* content, or touched without WATCHER_ATTRIB being asked
+				      for; of a directory only with dir_modified */
 	WATCHER_DELETED = 1 << 2,
 	WATCHER_MOVED = 1 << 3,
 	WATCHER_ATTRIB = 1 << 4, /* mode, owner, times, extended attributes, link count */

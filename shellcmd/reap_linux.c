@@ -12,6 +12,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,13 +134,21 @@ static int signal_by_pidfd(const struct sh__child *c, int signum, unsigned flags
 	return syscall(SYS_pidfd_send_signal, c->pidfd, signum, NULL, flags) < 0 ? -errno : 0;
 }
 
+/* Also if the loop has not told yet. */
+static bool has_ended(const struct sh__child *c)
+{
+	struct pollfd p = { .fd = c->pidfd, .events = POLLIN };
+
+	return c->exited || poll(&p, 1, 0) == 1;
+}
+
 /* Somebody else may have taken the status, and with it what keeps the number ours. */
 static void look_for_theft(struct sh__child *c)
 {
 	struct rusage ru;
 	siginfo_t si;
 
-	if (c->exited && !c->reaped && look(c, &si, &ru, WNOWAIT) < 0)
+	if (!c->reaped && has_ended(c) && look(c, &si, &ru, WNOWAIT) < 0)
 		recover_status(c);
 }
 

@@ -79,6 +79,27 @@ static void test_args_03_too_long_is_e2big(void **state)
 	free(big);
 }
 
+static void test_args_03_too_many_are_e2big(void **state)
+{
+	enum { COUNT = 60, LENGTH = 120 * 1024 };
+	const char *list[COUNT + 1] = { NULL };
+	char *one;
+	sh_result *r;
+
+	(void)state;
+	NOT_IN_VALGRIND();
+	one = calloc(1, LENGTH);
+	memset(one, 'x', LENGTH - 1);
+	for (int i = 0; i < COUNT; i++)
+		list[i] = one;
+	r = sh("true", .args = list);
+	assert_status(r, SH_SPAWN);
+	assert_int_equal(r->sys_errno, UV_E2BIG);
+	assert_contains(r->message, "too long for the system");
+	sh_free(r);
+	free(one);
+}
+
 static void test_args_04_format_makes_one_argument_of_each_conversion(void **state)
 {
 	sh_result *r = sh_f("printf %%s: %s", "a b; c");
@@ -281,6 +302,27 @@ static void test_args_17_conflicts_name_both_fields(void **state)
 		  "detach and die_with_parent exclude each other" },
 		{ SH("true", .guard = true, .keep_group = true),
 		  "guard and keep_group exclude each other" },
+		{ SH("true", .detach = true, .guard = true),
+		  "detach and guard exclude each other" },
+		{ SH("true", .detach = true, .keep_group = true),
+		  "detach and keep_group exclude each other" },
+		{ SH("true", .detach = true, .foreground_tty = true),
+		  "detach and foreground_tty exclude each other" },
+		{ SH("true", .session = true, .foreground_tty = true),
+		  "session and foreground_tty exclude each other" },
+		{ SH("true", .foreground_tty = true, .keep_group = true),
+		  "foreground_tty and keep_group exclude each other" },
+		{ SH("true", .pty = true, .keep_group = true),
+		  "pty and keep_group exclude each other" },
+		{ SH("true", .pty = true, .detach = true),
+		  "pty and detach exclude each other" },
+		{ SH("true", .pty = true, .foreground_tty = true),
+		  "pty and foreground_tty exclude each other" },
+		{ SH("true", .pty = true, .in = SH_FILE("/dev/null")),
+		  "pty and in exclude each other" },
+		{ SH("true", .pty = true, .out = SH_NULL), "pty and out exclude each other" },
+		{ SH("true", .nice = 41), "nice is 41" },
+		{ SH("true", .unset = SH_LIST("A=1")), "unset: \"A=1\" is not a name" },
 		{ SH("true", .cwd = ""), "cwd is empty" },
 		{ SH("true", .user = ""), "user is empty" },
 		{ SH("true", .stopped = never_stopped), "stopped is set, but guard is not" },
@@ -396,6 +438,7 @@ int main(void)
 		cmocka_unit_test(test_args_02_a_hole_is_invalid_and_skip_is_dropped),
 		cmocka_unit_test(test_args_02_more_than_fit_are_invalid),
 		cmocka_unit_test(test_args_03_too_long_is_e2big),
+		cmocka_unit_test(test_args_03_too_many_are_e2big),
 		cmocka_unit_test(test_args_04_format_makes_one_argument_of_each_conversion),
 		cmocka_unit_test(test_args_05_recipes_keep_order_and_their_base),
 		cmocka_unit_test(test_args_06_a_missing_program_is_told_with_a_near_name),

@@ -205,6 +205,62 @@ static void test_async_27_a_pull_may_have_nothing_yet(void **state)
 	sh_free(r);
 }
 
+static int free_at_pull(sh_proc *p, char *buf, size_t cap, void *arg)
+{
+	(void)buf, (void)cap;
+	++*(int *)arg;
+	sh_proc_free(p);
+	return 0;
+}
+
+static int stop_at_pull(sh_proc *p, char *buf, size_t cap, void *arg)
+{
+	(void)buf, (void)cap, (void)arg;
+	assert_int_equal(sh_stop(p), 0);
+	return UV_EAGAIN;
+}
+
+static void test_async_59_free_and_stop_inside_a_pull(void **state)
+{
+	struct told t = { 0 };
+	uv_loop_t loop;
+	int pulls = 0;
+	sh_result *r;
+
+	(void)state;
+	uv_loop_init(&loop);
+	sh_start(SH("sleep", "100", .loop = &loop, .done = done, .arg = &t,
+		    .in = SH_PULL(free_at_pull, &pulls)));
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_int_equal(pulls, 1);
+	assert_int_equal(t.calls, 0);
+	close_loop(&loop);
+	assert_no_children();
+	r = sh("sleep", "100", .in = SH_PULL(stop_at_pull, NULL));
+	assert_status(r, SH_CANCELED);
+	sh_free(r);
+}
+
+static void free_at_stop(sh_proc *p, int signum, void *arg)
+{
+	*(int *)arg = signum;
+	sh_proc_free(p);
+}
+
+static void test_async_59_free_when_it_is_stopped(void **state)
+{
+	int signum = 0;
+	sh_proc *p;
+
+	(void)state;
+	NEEDS(SH__CAN_TREE);
+	p = sh_start(SH("sh", "-c", "kill -STOP $$", .guard = true, .stopped = free_at_stop,
+			.arg = &signum));
+	assert_null(sh_wait(p, -1));
+	assert_int_equal(signum, SIGSTOP);
+	assert_no_children();
+}
+
 static int stop_at_line(sh_proc *p, const char *data, size_t len, void *arg)
 {
 	(void)data, (void)len, (void)arg;
@@ -488,15 +544,18 @@ static void test_async_an_unread_rest_does_not_keep_the_loop(void **state)
 static void test_async_stopping_does_not_wait_for_ever(void **state)
 {
 	sh_proc *p =
-	    sh_start(SH("sh", "-c", "setsid sleep 3 & echo $!", .drain_ms = SH_FOREVER));
+	    sh_start(SH("sh", "-c", "setsid sleep 60 & echo $!", .drain_ms = SH_FOREVER));
 	uint64_t from = uv_hrtime();
 	sh_line line;
+	int sleeper;
 
 	(void)state;
 	assert_int_equal(sh_next(p, &line), 1);
+	sleeper = (int)strtol(line.data, NULL, 10);
 	assert_null(sh_wait(p, 100));
 	sh_proc_free(p);
-	assert_true(uv_hrtime() - from < 2000 * (uint64_t)MS);
+	assert_true(uv_hrtime() - from < 30000 * (uint64_t)MS);
+	assert_int_equal(kill(sleeper, SIGKILL), 0);
 }
 
 int main(void)
@@ -508,6 +567,8 @@ int main(void)
 		cmocka_unit_test(test_async_59_free_inside_a_line),
 		cmocka_unit_test(test_async_59_free_inside_a_line_while_reading),
 		cmocka_unit_test(test_async_27_a_pull_may_have_nothing_yet),
+		cmocka_unit_test(test_async_59_free_and_stop_inside_a_pull),
+		cmocka_unit_test(test_async_59_free_when_it_is_stopped),
 		cmocka_unit_test(test_async_59_stop_inside_a_line),
 		cmocka_unit_test(test_async_59_free_of_what_runs_on_a_loop),
 		cmocka_unit_test(test_async_60_never_more_than_the_limit),

@@ -5,6 +5,7 @@
 #include "shell_test.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 
@@ -281,6 +282,107 @@ static void test_host_50_sixteen_threads_get_their_ends_in_time(void **state)
 	}
 }
 
+static void count_good(sh_proc *p, const sh_result *r, void *arg)
+{
+	struct worker *w = arg;
+
+	w->bad -= r->status == SH_DONE && !strcmp(r->out, "x\n");
+	sh_proc_free(p);
+}
+
+static void *spawn_on_own_loop(void *arg)
+{
+	struct worker *w = arg;
+	uv_loop_t loop;
+
+	uv_loop_init(&loop);
+	for (int round = 0; round < 5; round++) {
+		w->bad += 4;
+		for (int i = 0; i < 4; i++)
+			sh_start(SH("cat", .in = SH_TEXT("x\n"), .loop = &loop,
+				    .done = count_good, .arg = w));
+		uv_run(&loop, UV_RUN_DEFAULT);
+	}
+	w->bad += uv_loop_close(&loop) != 0;
+	return NULL;
+}
+
+static void test_host_50_each_thread_has_a_loop(void **state)
+{
+	struct worker w[8] = { { 0 } };
+
+	(void)state;
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(pthread_create(&w[i].thread, NULL, spawn_on_own_loop, &w[i]),
+				 0);
+	for (int i = 0; i < 8; i++) {
+		pthread_join(w[i].thread, NULL);
+		assert_int_equal(w[i].bad, 0);
+	}
+	assert_no_children();
+}
+
+/* The next process gets this number; true if that could be arranged. */
+static bool set_next_pid(int pid)
+{
+	FILE *f = fopen("/proc/sys/kernel/ns_last_pid", "w");
+	bool good = f && fprintf(f, "%d", pid - 1) > 0;
+
+	return f && fclose(f) == 0 && good;
+}
+
+/* As process 1 of a namespace, where nobody else takes numbers. 0: as it should be. */
+static int give_number_away(void)
+{
+	sh_proc *p = sh_start(SH("true"));
+	int pid = sh_pid(p), r;
+	pid_t other;
+
+	if (waitpid(-1, NULL, 0) != pid || !set_next_pid(pid))
+		return 77;
+	if ((other = fork()) == 0) {
+		setpgid(0, 0);
+		for (;;)
+			pause();
+	}
+	setpgid(other, other);
+	if (other != pid)
+		return 77;
+	/* Before the library has seen the end, and after it. */
+	r = sh_signal(p, SIGKILL);
+	if (sh__engine()->can & SH__CAN_RECOVER &&
+	    (r != UV_ESRCH || waitpid(other, NULL, WNOHANG)))
+		return 1;
+	sh_wait(p, -1);
+	if (sh_signal(p, SIGKILL) != UV_ESRCH || waitpid(other, NULL, WNOHANG))
+		return 2;
+	sh_proc_free(p);
+	kill(other, SIGKILL);
+	return waitpid(other, NULL, 0) == other ? 0 : 3;
+}
+
+static void test_host_42_a_number_given_away_is_not_signalled(void **state)
+{
+	int status = 0;
+	pid_t keeper, first;
+
+	(void)state;
+	NEEDS(SH__CAN_RECOVER); /* libuv knows a process by its number alone */
+	NOT_IN_VALGRIND();
+	if ((keeper = fork()) == 0) {
+		if (unshare(CLONE_NEWPID) < 0 || (first = fork()) < 0)
+			_exit(77);
+		if (first == 0)
+			_exit(give_number_away());
+		waitpid(first, &status, 0);
+		_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 99);
+	}
+	assert_int_equal(waitpid(keeper, &status, 0), keeper);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+		skip(); /* numbers cannot be chosen here */
+	assert_int_equal(status, 0);
+}
+
 static sh_cmd *shared;
 
 static void *call_shared(void *arg)
@@ -393,6 +495,8 @@ int main(void)
 		cmocka_unit_test(test_host_48_its_descriptors_stay_its_own),
 		cmocka_unit_test(test_host_49_without_standard_descriptors),
 		cmocka_unit_test(test_host_50_sixteen_threads_get_their_ends_in_time),
+		cmocka_unit_test(test_host_50_each_thread_has_a_loop),
+		cmocka_unit_test(test_host_42_a_number_given_away_is_not_signalled),
 		cmocka_unit_test(test_host_05_threads_may_share_a_recipe),
 		cmocka_unit_test(test_host_52_ten_thousand_runs_leave_nothing),
 	};

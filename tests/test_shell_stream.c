@@ -95,6 +95,27 @@ static void test_stream_19_input_and_output_do_not_block_each_other(void **state
 	free(in);
 }
 
+/* Both outputs are full before the first byte of the input is read. */
+static void test_stream_19_a_late_reader_blocks_nobody(void **state)
+{
+	static const size_t sizes[] = { 4096, 65536, 65537, 1 << 20, 16 << 20 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+		char *in = calloc(1, sizes[i]), n[24];
+		sh_result *r;
+
+		snprintf(n, sizeof n, "%zu", sizes[i]);
+		r = sh("sh", "-c", "head -c $0 /dev/zero >&2; head -c $0 /dev/zero; cat", n,
+		       .in = SH_BYTES(in, sizes[i]));
+		assert_status(r, SH_DONE);
+		assert_int_equal(r->out_len, 2 * sizes[i]);
+		assert_int_equal(r->err_len, sizes[i]);
+		sh_free(r);
+		free(in);
+	}
+}
+
 static volatile sig_atomic_t pipe_signals;
 
 static void count_pipe_signal(int sig)
@@ -462,6 +483,27 @@ static void test_stream_next_gives_lines_as_they_come(void **state)
 	sh_proc_free(p);
 }
 
+static uint64_t own_cpu_ns(void)
+{
+	struct rusage ru;
+
+	getrusage(RUSAGE_THREAD, &ru);
+	return ((uint64_t)ru.ru_utime.tv_sec + (uint64_t)ru.ru_stime.tv_sec) * 1000 * MS +
+	       ((uint64_t)ru.ru_utime.tv_usec + (uint64_t)ru.ru_stime.tv_usec) * 1000;
+}
+
+static void test_stream_next_sleeps_until_there_is_a_line(void **state)
+{
+	sh_proc *p = sh_start(SH("sh", "-c", "sleep 1; echo x", .out = SH_STREAM));
+	uint64_t before = own_cpu_ns();
+	sh_line line;
+
+	(void)state;
+	assert_int_equal(sh_next(p, &line), 1);
+	assert_true(own_cpu_ns() - before < 200 * (uint64_t)MS);
+	sh_proc_free(p);
+}
+
 static void test_stream_next_forgets_what_was_read(void **state)
 {
 	long before = rss_kib();
@@ -523,6 +565,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stream_18_overflow_policies),
 		cmocka_unit_test(test_stream_19_input_and_output_do_not_block_each_other),
+		cmocka_unit_test(test_stream_19_a_late_reader_blocks_nobody),
 		cmocka_unit_test(test_stream_20_unread_input_is_no_error_and_no_sigpipe),
 		cmocka_unit_test(test_stream_21_no_input_is_the_end_at_once),
 		cmocka_unit_test(test_stream_next_forgets_what_was_read),
@@ -541,6 +584,7 @@ int main(void)
 		cmocka_unit_test(test_stream_30_dev_stdout_can_be_opened),
 		cmocka_unit_test(test_stream_a_callback_can_feed),
 		cmocka_unit_test(test_stream_next_gives_lines_as_they_come),
+		cmocka_unit_test(test_stream_next_sleeps_until_there_is_a_line),
 		cmocka_unit_test(test_stream_next_joins_what_came_in_parts),
 		cmocka_unit_test(test_stream_next_can_be_left_early),
 	};

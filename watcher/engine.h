@@ -202,6 +202,7 @@ struct watcher {
 	uv_timer_t timer;
 	uv_idle_t more;
 	int open_handles;
+	uv_work_t freeing; /* a large index, in the thread pool */
 	struct {
 		watcher_sync_cb cb;
 		int round;

@@ -5,6 +5,7 @@
 #include "watcher/look.h"
 #include "watcher/options.h"
 
+#define MANY_DIRS 4096 /* to free an index of these takes a third of a millisecond */
 #define DEFAULT_BACKLOG (64u * 1024 * 1024)
 
 const struct backend_ops *const watcher__backends[] = {
@@ -188,10 +189,28 @@ static void free_all(struct watcher *w)
 	free(w);
 }
 
-/* The last handle is closed. With a private loop, whoever turns it frees the watcher. */
+static void free_index(uv_work_t *work)
+{
+	struct watcher *w = work->data;
+
+	tree_fini(&w->tree);
+}
+
+static void on_index_freed(uv_work_t *work, int status)
+{
+	(void)status;
+	free_all(work->data);
+}
+
+/* The last handle is closed, and nobody looks at the index any more. With a private loop, whoever
+ * turns it frees the watcher. */
 static void part_closed(struct watcher *w)
 {
-	if (--w->open_handles == 0 && !w->own)
+	if (--w->open_handles || w->own)
+		return;
+	w->freeing.data = w;
+	if (w->tree.nnodes < MANY_DIRS ||
+	    uv_queue_work(w->loop, &w->freeing, free_index, on_index_freed) < 0)
 		free_all(w);
 }
 

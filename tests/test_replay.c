@@ -6,12 +6,12 @@
  * run again with REPLAY_SEED=n (and REPLAY_MODE=plain|late|..., REPLAY_BACKEND=poll|...).
  * REPLAY_ROUNDS says how many, REPLAY_CHANGES of how many changes a process.
  *
- * In the mode "late" the watcher sees nothing before all changes are made; in "unread" it has not
- * even read the tree then, and in "slowly" it does so while they are made: both are for a backend
- * that covers trees as a whole. In "faults" watching
- * a directory fails now and then with ENOENT, as it does when the directory is gone, and takes
+ * In the mode "pieces" a directory is read a few names at a time, as one of many thousands is. In
+ * "late" the watcher sees nothing before all changes are made; in "unread" it has not even read
+ * the tree then, and in "slowly" it does so while they are made, in pieces, too: both are for a
+ * backend that covers trees as a whole. In "faults" watching a directory fails now and then with ENOENT, as it does when the directory is gone, and takes
  * its time; in "refused" with EACCES, until modes are set again; in "limit" with ENOSPC.
- * link: -Wl,--wrap=inotify_add_watch,--wrap=fanotify_init,--wrap=watcher__scan_read
+ * link: -Wl,--wrap=inotify_add_watch,--wrap=fanotify_init,--wrap=watcher__scan_read,--wrap=syscall
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,6 +28,7 @@
 #include <string.h>
 #include <sys/fanotify.h>
 #include <sys/inotify.h>
+#include <sys/syscall.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -78,8 +79,8 @@ static void sync_now(struct run *r, watcher *w)
 	uv_run(&r->loop, UV_RUN_NOWAIT);
 }
 
-enum mode { PLAIN, LATE, UNREAD, SLOWLY, OVERFLOW, FAULTS, REFUSED, LIMIT, MODES };
-static const char *const mode_names[] = { "plain",    "late",	 "unread",  "slowly",
+enum mode { PLAIN, PIECES, LATE, UNREAD, SLOWLY, OVERFLOW, FAULTS, REFUSED, LIMIT, MODES };
+static const char *const mode_names[] = { "plain",	 "pieces", "late",    "unread", "slowly",
 					  "overflow", "faults", "refused", "limit" };
 
 /* ---- watches that fail ---- */
@@ -114,6 +115,20 @@ void __wrap_watcher__scan_read(int fd, struct listing *l)
 	if (slow)
 		usleep(6000); /* more than a turn has */
 	__real_watcher__scan_read(fd, l);
+}
+
+/* A directory is read a few names at a time, with time for changes in between. */
+static bool in_pieces;
+
+long __real_syscall(long n, long a, long b, long c, long d, long e, long f);
+long __wrap_syscall(long n, long a, long b, long c, long d, long e, long f);
+
+long __wrap_syscall(long n, long a, long b, long c, long d, long e, long f)
+{
+	if (n != SYS_getdents64 || !in_pieces)
+		return __real_syscall(n, a, b, c, d, e, f);
+	usleep(200);
+	return __real_syscall(n, a, b, 64, d, e, f);
 }
 
 /* fanotify's queue has a bound like inotify's where overflow is asked for. */
@@ -190,6 +205,7 @@ static void make_changes(const struct setup *setup, struct run *r, watcher *w, u
 	if (!r->how.unmerged)
 		sync_now(r, w); /* all is read */
 	slow = setup->mode == SLOWLY;
+	in_pieces = setup->mode == PIECES || setup->mode == SLOWLY;
 	for (int i = 0; i < 3; i++)
 		pids[i] = changes_start(seed * 3 + (uint64_t)i + 1, &r->places, &r->how, n,
 					churn_of(setup));
@@ -206,7 +222,7 @@ static void make_changes(const struct setup *setup, struct run *r, watcher *w, u
 			}
 	}
 	fault = 0;
-	slow = false;
+	slow = in_pieces = false;
 	if (setup->mode != REFUSED)
 		return;
 	sync_now(r, w);
@@ -308,12 +324,14 @@ static void test_replay(void **state)
 /* Polling has no queue that could overflow. */
 static const struct setup setups[] = {
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, PLAIN, 60 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, PIECES, 20 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, LATE, 60 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, OVERFLOW, 20 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, FAULTS, 40 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, REFUSED, 20 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, LIMIT, 20 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, PLAIN, 40 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, PIECES, 20 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, LATE, 40 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, UNREAD, 40 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, SLOWLY, 20 },

@@ -166,10 +166,15 @@ static int set_level(struct backend *b, int32_t id, enum watch_level level, bool
 	return 0;
 }
 
+int32_t fan_find(const struct backend *b, const struct fan_key *key)
+{
+	return key ? keys_find(&b->keys, key, fan_key_len(key)) : -1;
+}
+
 int32_t fan_number(struct backend *b, const struct fan_key *key, enum watch_level level)
 {
 	size_t len = fan_key_len(key);
-	int32_t id = keys_find(&b->keys, key, len);
+	int32_t id = fan_find(b, key);
 	bool fresh = id < 0;
 
 	if (fresh && (id = keys_add(&b->keys, key, len)) < 0)
@@ -246,21 +251,44 @@ static int fanotify_fill(struct backend *b, bool discard)
 	return b->all ? FILL_ALL : FILL_SOME;
 }
 
+/* Has a name come or gone in the directory since fence() on? */
+static bool is_torn(struct backend *b, int32_t id)
+{
+	struct fan_info info;
+
+	if (fan_read_all(b) < 0)
+		return true;
+	for (size_t at = b->fence < b->base ? 0 : b->fence - b->base; at < b->len; at += info.len) {
+		fan_parse(b->memory + at, &info);
+		if (info.mask & (FAN_CREATE | FAN_DELETE | FAN_RENAME) &&
+		    (fan_find(b, info.dir) == id || fan_find(b, info.dir2) == id))
+			return true;
+	}
+	return false;
+}
+
 /* Reading a directory is an event of the directory, queued while its lock is held: no other
  * change of it is between the two. The queue is emptied before, for what merges with an event
- * of after the reading stands before it. */
+ * of after the reading stands before it. A directory is read in pieces, whose events merge: what
+ * comes between two of them is looked for. */
 static int fanotify_fence(struct backend *b, int32_t id, int fd, enum watch_level level, bool on)
 {
 	unsigned how = on ? FAN_MARK_ADD : FAN_MARK_REMOVE;
-	ssize_t r = on ? fan_read(b, false) : 0;
+	int r = on ? fan_read_all(b) : 0;
 
 	(void)level;
 	if (r < 0)
-		return (int)r;
+		return r;
 	if (fanotify_mark(b->fd, how | FAN_MARK_ONLYDIR, FAN_ACCESS | FAN_ONDIR, fd, ".") < 0)
 		return -errno;
-	if (on && keys_has(&b->keys, id))
+	if (!keys_has(&b->keys, id))
+		return 0;
+	if (on) {
 		b->dirs[id].fenced = true;
+		b->fence = b->base + b->len;
+	} else {
+		b->dirs[id].torn = is_torn(b, id);
+	}
 	return 0;
 }
 

@@ -403,6 +403,8 @@ void watcher__scan_read(int fd, struct listing *l);
 void watcher__scan_stat(int fd, struct listing *l);
 /* Appends a name; "." and "..", and names too long for the index, are left out. UV_ENOMEM. */
 int watcher__listing_add(struct listing *l, const char *name, int type, uint64_t ino);
+/* repeats.c: keeps the last of entries that have the same name. UV_ENOMEM. */
+int watcher__listing_unrepeat(struct listing *l);
 /* What tells a directory from all others, also from one that gets its inode number later. */
 struct identity {
 	uint64_t dev, ino;

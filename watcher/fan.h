@@ -72,6 +72,7 @@ struct fan_record {
 struct fan_dir {
 	uint8_t level; /* enum watch_level */
 	bool fenced;   /* it was read, and the place of that in the queue is still to come */
+	bool torn;     /* ... but changed while that was done */
 };
 
 /* Where in the memory names come and go, by directory: only while there are directories that
@@ -110,6 +111,7 @@ struct backend {
 	char *memory;
 	size_t len, cap, pos;
 	uint64_t base; /* what was read before memory[0] */
+	uint64_t fence; /* where what has come since the last fence() on begins */
 	struct fan_record now;
 	struct fan_later later;
 	uint32_t renamed[FAN_RENAMES], nrenamed; /* hashes of names renamed away lately */
@@ -123,7 +125,9 @@ struct backend {
 };
 
 /* ---- backend_fanotify.c ---- */
-/* The number of a directory, made if it has none. UV_ENOMEM. */
+/* The number of a directory (NULL: none), or -1. */
+int32_t fan_find(const struct backend *b, const struct fan_key *key);
+/* ... made if it has none. UV_ENOMEM. */
 int32_t fan_number(struct backend *b, const struct fan_key *key, enum watch_level level);
 void fan_unwatch(struct backend *b, int32_t id);
 

@@ -388,7 +388,7 @@ static int unknown_keys(const struct backend *b, const struct fan_key *keys[2])
 	of[0] = info.dir;
 	of[1] = info.dir2;
 	for (int i = 0; i < 2; i++) {
-		int32_t id = of[i] ? keys_find(&b->keys, of[i], fan_key_len(of[i])) : -1;
+		int32_t id = fan_find(b, of[i]);
 
 		if (of[i] && !fan_later_foreign(b, of[i]) &&
 		    (id < 0 || b->dirs[id].level <= WATCH_SELF))

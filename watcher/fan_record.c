@@ -10,17 +10,12 @@
 
 #include <string.h>
 
-static int32_t number_of(const struct backend *b, const struct fan_key *key)
-{
-	return key ? keys_find(&b->keys, key, fan_key_len(key)) : -1;
-}
-
 /* The number of a directory that changes in it are wanted of; -1. *unknown: it may be one that
  * has not been read yet. Of some only the end or a move is wanted: they count as without. */
 static int32_t listened(struct backend *b, const struct fan_key *key, const char *name,
 			uint64_t mask, bool *unknown)
 {
-	int32_t id = number_of(b, key);
+	int32_t id = fan_find(b, key);
 
 	if (id >= 0 && b->dirs[id].level > WATCH_SELF)
 		return id;
@@ -106,7 +101,7 @@ static bool take(struct backend *b)
 		return false;
 	}
 	if (r->is_dir)
-		r->target = number_of(b, info.object);
+		r->target = fan_find(b, info.object);
 	if (r->id < 0 && r->id2 < 0 && r->target < 0)
 		return true;
 	r->bits = told_bits(b, r, info.mask);
@@ -188,6 +183,14 @@ static bool next_of_target(struct backend *b, struct change *c)
 	return true;
 }
 
+/* Twice says that it has to be read again. */
+static void passed_fence(struct fan_dir *dir, struct fan_record *r)
+{
+	if (dir->torn)
+		r->bits |= FAN_ACCESS;
+	dir->fenced = dir->torn = false;
+}
+
 static bool next_of_record(struct backend *b, struct change *c)
 {
 	const char *start = b->memory + b->pos;
@@ -208,7 +211,7 @@ static bool next_of_record(struct backend *b, struct change *c)
 		c->pid = r->pid;
 		c->is_dir = r->is_dir;
 		if (c->op == CHANGE_READ)
-			b->dirs[r->id].fenced = false;
+			passed_fence(&b->dirs[r->id], r);
 		if (r->itself || c->op == CHANGE_LOOK)
 			return true;
 		c->name = start + r->name;

@@ -211,6 +211,16 @@ void watcher__scan_stat(int fd, struct listing *l)
 		l->ctime_ns = 0;
 }
 
+/* It was read in more than one piece. */
+static int scan_end(int fd, struct listing *l)
+{
+	struct stat st;
+
+	if (l->ctime_ns && fstat(fd, &st) == 0 && stat_ctime_ns(&st) == l->ctime_ns)
+		return 0; /* it has not changed meanwhile */
+	return watcher__listing_unrepeat(l);
+}
+
 #ifdef __linux__
 struct linux_dirent {
 	uint64_t d_ino;
@@ -223,13 +233,13 @@ struct linux_dirent {
 void watcher__scan_read(int fd, struct listing *l)
 {
 	char buf[32768] __attribute__((aligned(8)));
+	int r, pieces = 0;
 	long n, at;
-	int r;
 
 	watcher__scan_stat(fd, l);
 	if (l->error)
 		return;
-	while ((n = syscall(SYS_getdents64, fd, buf, sizeof buf)) > 0)
+	for (; (n = syscall(SYS_getdents64, fd, buf, sizeof buf)) > 0; pieces++)
 		for (at = 0; at < n;) {
 			const struct linux_dirent *e = (const void *)(buf + at);
 
@@ -244,6 +254,8 @@ void watcher__scan_read(int fd, struct listing *l)
 		}
 	if (n < 0)
 		l->error = -errno;
+	else if (pieces > 1)
+		l->error = scan_end(fd, l);
 }
 #else
 void watcher__scan_read(int fd, struct listing *l)
@@ -267,6 +279,6 @@ void watcher__scan_read(int fd, struct listing *l)
 		r = watcher__listing_add(l, e->d_name, type_of_entry(fd, e->d_name, e->d_type),
 					 e->d_ino);
 	closedir(dir);
-	l->error = r;
+	l->error = r == 0 ? scan_end(fd, l) : r;
 }
 #endif

@@ -391,7 +391,8 @@ static void sync_all(watcher *w)
  * read" is left alone until it changes itself, and so is one that is not there to be opened. */
 static bool makes_good(void)
 {
-	return fault.what == MEMORY || fault.error == ENOSPC || fault.error == EMFILE ||
+	return fault.error == ENOMEM || fault.error == ENOSPC || fault.error == EMFILE ||
+	       fault.what == QUEUE ||
 	       (fault.what == WATCHES && fault.error == ENOENT);
 }
 
@@ -632,6 +633,7 @@ static void test_fanotify_reading(void **state)
 	with_fanotify(READS, ENOENT, 1);
 	with_fanotify(BY_HANDLE, ESTALE, 1);
 	with_fanotify(BY_HANDLE, EMFILE, 1);
+	with_fanotify(BY_HANDLE, ENOMEM, 1);
 }
 
 /* ---- snapshots ---- */

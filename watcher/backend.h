@@ -117,8 +117,7 @@ struct late_ops {
 	/* Opens a directory wherever it is now; -ESTALE: it is gone. */
 	int (*open_dir)(struct backend *b, int32_t id, const char *under);
 	/* Calls `one` for each mention of a name (NULL: any) in a directory, the latest first: what
-	 * comes after is what counts. UV_EAGAIN if all may not have been told yet; another
-	 * negative errno if some were lost. */
+	 * comes after is what counts. UV_EAGAIN or UV_ENOMEM if not all can be told now. */
 	int (*mentions)(struct backend *b, int32_t id, const char *name,
 			void (*one)(void *arg, const struct mention *m), void *arg);
 };

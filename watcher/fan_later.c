@@ -81,13 +81,15 @@ static void forget(struct fan_later *l)
 	l->nitems = l->leaving = 0;
 }
 
-/* Has everything in the hash that has happened until now. */
+/* Has everything in the hash that has happened until now. UV_ENOMEM, UV_EAGAIN. */
 static int note_all(struct backend *b)
 {
 	struct fan_later *l = &b->later;
-	int r = fan_read_all(b);
 	struct fan_info info;
+	int r = fan_read_all(b);
 
+	if (r < 0 && r != UV_ENOMEM)
+		r = UV_EAGAIN;
 	if (l->noted <= b->base + b->pos) { /* what is in it has been passed */
 		forget(l);
 		l->noted = b->base + b->pos;
@@ -336,12 +338,11 @@ static int later_mentions(struct backend *b, int32_t id, const char *name,
 	struct fan_key key;
 	struct asked q = { &key, name, one, arg };
 	struct fan_info info;
-	bool lost = b->gap;
 	uint64_t at;
 	int r;
 
 	if (!keys_has(&b->keys, id))
-		return UV_EINVAL;
+		return 0;
 	key_of(b, id, &key);
 	if ((r = note_all(b)) < 0)
 		return r;
@@ -349,7 +350,7 @@ static int later_mentions(struct backend *b, int32_t id, const char *name,
 	     i = next_about(b, &key, i, &info, &at))
 		if ((r = say_before(b, &q, &info, at)) < 0)
 			return r;
-	return b->gap && !lost ? UV_ENOBUFS : 0;
+	return 0;
 }
 
 static bool later_still(struct backend *b)

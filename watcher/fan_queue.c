@@ -107,8 +107,10 @@ ssize_t fan_read(struct backend *b, bool discard)
 		n = read(b->fd, b->memory + b->len, b->cap - b->len);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno != EAGAIN)
+		if (n < 0 && errno != EAGAIN) {
+			b->gap = true; /* the kernel drops what it cannot hand out */
 			return -errno;
+		}
 		b->all = n <= 0 || b->cap - b->len - (size_t)n > RECORD_MAX;
 		if (n <= 0)
 			break;

@@ -144,11 +144,11 @@ static int open_moved(struct watcher *w, uint32_t dir)
 		close(in);
 	/* Asked after it was opened: what is not mentioned then is what was opened. */
 	r = s->ops->late->mentions(s->backend, tree_dir(&w->tree, up)->id, name, on_identity, &m);
-	if (r != UV_EAGAIN && (r < 0 || !m.present || m.id < 0))
+	if (r == 0 && (!m.present || m.id < 0))
 		return fd;
 	if (fd >= 0)
 		close(fd);
-	if (r == UV_EAGAIN)
+	if (r < 0)
 		return r;
 	if (watcher__node_claim(w, dir, 0, m.id, &owner) < 0)
 		return -ESTALE;
@@ -296,9 +296,8 @@ static int take_in(struct watcher *w, uint32_t dir, struct listing *li)
 	if (w->late->failed)
 		r = UV_ENOMEM;
 	w->late->taking = w->late->failed = false;
-	if (r != UV_ENOMEM && r != UV_EAGAIN)
-		return 0;
-	empty_again(w, dir);
+	if (r < 0)
+		empty_again(w, dir);
 	return r;
 }
 

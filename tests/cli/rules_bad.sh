@@ -47,7 +47,7 @@ text 'an alias bomb' ':1:1: unknown key .x.' 'x: &a [1,1,1,1]\n'
 
 # its form
 text 'a tab' ':2:1: found character that cannot start any token.*' 'rules:\n\t- run: touch RAN\n'
-text 'a tab further down' ':3:1: found a tab character that violates indentation.*' 'rules:\n  - run: x\n\tname: y\n'
+text 'a tab further down' ':3:1: found a tab character that violates? indentation.*' 'rules:\n  - run: x\n\tname: y\n'
 text 'an open quote' ':3:1: found unexpected end of stream.*' 'rules:\n  - run: "x\n'
 text 'an unknown escape' ':2:11: found unknown escape character.*' 'rules:\n  - run: "\\q"\n'
 text 'two colons' ':2:11: mapping values are not allowed in this context' 'rules:\n  - run: a: b\n'

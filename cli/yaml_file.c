@@ -219,8 +219,10 @@ void yaml_place(char place[YAML_PLACE], const struct yaml_file *y, const yaml_no
 		 at ? at->start_mark.column + 1 : 1);
 }
 
-static int complain(struct yaml_file *y, const yaml_node_t *at, const char *hint,
-		    const char *fmt, va_list ap)
+__attribute__((format(printf, 4, 0))) static int complain(struct yaml_file *y,
+							  const yaml_node_t *at,
+							  const char *hint, const char *fmt,
+							  va_list ap)
 {
 	char text[1024];
 

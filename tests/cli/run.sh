@@ -1,7 +1,7 @@
 #!/bin/sh
 # run: what starts when, with which arguments, and how it ends.
 . tests/lib/tap.sh
-plan 35
+plan 38
 mkdir t
 echo 1 >t/a
 
@@ -56,6 +56,14 @@ start e run -q -P -s t -- 'for f in {}; do printf "[%s]" "$f"; done; echo'
 touch "t/\$(touch PWNED)x" 't/c d' 't/`touch PWNED`x'
 check 'in a shell line too' until_true 5 sh -c 'tr -d "\n" <e.out | grep -q "\[t/\`touch PWNED\`x\]"'
 check 'nothing was executed' test ! -e PWNED
+finish INT
+esc=$(printf '\033[31m')
+start e run -P t -- ./args {}
+: >"t/a$esc
+b"
+check 'controls are arguments as they are' until_true 5 sh -c "tr '\\n' @ <e.out | grep -Fq '<t/a$esc@b>'"
+check '... and escaped in what is said' until_true 5 grep -Fq 'a\x1B[31m\x0Ab' e.err
+is '... all of it' "$(count e.err "$(printf '\033')")" 0
 finish INT
 mkdir dash
 cd dash || exit 1
@@ -151,9 +159,9 @@ check 'a command that triggers itself is told' until_true 10 has q.err "t/own is
 finish INT
 start v run -r t -- sh -c 'date +%N >t/own2'
 check '... also with -r' until_true 10 has v.err "t/own2 is changed by the command itself"
-runs=$(count v.err ': ok')
+runs=$(count v.err 'run [0-9]+: sh') # the last one may not have ended
 pause 2
-is '... and it stops' "$(count v.err ': ok')" "$runs"
+is '... and it stops' "$(count v.err 'run [0-9]+: sh')" "$runs"
 finish INT
 
 start x run -r --timings t -- sh -c 'echo up; exec sleep 1061'

@@ -172,17 +172,23 @@ static void test_backend_for_says_which_and_why(void **state)
 	assert_string_equal(err.message, "an empty path cannot be watched");
 }
 
+/* Other programs of this user give up watches of theirs at any time: then once more. */
 static void test_backend_for_counts_watches(void **state)
 {
 	watcher_backend_info before, after;
-	struct run *r = begin("mkdir -p a b c d/e", WATCHER_BACKEND_INOTIFY);
+	bool counted = false;
 
 	(void)state;
-	assert_int_equal(watcher_backend_for(&before, sizeof before, r->base, NULL), 0);
-	assert_int_equal(add_root(r), 0);
-	assert_int_equal(watcher_backend_for(&after, sizeof after, r->base, NULL), 0);
-	assert_true(after.watches_used >= before.watches_used + 6);
-	end(r);
+	for (int i = 0; i < 50 && !counted; i++) {
+		struct run *r = begin("mkdir -p a b c d/e", WATCHER_BACKEND_INOTIFY);
+
+		assert_int_equal(watcher_backend_for(&before, sizeof before, r->base, NULL), 0);
+		assert_int_equal(add_root(r), 0);
+		assert_int_equal(watcher_backend_for(&after, sizeof after, r->base, NULL), 0);
+		counted = after.watches_used >= before.watches_used + 6;
+		end(r);
+	}
+	assert_true(counted);
 }
 
 /* ---- running out of watches ---- */

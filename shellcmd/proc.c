@@ -62,7 +62,7 @@ sh_proc *sh__proc_new(const sh_call *const *calls, size_t n, enum sh__manner man
 	p->in.proc = p;
 	p->waited = manner == SH__WAITED;
 	sh__sink_init(&p->out, p, &p->kept_out);
-	r = copy_calls(p, calls, n ? n : 1);
+	r = copy_calls(p, n ? calls : NULL, n ? n : 1);
 	if (r == 0)
 		r = judge(p, manner);
 	if (r < 0) {

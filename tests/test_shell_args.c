@@ -380,6 +380,17 @@ static void test_args_17_stages_that_differ_are_invalid(void **state)
 	sh_free(r);
 }
 
+static void test_args_17_no_stages_are_invalid(void **state)
+{
+	const sh_call *none[] = { (const sh_call *)(uintptr_t)8 };
+	sh_result *r = sh_run_stages(none, 0); /* what is not counted is not looked at */
+
+	(void)state;
+	assert_status(r, SH_INVALID);
+	assert_contains(r->message, "the call is NULL");
+	sh_free(r);
+}
+
 static void test_args_62_other_sizes_of_the_struct(void **state)
 {
 	struct {
@@ -450,6 +461,7 @@ int main(void)
 		cmocka_unit_test(test_args_11_a_glob_never_yields_its_pattern),
 		cmocka_unit_test(test_args_17_conflicts_name_both_fields),
 		cmocka_unit_test(test_args_17_stages_that_differ_are_invalid),
+		cmocka_unit_test(test_args_17_no_stages_are_invalid),
 		cmocka_unit_test(test_args_62_other_sizes_of_the_struct),
 		cmocka_unit_test(test_args_63_the_command_of_a_result_can_be_typed_again),
 	};

@@ -13,16 +13,18 @@
 #ifdef F_SETLEASE
 
 #define MAX_FAMILY  1024
-#define LOOK_MS	    2
-#define MAX_LOOKS   25 /* then the opener has been kept waiting long enough */
-#define CLEAN_LOOKS 2  /* one may miss a process whose parent is just ending */
+#define MAX_OPENERS 16
+#define LOOK_MS	    2 /* after the first look; each time twice as long */
+#define MAX_LOOKS   5
 
 static void on_timer(uv_timer_t *h);
 
-static void look_soon(struct openers *o)
+static void look_again(struct openers *o, int looks)
 {
-	if (!uv_is_active((uv_handle_t *)&o->timer))
-		uv_timer_start(&o->timer, on_timer, LOOK_MS, 0);
+	uint64_t ms = (uint64_t)LOOK_MS << looks;
+
+	if (!uv_is_active((uv_handle_t *)&o->timer) || uv_timer_get_due_in(&o->timer) > ms)
+		uv_timer_start(&o->timer, on_timer, ms, 0);
 }
 
 /* Refused (EAGAIN) as long as anybody has it open for writing. */
@@ -31,7 +33,7 @@ static void hold(struct leased *f)
 	if (fcntl(f->fd, F_SETLEASE, F_RDLCK) < 0)
 		return;
 	f->state = LEASE_HELD;
-	f->looks = f->clean = 0;
+	f->looks = 0;
 }
 
 static void let_go(struct leased *f)
@@ -43,55 +45,57 @@ static void let_go(struct leased *f)
 
 /* ---- who is it? */
 
-/* Bits of enum opener, 0: to be looked at again. */
-static unsigned look(struct openers *o, struct leased *f)
+static unsigned opener(pid_t pid, const pid_t *family, size_t n, size_t n_own)
 {
-	pid_t pids[MAX_FAMILY];
-	size_t n_own, n = o->family(pids, MAX_FAMILY, &n_own, o->arg);
-	int is_sure = n <= MAX_FAMILY;
-
-	for (size_t i = 0; i < n && i < MAX_FAMILY; i++) {
-		int r = processes_opens(pids[i]);
-
-		if (r > 0)
+	for (size_t i = 0; i < n && i < MAX_FAMILY; i++)
+		if (family[i] == pid)
 			return i < n_own ? OPENER_COMMAND : OPENER_NEIGHBOUR;
-		is_sure &= r == 0;
-	}
-	f->clean = is_sure ? f->clean + 1 : 0;
-	if (f->clean == CLEAN_LOOKS)
-		return OPENER_OTHER;
-	return ++f->looks == MAX_LOOKS ? OPENER_UNKNOWN : 0;
+	return n > MAX_FAMILY ? OPENER_UNKNOWN : OPENER_OTHER;
 }
 
-/* Returns whether there is more to do soon. */
-static int tend(struct openers *o, struct leased *f)
+/* Bits of enum opener, 0: nobody waits yet. */
+static unsigned look(struct openers *o)
 {
-	unsigned by;
+	pid_t waiting[MAX_OPENERS], family[MAX_FAMILY];
+	size_t n_waiting = processes_openers(waiting, MAX_OPENERS), n, n_own;
+	unsigned by = 0;
 
-	if (f->state == LEASE_HELD || f->state == LEASE_OVER)
+	if (n_waiting == 0)
 		return 0;
-	if (f->state == LEASE_NOT) {
+	n = o->family(family, MAX_FAMILY, &n_own, o->arg);
+	for (size_t i = 0; i < n_waiting; i++)
+		by |= opener(waiting[i], family, n, n_own);
+	return by;
+}
+
+/* What is to be done with a file that is not held. */
+static void tend(struct openers *o, struct leased *f)
+{
+	if (f->state == LEASE_BROKEN) {
+		unsigned by = look(o);
+
+		if (by == 0 && ++f->looks < MAX_LOOKS) {
+			look_again(o, f->looks - 1);
+			return;
+		}
+		f->by |= by ? by : (unsigned)OPENER_UNKNOWN;
+		f->looks = 0;
+		let_go(f);
+		look_again(o, 0);
+	} else if (f->state == LEASE_NOT) {
 		/* Whoever wrote has most often closed it by now. */
 		hold(f);
-		return f->state == LEASE_NOT && ++f->looks < MAX_LOOKS;
+		if (f->state == LEASE_NOT && ++f->looks < MAX_LOOKS)
+			look_again(o, f->looks - 1);
 	}
-	if ((by = look(o, f)) == 0)
-		return 1;
-	f->by |= by;
-	f->looks = 0;
-	let_go(f);
-	return 1;
 }
 
 static void on_timer(uv_timer_t *h)
 {
 	struct openers *o = h->data;
-	int more = 0;
 
 	for (size_t i = 0; i < o->n; i++)
-		more |= tend(o, &o->v[i]);
-	if (more)
-		look_soon(o);
+		tend(o, &o->v[i]);
 }
 
 /* Sent while the opener still runs; it sleeps a moment later. */
@@ -104,8 +108,7 @@ static void on_broken(uv_signal_t *h, int signum)
 		if (o->v[i].state != LEASE_HELD || fcntl(o->v[i].fd, F_GETLEASE) == F_RDLCK)
 			continue;
 		o->v[i].state = LEASE_BROKEN;
-		if (tend(o, &o->v[i]))
-			look_soon(o);
+		tend(o, &o->v[i]);
 	}
 }
 
@@ -160,7 +163,7 @@ void openers_watch(struct openers *o, const char *path)
 		return;
 	hold(&f);
 	if (f.state == LEASE_NOT)
-		look_soon(o);
+		look_again(o, 0);
 	f.path = alloc_copy(path);
 	o->v[o->n++] = f;
 }

@@ -2,7 +2,8 @@
  * Who opens a file to write to it: the command, or somebody else? A lease (fcntl(2)) makes the
  * kernel hold whoever opens the file for writing until we have looked where the processes of
  * the command are, which takes a few milliseconds. What is written through a descriptor that
- * was open before, or by a file put in the other's place, is not seen here.
+ * was open before, or by a file put in the other's place, is not seen here; nor who does not
+ * wait (O_NONBLOCK), or cannot be seen in /proc.
  *
  * Only files of one's own can be leased, and only on Linux; of others nothing is ever known.
  */
@@ -40,8 +41,8 @@ struct openers {
 		dev_t dev;
 		ino_t ino;
 		enum { LEASE_NOT, LEASE_HELD, LEASE_BROKEN, LEASE_OVER } state;
-		int looks, clean; /* at a broken one; without a find in a row */
-		unsigned by;	  /* who has opened it */
+		int looks;   /* since it is broken, or could not be had */
+		unsigned by; /* who has opened it */
 	} v[MAX_LEASED];
 	size_t n;
 };

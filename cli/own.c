@@ -9,10 +9,12 @@
 #define SHORT_MS      1000 /* nobody saves by chance in one such run after the other */
 #define STRANGE_RUNS  4
 #define PACED_RUNS    6
+#define UNSTEADY_RUNS 30 /* on a busy machine no two runs are alike */
 #define FIRST_PACE_MS 1000
 #define MAX_PACE_MS   64000
 #define COMMON_PREFIX 3
 #define MAX_KNOWN     100
+#define MAX_TOLD      100
 #define MAX_CHAIN     64
 
 static int has(const struct words *w, const char *path)
@@ -236,12 +238,13 @@ int own_suspects(const struct own *o)
 
 int64_t own_pace_ms(const struct own *o)
 {
+	int is_paced = o->steady >= PACED_RUNS - 1 && is_steady(o);
 	int64_t pace = FIRST_PACE_MS;
 
-	if (o->mixed || o->seen.n == 0 || o->is_strange || rounds(o) < PACED_RUNS ||
-	    o->steady < PACED_RUNS - 1 || !is_steady(o))
+	if (o->mixed || o->seen.n == 0 || o->is_strange ||
+	    rounds(o) < (is_paced ? PACED_RUNS : UNSTEADY_RUNS))
 		return 0;
-	for (int i = PACED_RUNS; i <= o->steady && pace < MAX_PACE_MS; i++)
+	for (int i = PACED_RUNS; is_paced && i <= o->steady && pace < MAX_PACE_MS; i++)
 		pace *= 2;
 	return pace;
 }
@@ -285,8 +288,7 @@ void own_free(struct own *o)
 	words_free(&o->known);
 	chain_free(&o->chain);
 	chain_free(&o->led);
-	free(o->told);
-	o->told = NULL;
+	words_free(&o->told);
 }
 
 /* ---- telling */
@@ -354,9 +356,9 @@ char *own_loop(const struct own *o)
 
 int own_tell(struct own *o, const char *pattern)
 {
-	if (o->told && strcmp(o->told, pattern) == 0)
+	if (has(&o->told, pattern))
 		return 0;
-	free(o->told);
-	o->told = alloc_copy(pattern);
+	if (o->told.n < MAX_TOLD)
+		words_add(&o->told, pattern);
 	return 1;
 }

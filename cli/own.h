@@ -40,7 +40,7 @@ struct own {
 	struct own_chain {
 		struct words names, paths;
 	} chain, led;
-	char *told; /* the last pattern the user was told of */
+	struct words told; /* the patterns the user was told of */
 };
 
 /* A path changed `at_ms` after the start of the run, which did that, or the run of another
@@ -84,7 +84,7 @@ char *own_pattern(const struct own *o, const char *path, const char *root);
 /* How rules start each other: "b, which rule a starts by changing src/x"; NULL: there is only
  * one in it. */
 char *own_loop(const struct own *o);
-/* Remembers the pattern; 1 if it was not the last one told. */
+/* Remembers the pattern; 1 if it was not told before. */
 int own_tell(struct own *o, const char *pattern);
 
 #endif

@@ -250,37 +250,34 @@ int processes_holds(pid_t pid, const struct stat *file)
 	return found;
 }
 
-static void add_opener(const char *thread, void *arg)
+static void check_waits(const char *thread, void *arg)
 {
-	char path[80], text[512], state = 'R';
-	const char *p;
+	char path[80], text[64];
 	int *found = arg;
 
-	if (*found > 0)
-		return;
-	snprintf(path, sizeof path, "%s/stat", thread);
-	if (read_file(path, text, sizeof text) <= 0)
-		return;
-	if ((p = strrchr(text, ')')) && p[1])
-		state = p[2];
-	if (state == 'R')
-		*found = -1;
-	if (state != 'S' && state != 'D')
-		return;
-	/* "0" where the kernel does not tell, or it woke up meanwhile. */
 	snprintf(path, sizeof path, "%s/wchan", thread);
-	if (read_file(path, text, sizeof text) <= 0 || strcmp(text, "0") == 0)
-		*found = -1;
-	else if (strstr(text, "break_lease"))
-		*found = 1;
+	if (!*found && read_file(path, text, sizeof text) > 0)
+		*found = strstr(text, "break_lease") != NULL;
 }
 
-int processes_opens(pid_t pid)
+size_t processes_openers(pid_t *pids, size_t max)
 {
-	int found = 0;
+	DIR *d = opendir("/proc");
+	struct dirent *e;
+	size_t n = 0;
 
-	each_thread(pid, add_opener, &found);
-	return found;
+	while (d && n < max && (e = readdir(d))) {
+		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
+		int found = 0;
+
+		if (pid > 0)
+			each_thread(pid, check_waits, &found);
+		if (found)
+			pids[n++] = pid;
+	}
+	if (d)
+		closedir(d);
+	return n;
 }
 
 #else
@@ -330,10 +327,11 @@ int processes_holds(pid_t pid, const struct stat *file)
 	return 0;
 }
 
-int processes_opens(pid_t pid)
+size_t processes_openers(pid_t *pids, size_t max)
 {
-	(void)pid;
-	return -1;
+	(void)pids;
+	(void)max;
+	return 0;
 }
 
 #endif

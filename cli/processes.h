@@ -42,8 +42,8 @@ int processes_written(uint64_t *times, const pid_t *pids, size_t n);
 /* Whether the process has this file open for writing. */
 int processes_holds(pid_t pid, const struct stat *file);
 
-/* Whether a thread of the process is kept waiting in open(2) by a lease: 1, 0, or -1 if that
- * cannot be told; a thread that runs may be about to be. */
-int processes_opens(pid_t pid);
+/* The processes, whosever, that a lease keeps waiting in open(2), as far as they can be seen;
+ * returns how many of them are in pids. */
+size_t processes_openers(pid_t *pids, size_t max);
 
 #endif

@@ -44,6 +44,12 @@ static int holds(struct runner *r, const char *path, int *looks)
 	       ((*looks)++ < MAX_LOOKS && witness_holds(&r->witness, path));
 }
 
+/* Looking for proof is worth it. */
+static int may_be_proven(const struct runner *r, const char *path)
+{
+	return own_suspects(&r->own) || own_knows(&r->own, path);
+}
+
 /* The command runs, and changes restart it. */
 static enum whose whose_in_restart(struct runner *r, const watcher_event *e, int *looks)
 {
@@ -69,7 +75,8 @@ static enum whose whose_of_run(struct runner *r, const watcher_event *e, int *lo
 	if (r->running > 0 && r->s->on_busy == ON_BUSY_RESTART)
 		return whose_in_restart(r, e, looks);
 	if (r->running > 0 || r->is_syncing || e->time_ns <= r->ended_wall_ns)
-		return openers_of(&r->openers, path_of(e)) == OPENER_COMMAND ? PROVEN : OWN;
+		return may_be_proven(r, path_of(e)) && holds(r, path_of(e), looks) ? PROVEN
+										   : OWN;
 	/* With a suspicion all of the run has been read when it ends. */
 	if (r->own.streak > 0 && r->stray_wall_ns == r->ended_wall_ns)
 		return OTHERS;
@@ -201,7 +208,7 @@ static int note(struct runner *r, const watcher_event *e, enum whose w, const st
 	if (w == OTHERS) {
 		own_other(&r->own);
 		r->likely_alibis = 0;
-	} else if (w != PROVEN && !by) {
+	} else if (w != PROVEN && !by && !openers_of(&r->openers, path)) {
 		witness_ask(&r->witness, e->time_ns, has_content(e));
 	}
 	if (w != PROVEN || !own_is_proven(&r->own, path))

@@ -60,35 +60,30 @@ pause 1
 is 'the pattern that is named ignores them' "$(count a.err 'run [0-9]+: sh')" 1
 finish INT
 
-# Somebody who saves the same file during every run gets a run each time; the command has not
-# written anything then.
-start u run -q -P t -- sh -c 'cat t/save >>seen; echo start; while [ -e hold ]; do sleep 0.02; done'
-: >hold
-i=0
-while [ $i -lt 6 ]; do
-  i=$((i + 1))
-  echo $i >t/save
-  if [ $i -gt 1 ]; then rm hold; until_true 20 size_is seen . $i; : >hold; fi
-  until_true 20 size_is u.out start $i || break
-  pause 1 # nobody types faster
-done
-is 'saves during every run are all run for' "$(tr '\n' ' ' <seen)" '1 2 3 4 5 6 '
-rm -f hold
-finish INT
-
-# The same for one who adds files.
-start v run -q -P t -- sh -c 'echo start $WHENDO_PATH; while [ -e hold ]; do sleep 0.02; done'
-: >hold
-i=0
-while [ $i -lt 4 ]; do
-  i=$((i + 1))
-  touch t/file$i
-  if [ $i -gt 1 ]; then rm hold; until_true 20 size_is v.out start $i; : >hold; fi
-  until_true 20 size_is v.out start $i || break
-done
-is 'so are new files' "$(tr '\n' ' ' <v.out)" 'start t/file1 start t/file2 start t/file3 start t/file4 '
-rm -f hold
-finish INT
+# Somebody who saves during every run gets a run each time; the command has not written
+# anything then. It waits for go.N, so that each save but the first comes while it runs.
+cat >wait.sh <<'Y'
+echo $WHENDO_PATH $(cat $WHENDO_PATH)
+until [ -e go.$WHENDO_RUN ]; do sleep 0.02; done
+Y
+saved() { # saved FILE...: saves one after the other; prints what the runs have seen
+  rm -f go.*
+  start u run -q -P t -- sh wait.sh
+  i=0
+  for f in "$@"; do
+    i=$((i + 1))
+    echo "$i" >"$f"
+    [ $i -eq 1 ] || : >go.$((i - 1))
+    until_true 20 size_is u.out . $i || break
+    pause 1 # nobody types faster
+  done
+  : >go.$i
+  finish INT
+  tr '\n' ' ' <u.out
+}
+is 'saves during every run are all run for' "$(saved t/save t/save t/save t/save t/save t/save)" \
+  't/save 1 t/save 2 t/save 3 t/save 4 t/save 5 t/save 6 '
+is 'so are new files' "$(saved t/file1 t/file2 t/file3 t/file4)" 't/file1 1 t/file2 2 t/file3 3 t/file4 4 '
 
 # Who reacts to the end of every run at once is not the command either.
 cat >react.py <<'X'

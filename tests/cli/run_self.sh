@@ -7,7 +7,7 @@ mkdir t
 runs() { count "$1" 'run [0-9]+: sh'; } # runs FILE
 quiet() { # quiet NAME FILE N: there have been N runs, and no more come
   until_true 20 size_is "$2" 'run [0-9]+: sh' "$3"
-  until_true 1 false
+  pause 1
   is "$1" "$(runs "$2")" "$3"
 }
 
@@ -16,7 +16,7 @@ cat >server.sh <<'X1'
 date +%N >t/state # opened, written and closed at once
 exec sleep 1081
 X1
-start a run -r t -- sh server.sh
+start a run -r -i .new t -- sh server.sh
 check '-r: a server that writes a file at each start is told of' until_true 30 has a.err \
   't/state is changed by the command itself: not reacting to it until something else changes; -i /state ignores it for good'
 quiet '... and is not restarted by it any more' a.err 3
@@ -39,7 +39,7 @@ X1
 rm -rf t; mkdir t
 start b run -r t -- sh slow.sh
 check 'a server that writes it long after its start is known' until_true 30 has b.err 't/state is changed by the command itself: not'
-until_true 3 false
+pause 3
 is '... and not restarted any more' "$(runs b.err)" 3
 finish INT
 
@@ -84,7 +84,7 @@ is 'a command that ends: who saves with its output is reacted to' "$(react 12 in
 rm -rf t; mkdir t
 start d run t -- sh -c 'date +%N >t/.new; mv t/.new t/own'
 check 'a command that puts a file in place of its own' until_true 30 has d.err 'itself: not reacting'
-until_true 1 false
+pause 1
 before=$(runs d.err)
 echo user >t/own
 check '... a save of it by somebody else runs' until_true 20 has d.err "run $((before + 1)): sh .*t/own"
@@ -104,13 +104,13 @@ X1
 start e rules pair.yaml
 check 'rules that start each other are told of, by name and path' until_true 30 grep -Eq \
   't/(x is changed by rule b, which rule a starts by changing t/y: not .* ignore: x|y is changed by rule a, which rule b starts by changing t/x: not .* ignore: y) ignores' e.err
-until_true 3 false
+pause 3
 before=$(count e.out ran)
-until_true 2 false
+pause 2
 is '... and are quiet then' "$(count e.out ran)" "$before"
 before=$(count e.out 'ran b')
 echo 1 >t/src
 check '... something else sets both going, once' until_true 20 size_is e.out 'ran b' $((before + 1))
-until_true 3 false
+pause 3
 is '... and no further' "$(count e.err 'which rule')" 1
 finish INT

@@ -115,7 +115,7 @@ static void test_stop_40_output_keeps_it_alive(void **state)
 
 static void test_stop_41_waiting_can_be_given_up_and_taken_up(void **state)
 {
-	sh_proc *p = sh_start(SH("sleep", "0.3"));
+	sh_proc *p = sh_start(SH("cat", .in = SH_FEED));
 	uint64_t from = uv_hrtime();
 
 	(void)state;
@@ -123,6 +123,7 @@ static void test_stop_41_waiting_can_be_given_up_and_taken_up(void **state)
 	assert_true(uv_hrtime() - from >= 50 * (uint64_t)MS);
 	assert_true(is_alive(sh_pid(p)));
 	assert_null(sh_wait(p, 0));
+	assert_int_equal(sh_eof(p), 0);
 	assert_int_equal(sh_wait(p, -1)->status, SH_DONE);
 	sh_proc_free(p);
 }

@@ -13,17 +13,22 @@ enum { BURST_FILES = 100000, BURST_DIRS = 100, QUEUED = 7000, STEADY_RATE = 1000
 
 /* ---- a queue that is full already: the cost of an event without any wake-up ---- */
 
-static void fill_queue(const char *top)
+static void fill_queue(const char *top, bool written)
 {
 	char path[PATH_MAX];
 
 	for (int i = 0; i < QUEUED; i++) {
+		int fd;
+
 		snprintf(path, sizeof path, "%s/q%d", top, i);
-		make_file(path); /* created, closed: two events */
+		fd = open(path, O_CREAT | O_WRONLY, 0644);
+		if (fd < 0 || (written && write(fd, "x", 1) != 1))
+			bench_die(path);
+		close(fd);
 	}
 }
 
-static void drain_floor(const char *top, struct figures *f)
+static void drain_floor_of(const char *top, struct figures *f, bool written)
 {
 	static char buf[65536] __attribute__((aligned(8)));
 	int ifd = inotify_init1(IN_NONBLOCK);
@@ -31,22 +36,22 @@ static void drain_floor(const char *top, struct figures *f)
 	ssize_t n;
 
 	inotify_add_watch(ifd, top, MASK);
-	fill_queue(top);
+	fill_queue(top, written);
 	start = bench_now_us();
 	while ((n = read(ifd, buf, sizeof buf)) > 0)
 		f->events += (double)floor_count(buf, n);
 	f->ms = (bench_now_us() - start) / 1e3;
 }
 
-static void drain_library(const char *top, struct figures *f, unsigned flags)
+static void drain_library_of(const char *top, struct figures *f, bool written)
 {
 	struct use u;
 	double start;
 	watcher_stats_t s;
 
-	use_open(&u, top, WATCHER(.flags = flags), *WATCH(0));
+	use_open(&u, top, WATCHER(0), *WATCH(0));
 	uv_run(&u.loop, UV_RUN_NOWAIT);
-	fill_queue(top);
+	fill_queue(top, written);
 	start = bench_now_us();
 	watcher_sync(u.w, on_use_sync);
 	while (!u.synced)
@@ -56,14 +61,24 @@ static void drain_library(const char *top, struct figures *f, unsigned flags)
 	f->events = (double)s.events_in;
 }
 
-static void drain_library_stat(const char *top, struct figures *f)
+static void drain_floor(const char *top, struct figures *f)
 {
-	drain_library(top, f, 0);
+	drain_floor_of(top, f, true);
 }
 
-static void drain_library_nostat(const char *top, struct figures *f)
+static void drain_library(const char *top, struct figures *f)
 {
-	drain_library(top, f, WATCHER_NO_STAT);
+	drain_library_of(top, f, true);
+}
+
+static void drain_floor_empty(const char *top, struct figures *f)
+{
+	drain_floor_of(top, f, false);
+}
+
+static void drain_library_empty(const char *top, struct figures *f)
+{
+	drain_library_of(top, f, false);
 }
 
 /* ---- writers: they say at their end when, and how much they did ---- */
@@ -150,6 +165,8 @@ struct reader {
 	double last_us, events;
 	uv_poll_t poll;
 	int ifd;
+	uint64_t none;
+	struct use *use; /* NULL: the floor */
 };
 
 static void on_floor(uv_poll_t *p, int status, int events)
@@ -181,6 +198,21 @@ static void open_floor(struct reader *r, const char *top)
 	uv_poll_start(&r->poll, UV_READABLE, on_floor);
 }
 
+static void open_reader(struct reader *r, const char *top, struct use *use)
+{
+	memset(r, 0, sizeof *r);
+	r->use = use;
+	if (use) {
+		use_open(use, top, WATCHER(.flags = WATCHER_NO_STAT), *WATCH(0));
+		uv_run(&use->loop, UV_RUN_NOWAIT);
+		r->loop = &use->loop;
+	} else {
+		open_floor(r, top);
+	}
+	if (pipe(r->ends) < 0)
+		bench_die("pipe");
+}
+
 static void on_tick(uv_timer_t *t)
 {
 	*(bool *)t->data = true;
@@ -200,8 +232,9 @@ static void turn_until(uv_loop_t *loop, bool *flag)
 }
 
 /* Until `writers` have reported, and then as long as events come; what was done, by whom last. */
-static struct report turn(struct reader *r, int writers, uint64_t *events)
+static struct report turn(struct reader *r, int writers)
 {
+	const uint64_t *events = r->use ? &r->use->events : &r->none;
 	struct report last = { 0 }, one;
 	uint64_t seen;
 	uv_timer_t timer;
@@ -230,61 +263,61 @@ static struct report turn(struct reader *r, int writers, uint64_t *events)
 	return last;
 }
 
+/* When the last event came, after the end of the last writer. */
+static double last_ms(const struct reader *r, const struct report *end)
+{
+	return ((r->use ? r->use->last_us : r->last_us) - end->end_us) / 1e3;
+}
+
 /* Its figures: ms of the writer(s), last event after it in `extra`, files told of in `p50`. */
-static void burst(const char *top, struct figures *f, int writers, bool watched)
+static void burst(const char *top, struct figures *f, int writers, struct use *use)
 {
 	double before, start;
-	struct reader r = { 0 };
-	uint64_t none = 0;
+	struct reader r;
 	struct report end;
 	watcher_stats_t s;
-	struct use u = { .w = NULL };
 
 	burst_dirs(top);
-	if (watched) {
-		use_open(&u, top, WATCHER(.flags = WATCHER_NO_STAT), *WATCH(0));
-		uv_run(&u.loop, UV_RUN_NOWAIT);
-		r.loop = &u.loop;
-	} else {
-		open_floor(&r, top);
-	}
-	if (pipe(r.ends) < 0)
-		bench_die("pipe");
+	open_reader(&r, top, use);
 	before = cpu_ms();
 	start = bench_now_us();
 	for (int i = 0; i < writers; i++)
 		start_burst(top, i, writers, r.ends[1]);
-	end = turn(&r, writers, watched ? &u.events : &none);
+	end = turn(&r, writers);
 	f->cpu_ms = cpu_ms() - before;
 	f->ms = (end.end_us - start) / 1e3;
-	f->extra = ((watched ? u.last_us : r.last_us) - end.end_us) / 1e3;
+	f->extra = last_ms(&r, &end);
 	f->events = r.events;
-	if (!watched)
+	if (!use)
 		return;
-	watcher_stats(u.w, &s, sizeof s);
+	watcher_stats(use->w, &s, sizeof s);
 	f->events = (double)s.events_in;
-	f->p50 = (double)u.events;
+	f->p50 = (double)use->events;
 	f->p99 = (double)s.overflows;
 }
 
 static void burst_floor(const char *top, struct figures *f)
 {
-	burst(top, f, 1, false);
+	burst(top, f, 1, NULL);
 }
 
 static void burst_library(const char *top, struct figures *f)
 {
-	burst(top, f, 1, true);
+	struct use u;
+
+	burst(top, f, 1, &u);
 }
 
 static void burst_floor_two(const char *top, struct figures *f)
 {
-	burst(top, f, 2, false);
+	burst(top, f, 2, NULL);
 }
 
 static void burst_library_two(const char *top, struct figures *f)
 {
-	burst(top, f, 2, true);
+	struct use u;
+
+	burst(top, f, 2, &u);
 }
 
 /* ---- churn: a file created and removed is one operation ---- */
@@ -303,45 +336,37 @@ static void churn_unwatched(const char *top, struct figures *f, double seconds, 
 }
 
 /* p50: operations a second; events: those lost; p99: overflows. */
-static void churn(const char *top, struct figures *f, double seconds, int rate, bool watched)
+static void churn(const char *top, struct figures *f, double seconds, int rate, struct use *use)
 {
-	double before = 0;
-	struct reader r = { 0 };
-	uint64_t none = 0;
+	double before;
+	struct reader r;
 	struct report end;
 	watcher_stats_t s;
-	struct use u;
 
-	if (watched) {
-		use_open(&u, top, WATCHER(.flags = WATCHER_NO_STAT), *WATCH(0));
-		uv_run(&u.loop, UV_RUN_NOWAIT);
-		r.loop = &u.loop;
-	} else {
-		open_floor(&r, top);
-	}
-	if (pipe(r.ends) < 0)
-		bench_die("pipe");
+	open_reader(&r, top, use);
 	before = cpu_ms();
 	start_churn(top, seconds, rate, r.ends[1]);
-	end = turn(&r, 1, watched ? &u.events : &none);
+	end = turn(&r, 1);
 	f->cpu_ms = (cpu_ms() - before) / seconds / 10; /* percent of a processor */
 	f->p50 = end.done / seconds;
-	f->extra = ((watched ? u.last_us : r.last_us) - end.end_us) / 1e3;
-	if (!watched)
+	f->extra = last_ms(&r, &end);
+	if (!use)
 		return;
-	watcher_stats(u.w, &s, sizeof s);
-	f->events = end.done * 2 - (double)u.events;
+	watcher_stats(use->w, &s, sizeof s);
+	f->events = end.done * 2 - (double)use->events;
 	f->p99 = (double)s.overflows;
 }
 
 static void steady_floor(const char *top, struct figures *f)
 {
-	churn(top, f, 1, STEADY_RATE, false);
+	churn(top, f, 1, STEADY_RATE, NULL);
 }
 
 static void steady_library(const char *top, struct figures *f)
 {
-	churn(top, f, 1, STEADY_RATE, true);
+	struct use u;
+
+	churn(top, f, 1, STEADY_RATE, &u);
 }
 
 static void flat_out_alone(const char *top, struct figures *f)
@@ -357,56 +382,52 @@ static void on_slow_tick(uv_timer_t *t)
 /* What no watcher can be better than: the queue is emptied every 2 ms, and nothing is done. */
 static void flat_out_least(const char *top, struct figures *f)
 {
-	struct reader r = { 0 };
-	uint64_t none = 0;
+	struct reader r;
 	uv_timer_t timer;
 
-	open_floor(&r, top);
+	open_reader(&r, top, NULL);
 	uv_poll_stop(&r.poll);
 	uv_timer_init(r.loop, &timer);
 	timer.data = &r.poll;
 	uv_timer_start(&timer, on_slow_tick, 2, 2);
-	if (pipe(r.ends) < 0)
-		bench_die("pipe");
 	start_churn(top, 1, 0, r.ends[1]);
-	f->p50 = turn(&r, 1, &none).done;
+	f->p50 = turn(&r, 1).done;
 }
 
 static void flat_out_floor(const char *top, struct figures *f)
 {
-	churn(top, f, 1, 0, false);
+	churn(top, f, 1, 0, NULL);
 }
 
 static void flat_out_library(const char *top, struct figures *f)
 {
-	churn(top, f, 1, 0, true);
+	struct use u;
+
+	churn(top, f, 1, 0, &u);
 }
 
 static void on_and_on(const char *top, struct figures *f)
 {
-	churn(top, f, LONG_S, 0, true);
+	struct use u;
+
+	churn(top, f, LONG_S, 0, &u);
 }
 
 /* ---- tables ---- */
 
-static void drain_table(int rounds)
+static void drain_rows(int rounds, const char *of, measure *read_loop, measure *library)
 {
-	struct series floor = { .n = 0 }, nostat = floor, stat = floor;
+	struct series floor = { .n = 0 }, ours = floor;
 	struct figures f;
 
 	for (int i = 0; i < rounds; i++) {
-		f = in_fresh(drain_floor);
+		f = in_fresh(read_loop);
 		add(&floor, f.ms * 1e6 / f.events);
-		f = in_fresh(drain_library_nostat);
-		add(&nostat, f.ms * 1e6 / f.events);
-		f = in_fresh(drain_library_stat);
-		add(&stat, f.ms * 1e6 / f.events);
+		f = in_fresh(library);
+		add(&ours, f.ms * 1e6 / f.events);
 	}
-	printf("| event out of a full queue: read loop | %.0f ns | 1 | |\n", mid(&floor));
-	printf("| ... to the callback, WATCHER_NO_STAT | %.0f ns | %.2f | |\n", mid(&nostat),
-	       to(&nostat, &floor));
-	printf("| ... to the callback, created files looked up | %.0f ns | %.2f | |\n", mid(&stat),
-	       to(&stat, &floor));
+	printf("| event out of a full queue, %s: read loop | %.0f ns | 1 | |\n", of, mid(&floor));
+	printf("| ... to the callback | %.0f ns | %.2f | |\n", mid(&ours), to(&ours, &floor));
 }
 
 static void burst_table(int rounds, int writers, measure *floor, measure *library)
@@ -475,7 +496,8 @@ int main(void)
 	signal(SIGCHLD, SIG_DFL);
 	make_base();
 	puts("| what | value | ratio | |\n|---|---|---|---|");
-	drain_table(rounds);
+	drain_rows(rounds, "files created and written to", drain_floor, drain_library);
+	drain_rows(rounds, "files created empty, each looked up", drain_floor_empty, drain_library_empty);
 	burst_table(rounds, 1, burst_floor, burst_library);
 	burst_table(rounds, 2, burst_floor_two, burst_library_two);
 	churn_table(rounds);

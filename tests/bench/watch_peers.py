@@ -1,10 +1,12 @@
-"""The watcher beside other watchers, and beside the least a program can do: bare inotify and bare
-fanotify (tests/bench/stream_floor.c, which is also the small program on the library).
+"""The watcher and the event stream of whendo(1) beside other watchers, and beside the least a
+program can do: bare inotify and bare fanotify (tests/bench/stream_floor.c, which is also the
+small program on the library).
 
 Prints Markdown. Each tool prints what it sees; figures are taken from that. BENCH_ROUNDS (3),
 BENCH_DIR (/dev/shm), BENCH_DIRS ("1000 10000 100000" directories of 10 files each). Node's
 watchers are looked for below BENCH_NODE (a directory with node_modules); without it, and with
-BENCH_INSTALL=1, npm puts them into a temporary directory.
+BENCH_INSTALL=1, npm puts them into a temporary directory. What takes a tool longer than SLOW_S is
+measured once.
 """
 import json
 import os
@@ -20,10 +22,11 @@ import time
 
 BUILD = os.environ.get("BUILD", "build")
 FLOOR = os.path.abspath(os.path.join(BUILD, "bench", "stream_floor"))
+WHENDO = os.path.abspath(os.path.join(BUILD, "whendo"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 SIZES = [int(n) for n in os.environ.get("BENCH_DIRS", "1000 10000 100000").split()]
-BURST, STOPPED, LATENCIES = 100_000, 30_000, 200
-LIMIT_S = 60
+BURST, STOPPED, LATENCIES, RACES = 100_000, 30_000, 200, 200
+LIMIT_S, SLOW_S = 60, 15
 TICK = os.sysconf("SC_CLK_TCK")
 
 CHOKIDAR = """import chokidar from 'chokidar';
@@ -46,7 +49,7 @@ class Tool:
         self.name, self.command, self.settle = name, command, settle
         self.there = os.path.exists(command[0]) or bool(shutil.which(command[0]))
         self.there = self.there and (needs is None or needs())
-        self.figures = {}
+        self.figures, self.once = {}, set()
 
     def add(self, key, value):
         if value is not None:
@@ -82,6 +85,8 @@ def tools():
         Tool("bare inotify", [FLOOR, "inotify"]),
         Tool("bare fanotify", [FLOOR, "fanotify"]),
         Tool("this library", [FLOOR, "watcher"]),
+        Tool("whendo log", [WHENDO, "log", "-q"]),
+        Tool("whendo log --format json", [WHENDO, "log", "-q", "--format", "json"]),
         Tool("inotifywait", ["inotifywait", "-m", "-r", "-q", "-e", "create,modify,delete,move",
                              "--format", "%e %w%f"]),
         Tool("fswatch -l 0.1", ["fswatch", "-r", "-l", "0.1", "--allow-overflow", "--event",
@@ -138,6 +143,23 @@ class Stream:
             # watchmedo logs to standard error.
             self.p = subprocess.Popen(tool.command + [top], stdout=to, stdin=subprocess.DEVNULL,
                                       stderr=subprocess.STDOUT)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for p in [self.p] + self.extra:
+            p.terminate()
+            try:
+                p.wait(10)
+            except subprocess.TimeoutExpired:
+                p.kill()
+                p.wait()
+        if self.p.stdout:
+            self.p.stdout.close()
+        if self.extra:
+            shutil.rmtree(self.home, ignore_errors=True)
+        self.out.close()
 
     def start_watchman(self, top, to):
         self.home = tempfile.mkdtemp(prefix="whendo-watchman-")
@@ -196,18 +218,6 @@ class Stream:
             if self.size() != size:
                 size, since = self.size(), time.monotonic()
 
-    def end(self):
-        for p in [self.p] + self.extra:
-            p.terminate()
-            try:
-                p.wait(10)
-            except subprocess.TimeoutExpired:
-                p.kill()
-                p.wait()
-        if self.extra:
-            shutil.rmtree(self.home, ignore_errors=True)
-        self.out.close()
-
 
 def make_tree(top, dirs):
     per = max(1, int(dirs ** 0.5))
@@ -221,12 +231,11 @@ def make_tree(top, dirs):
 def ready_round(tool, top, dirs):
     per = max(1, int(dirs ** 0.5))
     spread = [f"{top}/d{i // per:03d}/e{i % per:03d}" for i in range(0, dirs, dirs // 16)]
-    s = Stream(tool, top)
-    seconds = s.until_seen(spread)
-    if seconds is not None:
-        tool.add(f"ready {dirs}", seconds * 1e3)
-        tool.add(f"rss {dirs}", rss_mib(s.pids()))
-    s.end()
+    with Stream(tool, top) as s:
+        seconds = s.until_seen(spread)
+        if seconds is not None:
+            tool.add(f"ready {dirs}", seconds * 1e3)
+            tool.add(f"rss {dirs}", rss_mib(s.pids()))
 
 
 WRITER = """
@@ -239,42 +248,54 @@ for i in range(int(sys.argv[2])):
 """
 
 
-def burst_round(tool, base):
-    top = f"{base}/burst"
-    for i in range(100):
-        os.makedirs(f"{top}/b{i}")
-    s = Stream(tool, top)
-    if s.until_seen([f"{top}/b{i}" for i in (0, 50, 99)]) is not None:
+def write_burst(top, _):
+    subprocess.run([sys.executable, "-c", WRITER, top, str(BURST)], check=True)
+
+
+def write_stopped(top, s):
+    for pid in s.pids():
+        os.kill(pid, signal.SIGSTOP)
+    for i in range(STOPPED):
+        os.close(os.open(f"{top}/f{i}x", os.O_CREAT | os.O_WRONLY))
+    for pid in s.pids():
+        os.kill(pid, signal.SIGCONT)
+
+
+def write_race(top, _):
+    for i in range(RACES):
+        os.makedirs(f"{top}/n{i}/a/b/c")
+        os.close(os.open(f"{top}/n{i}/a/b/c/f{i}x", os.O_CREAT | os.O_WRONLY))
+
+
+def count_round(tool, top, key, files, write):
+    """How many of the files that write() makes are reported, and at what cost for each?"""
+    below = sorted(e.path for e in os.scandir(top) if e.is_dir())
+    with Stream(tool, top) as s:
+        if s.until_seen([top] + below[::50]) is None:
+            return
         s.until_quiet()
         before, mark = cpu_s(s.pids()), s.size()
-        subprocess.run([sys.executable, "-c", WRITER, top, str(BURST)], check=True)
+        write(top, s)
         s.until_quiet()
-        seen = set(re.findall(rb"/f(\d+)x", s.text(mark)))
-        tool.add("burst", 100 * len(seen) / BURST)
-        tool.add("cpu", (cpu_s(s.pids()) - before) * 1e6 / BURST)
-    s.end()
-    shutil.rmtree(top)
+        seen = set(re.findall(rb"[/\"]f(\d+)x", s.text(mark)))
+        tool.add(key, 100 * len(seen) / files)
+        tool.add(f"{key} cpu", (cpu_s(s.pids()) - before) * 1e6 / files)
 
 
-def stopped_round(tool, base):
-    """Stopped while 30,000 files come, then continued: how many are reported?"""
-    top = f"{base}/stopped"
-    os.makedirs(top)
-    s = Stream(tool, top)
-    if s.until_seen([top]) is not None:
-        s.until_quiet()
-        mark = s.size()
-        for pid in s.pids():
-            os.kill(pid, signal.SIGSTOP)
-        for i in range(STOPPED):
-            os.close(os.open(f"{top}/o{i}x", os.O_CREAT | os.O_WRONLY))
-        for pid in s.pids():
-            os.kill(pid, signal.SIGCONT)
-        s.until_quiet()
-        seen = set(re.findall(rb"[/\"]o(\d+)x", s.text(mark)))
-        tool.add("stopped", 100 * len(seen) / STOPPED)
-    s.end()
-    shutil.rmtree(top)
+def burst_round(tool, top):
+    for i in range(100):
+        os.mkdir(f"{top}/b{i}")
+    count_round(tool, top, "burst", BURST, write_burst)
+
+
+def stopped_round(tool, top):
+    """Stopped while the files come, then continued."""
+    count_round(tool, top, "stopped", STOPPED, write_stopped)
+
+
+def race_round(tool, top):
+    """A file in the innermost of four directories that were made at once."""
+    count_round(tool, top, "race", RACES, write_race)
 
 
 def wait_line(fd, seconds):
@@ -283,36 +304,33 @@ def wait_line(fd, seconds):
     return bool(os.read(fd, 1 << 20))
 
 
-def latency_round(tool, base):
-    top = f"{base}/latency"
-    os.makedirs(top)
+def latencies(tool, path, out):
+    """Milliseconds from a write to the line about it, for each of many, when it has told of one."""
+    took, end = [], time.monotonic() + LIMIT_S
+    with open(path, "wb", buffering=0) as f:
+        while time.monotonic() < end:
+            f.write(b"x")
+            if wait_line(out, 0.3):
+                break
+        for _ in range(LATENCIES if not tool.settle else LATENCIES // 4):
+            time.sleep(0.12 if tool.settle or tool.name.startswith(("fsw", "chok")) else 0.005)
+            while wait_line(out, 0):
+                pass
+            start = time.perf_counter()
+            f.write(b"x")
+            if wait_line(out, 1):
+                took.append((time.perf_counter() - start) * 1e3)
+    return sorted(took)
+
+
+def latency_round(tool, top):
     path = f"{top}/file"
     open(path, "w").close()
-    s = Stream(tool, top, pipe=True)
-    out = s.p.stdout.fileno()
-    end = time.monotonic() + LIMIT_S
-    fd = os.open(path, os.O_WRONLY)
-    while time.monotonic() < end:  # ready
-        os.write(fd, b"x")
-        if wait_line(out, 0.3):
-            break
-    took = []
-    for _ in range(LATENCIES if not tool.settle else LATENCIES // 4):
-        time.sleep(0.12 if tool.settle or tool.name.startswith(("fsw", "chok")) else 0.005)
-        while wait_line(out, 0):
-            pass
-        start = time.perf_counter()
-        os.write(fd, b"x")
-        if wait_line(out, 1):
-            took.append((time.perf_counter() - start) * 1e3)
-    os.close(fd)
+    with Stream(tool, top, pipe=True) as s:
+        took = latencies(tool, path, s.p.stdout.fileno())
     if took:
-        took.sort()
         tool.add("p50", took[len(took) // 2])
         tool.add("p99", took[len(took) * 99 // 100])
-    s.end()
-    s.p.stdout.close()
-    shutil.rmtree(top)
 
 
 def cell(tool, key, form, floor=None):
@@ -331,8 +349,9 @@ def table(all_tools):
           f"{open('/proc/sys/fs/inotify/max_user_watches').read().strip()}.\n")
     sizes = "".join(f" ready, {n} directories, ms | MiB |" for n in SIZES)
     print(f"| tool |{sizes} burst of {BURST}: reported | CPU us/file | "
-          f"stopped for {STOPPED}: reported | write to line p50 ms | p99 ms |")
-    print("|---|" + "---|---|" * len(SIZES) + "---|---|---|---|---|")
+          f"stopped for {STOPPED}: reported | mkdir -p race: reported | "
+          f"write to line p50 ms | p99 ms |")
+    print("|---|" + "---|---|" * len(SIZES) + "---|---|---|---|---|---|")
     for t in all_tools:
         if not t.there:
             print(f"| {t.name} | not installed |")
@@ -342,20 +361,26 @@ def table(all_tools):
             row += (f" {cell(t, f'ready {n}', '%.0f', floor.median(f'ready {n}'))} |"
                     f" {cell(t, f'rss {n}', '%.1f')} |")
         print(f"| {t.name} |{row} {cell(t, 'burst', '%.1f %%')} |"
-              f" {cell(t, 'cpu', '%.2f', floor.median('cpu'))} |"
-              f" {cell(t, 'stopped', '%.1f %%')} |"
+              f" {cell(t, 'burst cpu', '%.2f', floor.median('burst cpu'))} |"
+              f" {cell(t, 'stopped', '%.1f %%')} | {cell(t, 'race', '%.1f %%')} |"
               f" {cell(t, 'p50', '%.3f', floor.median('p50'))} | {cell(t, 'p99', '%.3f')} |")
 
 
-def attempt(what, *args):
+def attempt(tool, what, *args):
     """A tool that fails leaves a gap in the table, not an end of the run."""
+    key = (what, args[1:])
+    if key in tool.once:
+        return
     start = time.monotonic()
     try:
-        what(*args)
+        what(tool, *args)
     except (OSError, subprocess.SubprocessError, AttributeError) as e:
-        print(f"{args[0].name}: {what.__name__}: {e}", file=sys.stderr)
+        print(f"{tool.name}: {what.__name__}: {e}", file=sys.stderr)
+    took = time.monotonic() - start
+    if took > SLOW_S:
+        tool.once.add(key)
     if os.environ.get("BENCH_VERBOSE"):
-        print(f"{args[0].name}: {what.__name__}: {time.monotonic() - start:.1f} s", file=sys.stderr)
+        print(f"{tool.name}: {what.__name__}{args[1:]}: {took:.1f} s", file=sys.stderr)
 
 
 def main():
@@ -367,14 +392,14 @@ def main():
             make_tree(f"{base}/tree", dirs)
             for _ in range(ROUNDS if dirs < 50_000 else 1):
                 for t in there:
-                    attempt(ready_round, t, f"{base}/tree", dirs)
+                    attempt(t, ready_round, f"{base}/tree", dirs)
             shutil.rmtree(f"{base}/tree")
         for _ in range(ROUNDS):
             for t in there:
-                for one in (burst_round, stopped_round, latency_round):
-                    attempt(one, t, base)
-                    for name in ("burst", "stopped", "latency"):
-                        shutil.rmtree(f"{base}/{name}", ignore_errors=True)
+                for one in (burst_round, stopped_round, race_round, latency_round):
+                    os.mkdir(f"{base}/fresh")
+                    attempt(t, one, f"{base}/fresh")
+                    shutil.rmtree(f"{base}/fresh", ignore_errors=True)
     finally:
         shutil.rmtree(base, ignore_errors=True)
     table(all_tools)

@@ -47,6 +47,19 @@ static unsigned names_on_disk(const char *path)
 	return n;
 }
 
+/* A directory at several places has a node at one of them. */
+static bool has_node_elsewhere(const struct check *c, const struct stat *st)
+{
+	for (uint32_t i = 0; i < c->w->tree.nnodes; i++) {
+		const struct dir *d = tree_dir(&c->w->tree, i);
+
+		if (d->flags & DIR_USED && d->ino == st->st_ino &&
+		    d->dev == watcher__dev32(st->st_dev))
+			return true;
+	}
+	return false;
+}
+
 static void check_entry(struct check *c, const char *path, const struct entry *e)
 {
 	bool is_dir = e->type == WATCHER_TYPE_DIR;
@@ -58,7 +71,7 @@ static void check_entry(struct check *c, const char *path, const struct entry *e
 		flaw(c, path, "only in the index");
 	else if (S_ISDIR(st.st_mode) != is_dir)
 		flaw(c, path, "of another type");
-	else if (is_dir && e->node == NO_DIR)
+	else if (is_dir && e->node == NO_DIR && !has_node_elsewhere(c, &st))
 		flaw(c, path, "a directory without a node");
 }
 
@@ -69,9 +82,10 @@ static bool check_node(struct check *c, uint32_t dir, const char *path)
 
 	if (d->id < 0 || ids_get(&c->w->sources[d->backend].nodes, d->id) != dir)
 		flaw(c, path, "not watched: number %d, flags %x", d->id, d->flags);
-	else if (stat(path, &st) < 0 || st.st_ino != d->ino)
-		flaw(c, path, "another directory");
-	else if (d->flags & (DIR_AHEAD | DIR_FRESH | DIR_LIMBO | DIR_LOOKED))
+	else if (stat(path, &st) < 0 || st.st_ino != d->ino ||
+		 watcher__dev32(st.st_dev) != d->dev)
+		flaw(c, path, "another directory: flags %x", d->flags);
+	else if (d->flags & (DIR_AHEAD | DIR_FRESH | DIR_LIMBO | DIR_LOOKED | DIR_UNMOUNTED))
 		flaw(c, path, "unfinished: flags %x", d->flags);
 	else
 		return true;

@@ -7,7 +7,8 @@
 struct watcher;
 
 /*
- * Nothing of a pass or of a race is left: every directory is watched, by a number that leads
+ * Nothing of a pass or of a race is left: every directory is watched (one that mounts have put at
+ * several places at one of them), by a number that leads
  * back to it, is what the disk has at its path, and holds the names that are on the disk; and
  * no half of a move, nor anything in limbo, waits. The count of what is wrong, with a line for
  * each in `text`. To be called after watcher_sync(), in its callback or before the loop turns.

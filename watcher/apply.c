@@ -263,6 +263,8 @@ static void about_itself(struct watcher *w, int source, const struct change *c, 
 	}
 	for (struct root *r = d->roots; r; r = r->next_at_node)
 		r->recheck = w->recheck_roots = true;
+	if (c->op == CHANGE_UNMOUNTED && d->parent != NO_DIR)
+		d->flags |= DIR_UNMOUNTED;
 	if (c->op == CHANGE_UNWATCHED) {
 		ids_erase(&w->sources[d->backend].nodes, d->id);
 		d->id = -1;

@@ -151,6 +151,9 @@ struct backend_ops {
 	int (*watch)(struct backend *b, int fd, const char *path, enum watch_level level,
 		     int32_t *id);
 	void (*unwatch)(struct backend *b, int32_t id);
+	/* NULL where it does not matter. File systems were mounted or unmounted: what is watched
+	 * from now on may be on one that is known, and new to the kernel. */
+	void (*remounted)(struct backend *b);
 	/* NULL where it cannot be done. With `on`, reading the watched directory `id` that `fd` is
 	 * open on puts CHANGE_READ among its changes, at the very place; ended by !`on`, after
 	 * which the watch is of that level. */

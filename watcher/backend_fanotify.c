@@ -15,34 +15,11 @@
 #include "watcher/fan.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statfs.h>
 #include <time.h>
 #include <unistd.h>
-
-static void on_mounts(uv_poll_t *mounts, int status, int events)
-{
-	struct backend *b = mounts->data;
-
-	(void)status;
-	(void)events;
-	b->remounted = true;
-	b->recheck = 0;
-	b->config.wake(b->config.arg);
-}
-
-/* Asked at every fill: what was mounted before it counts as having happened before it. */
-static void see_mounts(struct backend *b)
-{
-	struct pollfd p = { .fd = b->mounts_fd, .events = POLLPRI };
-
-	if (b->mounts_fd < 0 || poll(&p, 1, 0) <= 0)
-		return;
-	b->remounted = true;
-	b->recheck = 0;
-}
 
 static int refuse(watcher_error *err, int code)
 {
@@ -83,16 +60,6 @@ static int fanotify_open(struct backend **out, const struct backend_config *conf
 	keys_init(&b->later.foreign);
 	fan_noise_init(&b->noise);
 	wakes_init(&b->wakes, config->loop, b->fd, config->wake, config->arg);
-	b->mounts_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	if (b->mounts_fd >= 0 && uv_poll_init(config->loop, &b->mounts, b->mounts_fd) < 0) {
-		close(b->mounts_fd);
-		b->mounts_fd = -1;
-	}
-	b->mounts.data = b;
-	if (b->mounts_fd >= 0) {
-		uv_poll_start(&b->mounts, UV_PRIORITIZED, on_mounts);
-		uv_unref((uv_handle_t *)&b->mounts);
-	}
 	*out = b;
 	return 0;
 }
@@ -119,7 +86,7 @@ static int handle_of(int fd, struct fan_key *key)
 }
 
 /* Has the kernel tell of the file system that fd is on. A mark goes with an unmount, so those
- * that roots depend on are made again without asking. */
+ * that roots depend on are made again without asking, and all after something was mounted. */
 static int mark_fs(struct backend *b, int fd, const char *path, const fan_fsid *fsid,
 		   bool again)
 {
@@ -211,6 +178,11 @@ void fan_unwatch(struct backend *b, int32_t id)
 		keys_remove(&b->keys, id);
 }
 
+static void fanotify_remounted(struct backend *b)
+{
+	b->nmarks = 0;
+}
+
 static void fanotify_want(struct backend *b, unsigned kinds, bool merge)
 {
 	uint64_t mask = FAN_CREATE | FAN_DELETE | FAN_RENAME | FAN_ATTRIB | FAN_ONDIR;
@@ -238,13 +210,12 @@ static int fanotify_fill(struct backend *b, bool discard)
 	b->time_ns = ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 	if (b->pos == b->len)
 		b->nrenamed = 0; /* what comes was queued after the last of them was read */
-	see_mounts(b);
 	got = fan_read(b, discard);
 	if (got < 0)
 		return (int)got;
 	if (got)
 		wakes_got(&b->wakes, (size_t)got);
-	if (b->gap || b->remounted)
+	if (b->gap)
 		return FILL_SOME;
 	if (b->len == b->pos)
 		return FILL_NOTHING;
@@ -302,8 +273,6 @@ static void finish(void *arg)
 
 	if (--b->open_parts)
 		return;
-	if (b->mounts_fd >= 0)
-		close(b->mounts_fd);
 	keys_fini(&b->keys);
 	fan_noise_fini(&b->noise);
 	fan_later_fini(b);
@@ -325,11 +294,6 @@ static void on_fd_closed(uv_work_t *work, int status)
 	finish(work->data);
 }
 
-static void on_mounts_closed(uv_handle_t *handle)
-{
-	finish(handle->data);
-}
-
 /* As with inotify, closing waits for a grace period of the kernel. */
 static void fanotify_close(struct backend *b, void (*closed)(void *), void *arg)
 {
@@ -338,10 +302,6 @@ static void fanotify_close(struct backend *b, void (*closed)(void *), void *arg)
 	b->open_parts = 2;
 	b->closing.data = b;
 	wakes_close(&b->wakes, finish, b);
-	if (b->mounts_fd >= 0) {
-		b->open_parts++;
-		uv_close((uv_handle_t *)&b->mounts, on_mounts_closed);
-	}
 	if (uv_queue_work(b->config.loop, &b->closing, close_fd, on_fd_closed) < 0) {
 		close(b->fd);
 		b->open_parts--;
@@ -356,6 +316,7 @@ const struct backend_ops watcher__fanotify = {
 	.open = fanotify_open,
 	.watch = fanotify_watch,
 	.unwatch = fan_unwatch,
+	.remounted = fanotify_remounted,
 	.fence = fanotify_fence,
 	.late = &fan_late_ops,
 	.want = fanotify_want,

@@ -62,7 +62,7 @@ bool watcher__depart(struct watcher *w, uint32_t dir, const struct entry *e)
 	l->departures[l->ndepartures++] = (struct departure){ .dir = dir,
 							      .gen = tree_dir(&w->tree, dir)->gen,
 							      .rec = e->rec,
-							      .ino = e->ino,
+							      .ino = l->strange ? 0 : e->ino,
 							      .type = e->type,
 							      .had_node = e->node != NO_DIR,
 							      .arrival = NO_ITEM };
@@ -97,7 +97,7 @@ static bool same_thing(const struct watcher *w, const struct entry *e, int type,
 		return type == WATCHER_TYPE_SYMLINK;
 	if (e->type != type)
 		return false;
-	if (e->node != NO_DIR && tree_dir(&w->tree, e->node)->flags & DIR_FOREIGN)
+	if (e->node != NO_DIR && tree_dir(&w->tree, e->node)->flags & (DIR_FOREIGN | DIR_MOUNTED))
 		return true; /* the listing has the inode below the mount point */
 	return !e->ino || !ino || e->ino == ino;
 }
@@ -118,7 +118,7 @@ static void compare_one(struct watcher *w, uint32_t dir, const char *name, uint8
 		return;
 	}
 	e = tree_entry(&w->tree, dir, rec);
-	if (same_thing(w, &e, type, ino)) {
+	if (!l->strange && same_thing(w, &e, type, ino)) {
 		if (!e.ino && e.node == NO_DIR)
 			tree_set_ino(&w->tree, dir, rec, ino);
 		if (e.type != type && e.node == NO_DIR)
@@ -203,9 +203,12 @@ static void note_listing(struct watcher *w, uint32_t dir)
 	d->ino = li->ino;
 	d->dev = li->dev;
 	d->ctime_ns = li->ctime_ns;
-	d->flags &= (uint16_t)~(DIR_NO_ACCESS | DIR_FOREIGN | DIR_FAILED);
+	d->flags &= (uint16_t)~(DIR_NO_ACCESS | DIR_FOREIGN | DIR_FAILED | DIR_MOUNTED |
+				DIR_UNMOUNTED);
 	if (d->parent != NO_DIR && tree_dir(&w->tree, d->parent)->dev != d->dev)
 		d->flags |= DIR_FOREIGN;
+	if (d->parent != NO_DIR && li->mount)
+		watcher__mounted(w, dir, li->mount);
 }
 
 /* Rules in the directory are known before its entries are judged by them. */
@@ -257,7 +260,7 @@ bool watcher__compare_unchanged(struct watcher *w, uint32_t dir, int fd)
 	struct look *l = w->look;
 	uint32_t rec;
 
-	if (!l->everywhere || !d->ctime_ns)
+	if (!l->everywhere || !d->ctime_ns || l->strange)
 		return false;
 	watcher__disk_stat_listing(&w->disk, fd, &l->listing);
 	if (l->listing.error || l->listing.ctime_ns != d->ctime_ns ||

@@ -134,12 +134,22 @@ static void look_moved(struct watcher *w, uint32_t node)
 	}
 }
 
+/* Is there something where the index has a node? Another directory, as it was found elsewhere. */
+static bool is_taken(struct watcher *w, uint32_t node)
+{
+	const char *path = watcher__path(w, node, NULL, 0);
+	struct stat st;
+
+	return path && watcher__disk_stat_path(&w->disk, path, false, &st) == 0;
+}
+
 /* The directory at this place is one that the index has elsewhere, and it is not there any
  * more: it was moved here. Its node takes the place of the fresh one. */
 static bool adopt(struct watcher *w, uint32_t fresh, uint32_t node)
 {
 	struct dir *f = tree_dir(&w->tree, fresh), *n = tree_dir(&w->tree, node);
 	uint32_t dir = f->parent, rec = f->rec, old_dir = n->parent, old_rec = n->rec;
+	bool taken = old_dir != NO_DIR && is_taken(w, node);
 	struct arrival *a = NULL;
 
 	if (dir == NO_DIR || f->roots || f->count || tree_is_below(&w->tree, dir, node))
@@ -161,11 +171,11 @@ static bool adopt(struct watcher *w, uint32_t fresh, uint32_t node)
 	watcher__node_unwatch(w, fresh); /* what was here before, in the same inode number */
 	tree_dir_free(&w->tree, fresh);
 	tree_attach(&w->tree, dir, rec, node);
-	if (watcher__look_waits(w, node))
-		return true;
-	look_moved(w, node);
-	if (old_dir != NO_DIR) /* it was not as believed: what has the old name now? */
+	/* It was not as believed: what has the old name now? The kernel tells, but for a mount. */
+	if (taken || (old_dir != NO_DIR && !watcher__look_waits(w, node)))
 		watcher__node_limbo(w, old_dir);
+	if (!watcher__look_waits(w, node))
+		look_moved(w, node);
 	return true;
 }
 
@@ -226,10 +236,14 @@ bool watcher__contested(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
 		return false;
 	if (d->parent != NO_DIR && !d->roots && still_there(w, owner, &st)) {
 		/* At both places at once, or on its way between them just now? */
-		if (may_alias(w, dir, owner, fd) && still_there(w, dir, &st))
-			watcher__node_drop(w, dir);
-		else
+		if (!may_alias(w, dir, owner, fd) || !still_there(w, dir, &st)) {
 			watcher__node_limbo(w, dir);
+		} else if (d->count) {
+			watcher__look_leave(w, dir);
+		} else {
+			watcher__alias_note(w, dir, owner);
+			watcher__node_drop(w, dir);
+		}
 		return false;
 	}
 	if (watcher__look_waits(w, dir) && !is_new(w, dir)) {

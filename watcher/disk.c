@@ -263,6 +263,7 @@ void watcher__disk_stat_listing(const struct disk *disk, int fd, struct listing 
 	l->ino = disk->dirs[fd].st.st_ino;
 	l->dev = watcher__dev32(disk->dirs[fd].st.st_dev);
 	l->ctime_ns = 0;
+	l->mount = 0;
 }
 
 void watcher__disk_read(const struct disk *disk, int fd, struct listing *l)

@@ -138,6 +138,18 @@ struct problem {
 	char path[];
 };
 
+/* A directory that is at a second place, too, by a mount: it is told of where the node `owner`
+ * is, and not at `name` in `dir`. See alias.c. */
+struct alias {
+	uint32_t dir, gen, owner, owner_gen;
+	int32_t id; /* the number of the directory */
+	uint8_t source;
+	char *name;
+};
+
+/* What is mounted, and the list of mounts: see mounted.c. */
+struct mounts;
+
 /* Lists of the pass that is going on; see look.c. */
 struct look;
 struct listing;
@@ -186,6 +198,9 @@ struct watcher {
 	bool tight;          /* a batch uses its last memory: it is delivered before more comes */
 	bool watch_limit_due, watch_limit_told, unwatchable_told;
 	struct late *late;   /* see late.c */
+	struct mounts *mounts; /* NULL: nothing is to be known of them */
+	struct alias *aliases;
+	uint32_t naliases, aliases_cap;
 	uint32_t filters;    /* watches that have one */
 	unsigned kinds;      /* union over the watches */
 	uint32_t drain;      /* counts fills */
@@ -282,8 +297,10 @@ enum watch_level watcher__node_level(struct watcher *w, uint32_t dir);
 /* Watches a directory on the way to a root, where it can be. */
 int watcher__watch_way(struct watcher *w, int fd, const char *path, enum watch_level level,
 		       int *source, int32_t *id);
-/* The number of the source that is right for the file system a path is on. */
+/* The number of the source that is right for the file system a path is on: of a root, or of
+ * what is mounted below one. */
 int watcher__node_source(struct watcher *w, const char *path);
+int watcher__node_source_below(struct watcher *w, const char *path);
 /* Tells the user, once, that the kernel's limit of watches was reached. */
 void watcher__tell_limit(struct watcher *w);
 
@@ -291,8 +308,36 @@ void watcher__tell_limit(struct watcher *w);
 /* Does the kernel tell of all changes on the file system of a path? *type, which may be NULL,
  * gets its name where it does not. */
 bool watcher__mount_notifies(const char *path, const char **type);
+/* The same for a mount that was found below a root. What the kernel shows of itself (proc, sysfs)
+ * is left alone there: to read all of it again and again is not what anybody wants. */
+bool watcher__mount_notifies_below(const char *path);
 /* The limit of inotify watches, -1 if there is none to be known, and the sysctl that sets it. */
 long long watcher__watch_limit(const char **sysctl);
+
+/* ---- mounted.c: mounts below roots and on the way to them ---- */
+/* Begins to hear of mounts, where that can be; called again for each new root. UV_ENOMEM. */
+int watcher__mounts_open(struct watcher *w);
+/* True: on_source_closed() will be called. */
+bool watcher__mounts_close(struct watcher *w, void (*closed)(void *arg));
+void watcher__mounts_free(struct watcher *w);
+/* A directory that has just been read is a mount point, of the mount of that number. */
+void watcher__mounted(struct watcher *w, uint32_t dir, uint64_t mount);
+/* False: a change of mounts may still be missed. */
+bool watcher__mounts_heard(const struct watcher *w);
+/* Has something been mounted or unmounted, and is it time to see to it? */
+bool watcher__mounts_due(struct watcher *w);
+/* When it will be; 0: nothing waits. */
+uint64_t watcher__mounts_due_ns(const struct watcher *w);
+/* Has looked at what leads elsewhere since the last time. */
+void watcher__mounts_check(struct watcher *w);
+
+/* ---- alias.c: directories at two places ---- */
+/* The node `dir`, about to be dropped, is the directory of the node `owner`. */
+void watcher__alias_note(struct watcher *w, uint32_t dir, uint32_t owner);
+/* Has directories looked at that are not told of elsewhere any more; with `remounted`, as mounts
+ * have changed, or may have, those that are another directory now, too. */
+void watcher__aliases_check(struct watcher *w, bool remounted);
+void watcher__aliases_free(struct watcher *w);
 
 /* ---- look.c: the one path for hints, gaps and new directories ---- */
 int watcher__look_init(struct watcher *w);
@@ -364,6 +409,8 @@ int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 void watcher__root_detach(struct watcher *w, struct root *root);
 void watcher__anchor_hit(struct watcher *w, int source, const struct change *c);
 void watcher__recheck_roots(struct watcher *w);
+/* Something was mounted or unmounted: has roots looked up again that it may concern. */
+void watcher__roots_remounted(struct watcher *w);
 /* Has roots looked up again that are not there, where no anchor tells of their coming. */
 void watcher__waiting_roots(struct watcher *w);
 
@@ -393,13 +440,19 @@ struct listing {
 	char *packed;    /* see tree.h; owned by the listing */
 	size_t len, cap;
 	uint32_t count;
+	uint64_t mount;  /* what is mounted there, as watcher__scan_mount(); 0: nothing */
 	bool names_only; /* asked for: types and inodes need not be right */
 };
 /* Opens a directory for reading: follow == false refuses a symbolic link. fd or -errno. */
 int watcher__scan_open(const char *path, bool follow);
 /* Fills `l` from an open directory; reuses its memory. */
 void watcher__scan_read(int fd, struct listing *l);
-/* inode, device and change time only. */
+/* The number of what is mounted at a directory open as fd, or, with fd -1, at a path: no other
+ * mount ever has it. 0: it is no mount point. MOUNT_UNSURE: it is, but the kernel (before Linux
+ * 6.8) gives numbers out again. */
+#define MOUNT_UNSURE UINT64_MAX
+uint64_t watcher__scan_mount(int fd, const char *path);
+/* inode, device, mount and change time only. */
 void watcher__scan_stat(int fd, struct listing *l);
 /* Appends a name; "." and "..", and names too long for the index, are left out. UV_ENOMEM. */
 int watcher__listing_add(struct listing *l, const char *name, int type, uint64_t ino);

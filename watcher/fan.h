@@ -95,8 +95,6 @@ struct backend {
 	struct backend_config config;
 	int fd;
 	struct wakes wakes;
-	uv_poll_t mounts; /* /proc/self/mountinfo changes: something was mounted or unmounted */
-	int mounts_fd;
 	uint64_t mask;
 	struct keys keys;
 	struct fan_dir *dirs; /* by number */
@@ -115,8 +113,7 @@ struct backend {
 	struct fan_record now;
 	struct fan_later later;
 	uint32_t renamed[FAN_RENAMES], nrenamed; /* hashes of names renamed away lately */
-	bool gap, remounted, all; /* all: what was read last was all there was */
-	int32_t recheck; /* next number to be told of a mount */
+	bool gap, all; /* all: what was read last was all there was */
 	int64_t time_ns;
 	uv_work_t closing;
 	int open_parts;

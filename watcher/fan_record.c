@@ -223,19 +223,6 @@ static bool next_of_record(struct backend *b, struct change *c)
 	return next_of_target(b, c);
 }
 
-/* After something was mounted or unmounted all roots are looked up again. */
-static bool next_of_mounts(struct backend *b, struct change *c)
-{
-	for (; b->recheck < b->keys.nslots; b->recheck++)
-		if (keys_has(&b->keys, b->recheck) && b->dirs[b->recheck].level != WATCH_ALL) {
-			c->op = CHANGE_SELF_MOVED;
-			c->id = b->recheck++;
-			return true;
-		}
-	b->remounted = false;
-	return false;
-}
-
 int fan_next(struct backend *b, struct change *c)
 {
 	*c = (struct change){ .id = -1, .id2 = -1, .time_ns = b->time_ns };
@@ -248,8 +235,6 @@ int fan_next(struct backend *b, struct change *c)
 			c->op = CHANGE_GAP;
 			return 1;
 		}
-		if (b->remounted && next_of_mounts(b, c))
-			return 1;
 		if (b->pos >= b->len)
 			return 0;
 		if (!take(b)) {

@@ -231,6 +231,7 @@ static void nothing_in(struct watcher *w, uint32_t dir, struct listing *li)
 	li->len = li->count = 0;
 	li->ino = INO_UNKNOWN;
 	li->ctime_ns = 0;
+	li->mount = 0;
 	li->dev = d->parent == NO_DIR ? 0 : tree_dir(&w->tree, d->parent)->dev;
 }
 
@@ -244,6 +245,8 @@ static int known_already(struct watcher *w, uint32_t dir, uint32_t owner)
 		    strcmp(w->look->path.data, o->roots->real) == 0 &&
 		    !tree_is_below(&w->tree, up, owner);
 
+	if (!here)
+		watcher__alias_note(w, dir, owner);
 	watcher__node_drop(w, dir);
 	if (here)
 		tree_attach(&w->tree, up, rec, owner);

@@ -204,25 +204,19 @@ static void mark_looked(struct watcher *w, uint32_t dir)
 	d->flags |= DIR_LOOKED;
 }
 
-/* Is another directory at the node's path than the one it stands for? Then it is its parent
- * that has changed. What was mounted on it, or unmounted, is compared in place. */
-static bool replaced(struct watcher *w, uint32_t dir, int fd)
+/* The node's directory is not at its path. */
+static void not_there(struct watcher *w, uint32_t dir)
 {
 	struct dir *d = tree_dir(&w->tree, dir);
-	struct stat st;
 
-	if (!d->ino || watcher__disk_stat(&w->disk, fd, &st) < 0 || d->ino == st.st_ino ||
-	    d->dev != watcher__dev32(st.st_dev))
-		return false;
 	if (d->parent == NO_DIR) {
 		for (struct root *r = d->roots; r; r = r->next_at_node)
 			r->recheck = w->recheck_roots = true;
-	} else {
-		watcher__node_limbo(w, dir);
-		if (!watcher__look_waits(w, dir) && !(tree_dir(&w->tree, d->parent)->flags & DIR_LOOKED))
-			watcher__look_at(w, d->parent);
+		return;
 	}
-	return true;
+	watcher__node_limbo(w, dir);
+	if (!watcher__look_waits(w, dir) && !(tree_dir(&w->tree, d->parent)->flags & DIR_LOOKED))
+		watcher__look_at(w, d->parent);
 }
 
 /* Opens the directory of a node. One that is not watched yet is known by its path only, and is
@@ -285,14 +279,47 @@ static bool read_fenced(struct watcher *w, uint32_t dir, int fd, bool fresh)
 	return true;
 }
 
+/* Watches what is at the node's path, open as fd, and takes its listing in. */
+static void look_at_open(struct watcher *w, uint32_t dir, int fd, enum found found)
+{
+	struct look *l = w->look;
+	struct dir *d = tree_dir(&w->tree, dir);
+	int32_t before = d->id;
+	uint32_t owner;
+	int r;
+
+	if (before < 0 || found == REMOUNTED)
+		watcher__choose_source(w, dir, fd, l->path.data);
+	r = watcher__node_watch(w, dir, fd, l->path.data, &owner);
+	if (r == UV_EEXIST && found == REMOUNTED && d->count) {
+		watcher__look_leave(w, dir);
+		return;
+	}
+	if (r == UV_EEXIST && !watcher__contested(w, dir, owner, fd))
+		return;
+	if (r < 0 && r != UV_EEXIST) {
+		watcher__look_failed(w, dir, r);
+		return;
+	}
+	/* A file system may be told from the one before it by nothing else. */
+	l->strange = found == REMOUNTED ||
+		     (before >= 0 && before != d->id && d->flags & DIR_MOUNTED);
+	if (!watcher__compare_unchanged(w, dir, fd) && read_fenced(w, dir, fd, before < 0)) {
+		if (l->listing.error)
+			watcher__look_failed(w, dir, l->listing.error);
+		else
+			watcher__compare(w, dir, fd);
+	}
+	l->strange = false;
+}
+
 static void look_one(struct watcher *w, uint32_t dir)
 {
 	struct look *l = w->look;
 	struct dir *d = tree_dir(&w->tree, dir);
 	const char *path = watcher__path(w, dir, NULL, 0);
-	uint32_t owner;
-	bool fresh;
-	int fd, r;
+	enum found found;
+	int fd;
 
 	if (d->flags & DIR_UNREAD)
 		return; /* not for this pass: nothing in it is news */
@@ -307,30 +334,28 @@ static void look_one(struct watcher *w, uint32_t dir)
 		watcher__node_limbo(w, dir);
 		return;
 	}
-	fresh = d->id < 0;
 	fd = open_node(w, dir, l->path.data);
 	if (fd < 0) {
 		watcher__look_failed(w, dir, fd);
 		return;
 	}
-	if (replaced(w, dir, fd)) {
-		watcher__disk_close(&w->disk, fd);
-		return;
-	}
-	r = watcher__node_watch(w, dir, fd, l->path.data, &owner);
-	if (r == UV_EEXIST && !watcher__contested(w, dir, owner, fd)) {
-		watcher__disk_close(&w->disk, fd);
-		return;
-	}
-	if (r < 0 && r != UV_EEXIST) {
-		watcher__look_failed(w, dir, r);
-	} else if (!watcher__compare_unchanged(w, dir, fd) && read_fenced(w, dir, fd, fresh)) {
-		if (l->listing.error)
-			watcher__look_failed(w, dir, l->listing.error);
-		else
-			watcher__compare(w, dir, fd);
-	}
+	found = watcher__found_at(w, dir, fd);
+	if (found == ANOTHER)
+		not_there(w, dir);
+	else if (watcher__below_unmounted(w, dir))
+		watcher__node_limbo(w, dir);
+	else
+		look_at_open(w, dir, fd, found);
 	watcher__disk_close(&w->disk, fd);
+}
+
+/* A crawl thread watches everything in the same way. */
+static bool other_source(struct watcher *w, uint32_t dir, const struct listing *li)
+{
+	const char *path;
+
+	return li->mount && w->options.backend == WATCHER_BACKEND_AUTO &&
+	       (path = watcher__path(w, dir, NULL, 0)) && watcher__node_source_below(w, path) != 0;
 }
 
 void watcher__look_result(struct watcher *w, uint32_t dir, int watched, int32_t id,
@@ -342,6 +367,10 @@ void watcher__look_result(struct watcher *w, uint32_t dir, int watched, int32_t 
 
 	if (watched == 0)
 		watched = watcher__node_claim(w, dir, tree_dir(&w->tree, dir)->backend, id, &owner);
+	if (watched == 0 && !li->error && other_source(w, dir, li)) {
+		watcher__node_unwatch(w, dir);
+		watched = UV_EXDEV;
+	}
 	if (watched < 0 || li->error) {
 		look_one(w, dir); /* whatever is wrong is found out, and told, there */
 		return;

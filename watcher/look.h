@@ -2,7 +2,8 @@
  * A pass over directories: reading them, comparing with the index, and making events of the
  * differences. It is the one path for hints, gaps, new directories, and first crawls (silent).
  *
- * look.c reads directories, and compare.c compares them with the index. What is new gets an
+ * look.c reads directories (remount.c: others than those in the index), and compare.c compares
+ * them with the index. What is new gets an
  * entry marked NEW, what is gone has its entry marked DOOMED; nothing is announced before the
  * whole pass has been read. Moves are found by the kernel's watch while reading (contested.c),
  * and then by inode among the two (match.c). settle.c announces everything in an order in which
@@ -37,7 +38,7 @@ struct arrival {
 
 struct departure {
 	uint32_t dir, gen, rec;
-	uint64_t ino;
+	uint64_t ino; /* 0: not known, or not to be found again */
 	uint8_t type;
 	bool done, had_node;
 	uint32_t arrival; /* NO_ITEM: deleted */
@@ -68,6 +69,7 @@ struct look {
 	bool active, silent, everywhere, failed;
 	bool calm;    /* the queue was empty twice: what does not fit is not on its way */
 	bool content; /* change times of files are looked at, too */
+	bool strange; /* what is being compared is another directory than the one in the index */
 	int error; /* why a pass could not read all there is; 0: it could */
 	struct listing listing;
 	struct bytes path;
@@ -87,6 +89,20 @@ bool watcher__depart(struct watcher *w, uint32_t dir, const struct entry *e);
 /* Another node holds the watch of the directory that is at this node's path, open as fd. True
  * if it is this node's now, and the directory is to be read. */
 bool watcher__contested(struct watcher *w, uint32_t dir, uint32_t owner, int fd);
+/* What is at a node's path. */
+enum found {
+	THE_SAME, /* the directory that the index has there */
+	ANOTHER,  /* its parent has changed */
+	REMOUNTED /* nothing has: what was mounted, or unmounted, has brought another to light */
+};
+enum found watcher__found_at(struct watcher *w, uint32_t dir, int fd);
+/* Has a directory above lost its file system, too? What is found below that is not of it. */
+bool watcher__below_unmounted(const struct watcher *w, uint32_t dir);
+/* With AUTO each mount is watched as its file system allows; below that it is inherited. */
+void watcher__choose_source(struct watcher *w, uint32_t dir, int fd, const char *path);
+/* What is at the node's path is told of elsewhere: what was known to be there ends, and the node
+ * is looked at again, as one that holds nothing. */
+void watcher__look_leave(struct watcher *w, uint32_t dir);
 /* Has this pass found that the directory, or one above it, is not where the index has it? */
 bool watcher__doomed(const struct watcher *w, uint32_t dir);
 /* What does not fit will be told in a moment by a source that tells everything. */

@@ -33,6 +33,8 @@ static void expand(struct watcher *w, size_t i)
 		l->departures[i].others |= (e.marks & ENTRY_DOOMED) != 0;
 		if (e.marks & (ENTRY_NEW | ENTRY_DOOMED))
 			continue;
+		if (!d.ino) /* on another file system than what is there now */
+			e.ino = 0;
 		watcher__depart(w, node, &e);
 	}
 	l->departures[i].ninside = (uint32_t)l->ndepartures - l->departures[i].inside;

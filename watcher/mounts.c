@@ -19,33 +19,51 @@
 #ifdef __linux__
 /* File systems on which inotify watches succeed and stay silent about changes made elsewhere,
  * or about any change at all. Numbers of statfs(2) and linux/magic.h. */
-static const struct {
+struct silent {
 	unsigned long magic;
 	const char *name;
-} silent[] = {
+};
+static const struct silent silent[] = {
 	{ 0x6969, "nfs" },        { 0x517B, "smb" },          { 0xFF534D42, "cifs" },
 	{ 0xFE534D42, "smb2" },   { 0x01021997, "9p" },       { 0x65735546, "fuse" },
 	{ 0x5346414F, "afs" },    { 0x00c36400, "ceph" },     { 0x73757245, "coda" },
 	{ 0x564c, "ncp" },        { 0x786f4256, "vboxsf" },   { 0x7461636f, "ocfs2" },
 	{ 0x01161970, "gfs2" },   { 0x0BD00BD0, "lustre" },   { 0x47504653, "gpfs" },
-	{ 0x53464846, "wslfs" },  { 0x9fa0, "proc" },         { 0x62656572, "sysfs" },
-	{ 0x64626720, "debugfs" }, { 0x74726163, "tracefs" }, { 0x27e0eb, "cgroup" },
-	{ 0x63677270, "cgroup2" },
+	{ 0x53464846, "wslfs" },
 };
+/* What the kernel shows of itself. */
+static const struct silent kernels_own[] = {
+	{ 0x9fa0, "proc" },       { 0x62656572, "sysfs" }, { 0x64626720, "debugfs" },
+	{ 0x74726163, "tracefs" }, { 0x27e0eb, "cgroup" },  { 0x63677270, "cgroup2" },
+};
+#define COUNT(a) (sizeof(a) / sizeof *(a))
 
-bool watcher__mount_notifies(const char *path, const char **type)
+static const char *name_among(const struct silent *all, size_t n, const char *path)
 {
 	struct statfs fs;
 
 	if (statfs(path, &fs) < 0)
-		return true;
-	for (size_t i = 0; i < sizeof silent / sizeof *silent; i++)
-		if ((unsigned long)fs.f_type == silent[i].magic) {
-			if (type)
-				*type = silent[i].name;
-			return false;
-		}
-	return true;
+		return NULL;
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned long)fs.f_type == all[i].magic)
+			return all[i].name;
+	return NULL;
+}
+
+bool watcher__mount_notifies(const char *path, const char **type)
+{
+	const char *name = name_among(silent, COUNT(silent), path);
+
+	if (!name)
+		name = name_among(kernels_own, COUNT(kernels_own), path);
+	if (name && type)
+		*type = name;
+	return !name;
+}
+
+bool watcher__mount_notifies_below(const char *path)
+{
+	return !name_among(silent, COUNT(silent), path);
 }
 
 long long watcher__watch_limit(const char **sysctl)
@@ -133,6 +151,12 @@ bool watcher__mount_notifies(const char *path, const char **type)
 {
 	(void)path;
 	(void)type;
+	return true;
+}
+
+bool watcher__mount_notifies_below(const char *path)
+{
+	(void)path;
 	return true;
 }
 

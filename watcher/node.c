@@ -220,6 +220,8 @@ void watcher__node_drop(struct watcher *w, uint32_t dir)
 	}
 	d->roots = NULL;
 	watcher__node_unwatch(w, dir);
+	if (d->flags & (DIR_FOREIGN | DIR_MOUNTED))
+		d->ino = 0; /* the entry has that of the directory below the mount */
 	if (d->parent != NO_DIR)
 		tree_detach(&w->tree, d->parent, d->rec);
 	tree_dir_free(&w->tree, dir);
@@ -270,15 +272,23 @@ void watcher__reconsider(struct watcher *w, uint32_t dir)
 	}
 }
 
+static int source_if(struct watcher *w, bool notifies)
+{
+	int source = notifies ? 0 : polling_source(w);
+
+	return source < 0 ? 0 : source;
+}
+
 int watcher__node_source(struct watcher *w, const char *path)
 {
-	int source;
+	return source_if(w, w->options.backend != WATCHER_BACKEND_AUTO ||
+				watcher__mount_notifies(path, NULL));
+}
 
-	if (w->options.backend != WATCHER_BACKEND_AUTO ||
-	    watcher__mount_notifies(path, NULL))
-		return 0;
-	source = polling_source(w);
-	return source < 0 ? 0 : source;
+int watcher__node_source_below(struct watcher *w, const char *path)
+{
+	return source_if(w, w->options.backend != WATCHER_BACKEND_AUTO ||
+				watcher__mount_notifies_below(path));
 }
 
 int watcher__watch_way(struct watcher *w, int fd, const char *path, enum watch_level level,

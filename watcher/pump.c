@@ -246,10 +246,15 @@ static enum applied apply_all(struct watcher *w, uint64_t until)
 /* What is left to do when no change is: true if that made new work. */
 static bool settle_rest(struct watcher *w, int64_t before_ns)
 {
-	bool sync = w->nsyncs > 0;
+	bool sync = w->nsyncs > 0, remounted;
 
 	watcher__caught_up(w);
 	watcher__halves_expire(w, sync ? UINT64_MAX : uv_hrtime());
+	remounted = watcher__mounts_due(w);
+	if (remounted)
+		watcher__mounts_check(w);
+	if (w->naliases)
+		watcher__aliases_check(w, remounted || !w->mounts);
 	if (w->recheck_roots)
 		watcher__recheck_roots(w);
 	if (w->nlimbo)
@@ -286,7 +291,7 @@ static void finish_syncs(struct watcher *w)
 {
 	uint32_t kept = 0, n = w->nsyncs;
 
-	if (scanning(w) || watcher__late_active(w))
+	if (scanning(w) || watcher__late_active(w) || !watcher__mounts_heard(w))
 		return;
 	for (uint32_t i = 0; i < n && !w->closing; i++) {
 		if (--w->syncs[i].round > 0) {
@@ -337,11 +342,11 @@ static void announce_ready(struct watcher *w)
 }
 
 /* Does nothing wait for the queue to be found empty? */
-static bool nothing_waits(const struct watcher *w)
+static bool nothing_waits(struct watcher *w)
 {
 	return !w->nhalves && !w->npushed && !w->nlimbo && !w->nahead && !w->uncertain &&
-	       !w->recheck_roots && !w->gap && !w->nsyncs && !watcher__late_active(w) &&
-	       !watcher__look_pending(w);
+	       !w->recheck_roots && !w->gap && !w->nsyncs && !w->naliases &&
+	       !watcher__late_active(w) && !watcher__look_pending(w) && !watcher__mounts_due(w);
 }
 
 /* True when the pipeline is at rest, false when it wants another turn. */
@@ -403,6 +408,8 @@ static void set_timer(struct watcher *w)
 		due = w->limbo_due_ns;
 	if (watcher__late_due_ns(w) && watcher__late_due_ns(w) < due)
 		due = watcher__late_due_ns(w);
+	if (watcher__mounts_due_ns(w) && watcher__mounts_due_ns(w) < due)
+		due = watcher__mounts_due_ns(w);
 	for (uint32_t i = 0; i < w->nhalves; i++)
 		if (w->halves[i].deadline_ns < due)
 			due = w->halves[i].deadline_ns;

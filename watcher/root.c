@@ -299,6 +299,54 @@ void watcher__recheck_roots(struct watcher *w)
 	}
 }
 
+/* Is the root what its path led to before something was mounted? */
+static bool leads_there(struct watcher *w, const struct root *root)
+{
+	const struct dir *d;
+	struct stat st;
+
+	if (root->node == NO_DIR)
+		return false;
+	d = tree_dir(&w->tree, root->node);
+	if (watcher__disk_stat_path(&w->disk, root->real, false, &st) < 0 ||
+	    st.st_ino != d->ino || watcher__dev32(st.st_dev) != d->dev)
+		return false;
+	if (root->single) /* another file of that name, behind a link that leads elsewhere now? */
+		return strncmp(root->path, root->real, strlen(root->real)) == 0;
+	return watcher__disk_stat_path(&w->disk, root->path, true, &st) == 0 &&
+	       st.st_ino == d->ino && watcher__dev32(st.st_dev) == d->dev;
+}
+
+/* The file system is known, and may be new to the kernel. */
+static void watch_again(struct watcher *w, const struct root *root)
+{
+	const struct source *s = &w->sources[tree_dir(&w->tree, root->node)->backend];
+	int fd = s->ops->remounted ? watcher__disk_open(&w->disk, root->real, true) : -1;
+	uint32_t owner;
+
+	if (fd < 0)
+		return;
+	if (watcher__node_watch(w, root->node, fd, root->real, &owner) < 0)
+		w->gap = true;
+	watcher__disk_close(&w->disk, fd);
+}
+
+void watcher__roots_remounted(struct watcher *w)
+{
+	LIST_EACH(it, next, &w->watches) {
+		struct watcher_watch *watch = LIST_ENTRY(it, struct watcher_watch, link);
+
+		LIST_EACH(ri, rnext, &watch->roots) {
+			struct root *root = LIST_ENTRY(ri, struct root, link);
+
+			if (leads_there(w, root))
+				watch_again(w, root);
+			else
+				root->recheck = w->recheck_roots = true;
+		}
+	}
+}
+
 void watcher__waiting_roots(struct watcher *w)
 {
 	LIST_EACH(it, next, &w->watches) {

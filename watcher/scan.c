@@ -189,25 +189,77 @@ int watcher__listing_add(struct listing *l, const char *name, int type, uint64_t
 	return 0;
 }
 
-void watcher__scan_stat(int fd, struct listing *l)
-{
-	struct timespec now;
-	struct stat st;
-	int64_t now_ns;
+#ifdef STATX_MNT_ID
+/* In headers that are older than the kernel. */
+#ifndef STATX_ATTR_MOUNT_ROOT
+#define STATX_ATTR_MOUNT_ROOT 0x2000
+#endif
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x4000
+#endif
+#define STATX_OF_DIR (STATX_INO | STATX_CTIME | STATX_MNT_ID | STATX_MNT_ID_UNIQUE)
 
-	l->error = 0;
-	l->len = 0;
-	l->count = 0;
-	clock_gettime(CLOCK_REALTIME, &now);
-	if (fstat(fd, &st) < 0) {
-		l->error = -errno;
-		return;
-	}
-	now_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+/* Linux 5.8; numbers that are not given out again: 6.8. */
+static uint64_t mount_of(const struct statx *st)
+{
+	if (!(st->stx_attributes & STATX_ATTR_MOUNT_ROOT))
+		return 0;
+	return st->stx_mask & STATX_MNT_ID_UNIQUE ? st->stx_mnt_id : MOUNT_UNSURE;
+}
+
+uint64_t watcher__scan_mount(int fd, const char *path)
+{
+	int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
+	struct statx st;
+	int r = fd >= 0 ? statx(fd, "", AT_EMPTY_PATH, STATX_OF_DIR, &st) :
+			  statx(AT_FDCWD, path, flags, STATX_OF_DIR, &st);
+
+	return r < 0 ? 0 : mount_of(&st);
+}
+
+static int stat_open(int fd, struct listing *l)
+{
+	struct statx st;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_OF_DIR, &st) < 0)
+		return -errno;
+	l->ino = st.stx_ino;
+	l->dev = watcher__dev32(makedev(st.stx_dev_major, st.stx_dev_minor));
+	l->ctime_ns = st.stx_ctime.tv_sec * INT64_C(1000000000) + st.stx_ctime.tv_nsec;
+	l->mount = mount_of(&st);
+	return 0;
+}
+#else
+uint64_t watcher__scan_mount(int fd, const char *path)
+{
+	(void)fd;
+	(void)path;
+	return 0;
+}
+
+static int stat_open(int fd, struct listing *l)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
 	l->ino = st.st_ino;
 	l->dev = watcher__dev32(st.st_dev);
 	l->ctime_ns = stat_ctime_ns(&st);
-	if (l->ctime_ns > now_ns - YOUNG_NS)
+	l->mount = 0;
+	return 0;
+}
+#endif
+
+void watcher__scan_stat(int fd, struct listing *l)
+{
+	struct timespec now;
+
+	l->len = 0;
+	l->count = 0;
+	clock_gettime(CLOCK_REALTIME, &now);
+	l->error = stat_open(fd, l);
+	if (l->ctime_ns > now.tv_sec * INT64_C(1000000000) + now.tv_nsec - YOUNG_NS)
 		l->ctime_ns = 0;
 }
 
@@ -252,6 +304,8 @@ void watcher__scan_read(int fd, struct listing *l)
 			}
 			at += e->d_reclen;
 		}
+	if (n < 0 && errno == ENOENT && l->mount)
+		return; /* removed where it was mounted from: it stays, and nothing comes into it */
 	if (n < 0)
 		l->error = -errno;
 	else if (pieces > 1)

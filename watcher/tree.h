@@ -37,7 +37,9 @@ enum {
 	DIR_FRESH = 1 << 9,    /* ... and it was first found, by its path, when they were read */
 	DIR_FAILED = 1 << 10,  /* could not be read, which has been told */
 	DIR_UNREAD = 1 << 11,  /* not read yet, see late.c: it has no entries */
-	DIR_CAME = 1 << 12     /* moved in with what is in it, which is not read yet */
+	DIR_CAME = 1 << 12,    /* moved in with what is in it, which is not read yet */
+	DIR_MOUNTED = 1 << 13, /* a mount point when it was last read */
+	DIR_UNMOUNTED = 1 << 14 /* its file system is gone: another directory is at its path */
 };
 
 struct dir {

@@ -194,7 +194,9 @@ static int add_root(struct watcher_watch *watch, const char *path, watcher_error
 	if (r < 0)
 		return r;
 	list_append(&watch->roots, &root->link);
-	r = watcher__root_settle(watch->w, root, true, err);
+	r = watcher__mounts_open(watch->w);
+	if (r == 0)
+		r = watcher__root_settle(watch->w, root, true, err);
 	if (r < 0) {
 		if (err && !err->message[0])
 			watcher__fail(err, r, "%s: cannot be watched: %s", path, uv_strerror(r));

@@ -165,6 +165,8 @@ static void free_all(struct watcher *w)
 		ids_free(&w->sources[i].nodes);
 		ids_free(&w->sources[i].anchors);
 	}
+	watcher__mounts_free(w);
+	watcher__aliases_free(w);
 	tree_fini(&w->tree);
 	watcher__disk_fini(&w->disk);
 	for (uint32_t i = 0; i < w->nanchors; i++) {
@@ -255,7 +257,7 @@ void watcher_close(watcher *w)
 		if (!w->dispatching)
 			watcher__watch_free(watch);
 	}
-	w->open_handles = 2 + w->nsources;
+	w->open_handles = 2 + w->nsources + watcher__mounts_close(w, on_source_closed);
 	uv_close((uv_handle_t *)&w->timer, on_handle_closed);
 	uv_close((uv_handle_t *)&w->more, on_handle_closed);
 	for (int i = 0; i < w->nsources; i++)

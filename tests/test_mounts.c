@@ -1,0 +1,361 @@
+/*
+ * What is mounted over what is watched, and unmounted again: told by the difference. Each test is
+ * in a mount namespace of its own making, so nobody else sees any of it.
+ * link: -Wl,--wrap=mount_points_open,--wrap=mount_points_each,--wrap=statfs
+ */
+#include "watch_test.h"
+
+#include <sys/mount.h>
+#include <sys/vfs.h>
+
+#include "index_check.h"
+#include "own_mounts.h"
+#include "watcher/mount_points.h"
+
+#define NFS_MAGIC 0x6969
+
+static struct told told_of;
+static watcher *w;
+static char problem[sizeof((watcher_error *)NULL)->message];
+
+/* ---- what the kernel says, or does not ---- */
+
+static bool no_list;
+static int lists_read, list_takes_ms;
+static const char *silent; /* a directory whose file system does not tell of its changes */
+
+int __real_mount_points_open(void);
+int __wrap_mount_points_open(void);
+int __real_mount_points_each(int fd, struct bytes *text, void (*one)(void *, const char *),
+			     void *arg);
+int __wrap_mount_points_each(int fd, struct bytes *text, void (*one)(void *, const char *),
+			     void *arg);
+int __real_statfs(const char *path, struct statfs *fs);
+int __wrap_statfs(const char *path, struct statfs *fs);
+
+int __wrap_mount_points_open(void)
+{
+	return no_list ? UV_EACCES : __real_mount_points_open();
+}
+
+int __wrap_mount_points_each(int fd, struct bytes *text, void (*one)(void *, const char *),
+			     void *arg)
+{
+	lists_read++;
+	usleep((useconds_t)list_takes_ms * 1000);
+	return __real_mount_points_each(fd, text, one, arg);
+}
+
+int __wrap_statfs(const char *path, struct statfs *fs)
+{
+	int r = __real_statfs(path, fs);
+	size_t len = strlen(path);
+
+	if (r == 0 && silent && fs->f_type != 0 && len >= strlen(silent) &&
+	    strcmp(path + len - strlen(silent), silent) == 0)
+		fs->f_type = NFS_MAGIC;
+	return r;
+}
+
+/* ---- what the tests share ---- */
+
+static int enter(void **state)
+{
+	no_list = false;
+	list_takes_ms = 0;
+	silent = NULL;
+	problem[0] = '\0';
+	told(&told_of);
+	return watch_test_enter(state);
+}
+
+static int leave(void **state)
+{
+	watcher_close(w);
+	w = NULL;
+	no_list = false;
+	own_mounts_end(watch_test_top);
+	return watch_test_leave(state);
+}
+
+static void on_problem(watcher *of, const char *path, const watcher_error *err, void *arg)
+{
+	(void)of;
+	(void)path;
+	(void)arg;
+	snprintf(problem, sizeof problem, "%s", err->message);
+}
+
+static void begin_with(int backend, const char *root)
+{
+	if (!own_mounts())
+		skip();
+	w = open_with(WATCHER(.backend = backend, .on_problem = on_problem,
+			      .poll_interval_ms = 3600000));
+	add_with(w, root,
+		 WATCH(.on_batch = on_told, .arg = &told_of,
+		       .kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED | WATCHER_MODIFIED));
+	sync_watcher(w);
+}
+
+static void begin(const char *before)
+{
+	if (!own_mounts())
+		skip();
+	assert_int_equal(system(before), 0);
+	begin_with(WATCHER_BACKEND_INOTIFY, "in");
+}
+
+static void check_index(void)
+{
+	char text[4000];
+
+	if (index_check(w, text, sizeof text))
+		fail_msg("the index is not what there is:\n%s", text);
+}
+
+/* What a command makes the watcher tell. */
+static const char *after(const char *command)
+{
+	assert_int_equal(system(command), 0);
+	sync_watcher(w);
+	check_index();
+	return told(&told_of);
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The same, sorted: what a listing names comes in any order. */
+static const char *sorted_after(const char *command)
+{
+	static char text[sizeof told_of.text];
+	char *all[100], *at, *rest = (char *)(uintptr_t)after(command);
+	size_t n = 0;
+
+	while (*rest && n < COUNT(all)) {
+		all[n++] = rest;
+		at = strstr(rest, ", ");
+		rest = at ? at + 2 : rest + strlen(rest);
+		if (at)
+			*at = '\0';
+	}
+	qsort(all, n, sizeof *all, by_text);
+	text[0] = '\0';
+	for (size_t i = 0; i < n; i++)
+		sprintf(text + strlen(text), "%s%s", i ? ", " : "", all[i]);
+	return text;
+}
+
+/* ---- over a directory ---- */
+
+static void test_mounts_bind_is_told_by_the_difference(void **state)
+{
+	(void)state;
+	begin("mkdir -p in/d out; echo > in/d/a; echo > in/d/b; echo > out/b; echo > out/c");
+	assert_string_equal(sorted_after("mount --bind out in/d"),
+			    "created in/d/c, deleted in/d/a, modified in/d/b");
+	assert_string_equal(after("echo > out/e"), "created in/d/e, modified in/d/e");
+	assert_string_equal(sorted_after("umount in/d"),
+			    "created in/d/a, deleted in/d/c, deleted in/d/e, modified in/d/b");
+	assert_string_equal(after("echo x > in/d/a; echo x > out/c"), "modified in/d/a");
+}
+
+/* Same device number, same inode numbers: another directory all the same. */
+static void test_mounts_one_memory_after_another(void **state)
+{
+	(void)state;
+	begin("mkdir -p in/d; mount -t tmpfs none in/d; mkdir in/d/s; echo > in/d/s/a");
+	assert_string_equal(sorted_after("umount in/d; mount -t tmpfs none in/d; mkdir in/d/s; "
+					 "echo > in/d/s/b"),
+			    "created in/d/s, created in/d/s/b, deleted in/d/s, deleted in/d/s/a");
+	assert_string_equal(after("echo > in/d/s/c"), "created in/d/s/c, modified in/d/s/c");
+	assert_string_equal(sorted_after("umount -l in/d"),
+			    "deleted in/d/s, deleted in/d/s/b, deleted in/d/s/c");
+}
+
+static void test_mounts_in_a_mount(void **state)
+{
+	(void)state;
+	begin("mkdir -p in/d; mount -t tmpfs none in/d; mkdir in/d/s; echo > in/d/s/a");
+	assert_string_equal(sorted_after("mount -t tmpfs none in/d/s; echo > in/d/s/b"),
+			    "created in/d/s/b, deleted in/d/s/a");
+	assert_string_equal(after("echo > in/d/s/c"), "created in/d/s/c, modified in/d/s/c");
+	assert_string_equal(sorted_after("mount -t tmpfs none in/d"),
+			    "deleted in/d/s, deleted in/d/s/b, deleted in/d/s/c");
+	assert_string_equal(sorted_after("umount in/d"),
+			    "created in/d/s, created in/d/s/b, created in/d/s/c");
+	assert_string_equal(sorted_after("umount -l in/d"),
+			    "deleted in/d/s, deleted in/d/s/b, deleted in/d/s/c");
+}
+
+static void test_mounts_that_move(void **state)
+{
+	(void)state;
+	begin("mkdir -p in/d in/e; mount -t tmpfs none in/d; echo > in/d/a");
+	assert_string_equal(sorted_after("mount --move in/d in/e"), "created in/e/a, deleted in/d/a");
+	assert_string_equal(after("echo x > in/e/a; mv in/e/a in/e/b"),
+			    "modified in/e/a, moved in/e/a in/e/b");
+	/* The way there is renamed, of which no list of mounts tells. */
+	assert_string_equal(sorted_after("mkdir -p in/up/m; mount -t tmpfs none in/up/m; "
+					 "echo > in/up/m/a"),
+			    "created in/up, created in/up/m, created in/up/m/a");
+	assert_string_equal(sorted_after("mv in/up in/to"),
+			    "moved in/up in/to, moved in/up/m in/to/m, moved in/up/m/a in/to/m/a");
+	assert_string_equal(after("umount in/to/m"), "deleted in/to/m/a");
+}
+
+static void test_mounts_over_odd_names(void **state)
+{
+	(void)state;
+	begin("mkdir -p 'in/a b\\c' \"in/$(printf 'x\\ny')\" out; echo > out/f");
+	assert_string_equal(after("mount -n --bind out 'in/a b\\c'"), "created in/a b\\c/f");
+	assert_string_equal(sorted_after("umount -n 'in/a b\\c'; mount -n --bind out in/x*"),
+			    "created in/x\ny/f, deleted in/a b\\c/f");
+}
+
+/* ---- a directory at two places ---- */
+
+/* Told of at one of the two; at the other, when that is the only one. */
+static void test_mounts_of_what_is_watched(void **state)
+{
+	(void)state;
+	begin("mkdir -p in/a in/b; echo > in/a/f; echo > in/b/g");
+	assert_string_equal(after("mount --bind in/a in/b"), "deleted in/b/g");
+	assert_string_equal(after("echo > in/b/h"), "created in/a/h, modified in/a/h");
+	assert_string_equal(sorted_after("mount -t tmpfs none in/a"),
+			    "created in/b/f, created in/b/h, deleted in/a/f, deleted in/a/h");
+	assert_string_equal(after("echo > in/b/i"), "created in/b/i, modified in/b/i");
+	assert_string_equal(sorted_after("umount in/b"),
+			    "created in/b/g, deleted in/b/f, deleted in/b/h, deleted in/b/i");
+}
+
+/* ---- over a file ---- */
+
+static void test_mounts_over_a_file(void **state)
+{
+	(void)state;
+	begin("mkdir in; echo > in/f; echo > in/g; echo > other; mount --bind other in/g");
+	assert_string_equal(after("mount --bind other in/f"), "modified in/f");
+	assert_string_equal(after("mkdir x; mount -t tmpfs none x; umount x"), "");
+	assert_string_equal(after("umount in/f"), "modified in/f");
+	assert_string_equal(after("umount in/g"), "modified in/g");
+}
+
+/* ---- over a root, or the way to it ---- */
+
+static void test_mounts_over_a_root(void **state)
+{
+	(void)state;
+	begin("mkdir -p up/in other; ln -s up/in in; echo > in/a; echo > other/b");
+	assert_string_equal(after("mount --bind other up/in"),
+			    "deleted in/a, deleted in, created in, created in/b");
+	assert_string_equal(after("echo > other/c"), "created in/c, modified in/c");
+	assert_string_equal(after("rm other/c; umount up/in"),
+			    "deleted in/c, deleted in/b, deleted in, created in, created in/a");
+	assert_string_equal(after("mount -t tmpfs none up"), "deleted in/a, deleted in");
+	assert_string_equal(problem, "in: gone; waiting for it to come back");
+	assert_string_equal(after("mkdir up/in; echo > up/in/d"), "created in, created in/d");
+	assert_string_equal(after("umount -l up"),
+			    "deleted in/d, deleted in, created in, created in/a");
+}
+
+/* ---- what it costs, and where it is not to be had ---- */
+
+static bool was_read(void *before)
+{
+	return lists_read > *(int *)before;
+}
+
+/* However often others mount something: reading the list takes a twentieth of the time. */
+static void test_mounts_elsewhere_cost_little(void **state)
+{
+	uint64_t start, spent;
+	int before;
+
+	(void)state;
+	begin("mkdir -p in x");
+	list_takes_ms = 10;
+	before = lists_read;
+	start = uv_hrtime();
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(mount("none", "x", "tmpfs", 0, NULL), 0);
+		uv_run(watcher_loop(w), UV_RUN_NOWAIT);
+		assert_int_equal(umount("x"), 0);
+		uv_run(watcher_loop(w), UV_RUN_NOWAIT);
+	}
+	turn_until(watcher_loop(w), was_read, &before); /* what was put off is not forgotten */
+	spent = (uv_hrtime() - start) / 1000000;
+	assert_true((uint64_t)(lists_read - before) <= spent / (20 * 10) + 1);
+	sync_watcher(w);
+	assert_string_equal(told(&told_of), "");
+}
+
+static void test_mounts_without_a_list(void **state)
+{
+	(void)state;
+	no_list = true;
+	begin("mkdir -p in/d out; echo > in/d/a; echo > out/b");
+	assert_int_equal(system("mount --bind out in/d"), 0);
+	sync_watcher(w);
+	assert_string_equal(told(&told_of), "");
+	assert_string_equal(problem, "");
+	assert_int_equal(system("umount in/d"), 0);
+	assert_string_equal(after("echo > in/d/c"), "created in/d/c, modified in/d/c");
+}
+
+static uint64_t polled(void)
+{
+	watcher_stats_t stats;
+
+	watcher_stats(w, &stats, sizeof stats);
+	return stats.polled_directories;
+}
+
+static void test_mounts_that_tell_nothing_are_polled(void **state)
+{
+	(void)state;
+	if (!own_mounts())
+		skip();
+	silent = "/net";
+	assert_int_equal(system("mkdir -p in/a/net in/b/net/s; mount -t tmpfs none in/a/net; "
+				"mkdir in/a/net/s in/c"), 0);
+	begin_with(WATCHER_BACKEND_AUTO, "in");
+	assert_int_equal(polled(), 2);
+	assert_string_equal(sorted_after("echo > in/a/net/s/f; echo > in/c/f"),
+			    "created in/a/net/s/f, created in/c/f, modified in/c/f");
+	assert_string_equal(after("mount -t tmpfs none in/b/net"), "deleted in/b/net/s");
+	assert_int_equal(polled(), 3);
+	assert_string_equal(after("echo > in/b/net/g"), "created in/b/net/g");
+	assert_string_equal(sorted_after("umount in/b/net"),
+			    "created in/b/net/s, deleted in/b/net/g");
+	assert_int_equal(polled(), 2);
+	assert_string_equal(sorted_after("umount in/a/net"),
+			    "deleted in/a/net/s, deleted in/a/net/s/f");
+	assert_int_equal(polled(), 0);
+	assert_string_equal(after("echo > in/b/net/s/x"), "created in/b/net/s/x, modified in/b/net/s/x");
+}
+
+#undef TEST
+#define TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_mounts_bind_is_told_by_the_difference),
+		TEST(test_mounts_one_memory_after_another),
+		TEST(test_mounts_in_a_mount),
+		TEST(test_mounts_that_move),
+		TEST(test_mounts_over_odd_names),
+		TEST(test_mounts_of_what_is_watched),
+		TEST(test_mounts_over_a_file),
+		TEST(test_mounts_over_a_root),
+		TEST(test_mounts_elsewhere_cost_little),
+		TEST(test_mounts_without_a_list),
+		TEST(test_mounts_that_tell_nothing_are_polled),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -91,6 +92,58 @@ static void replace(char *path)
 	}
 }
 
+/* Something that is there, more often than not. */
+static const char *some_thing(char *buf, const char *root)
+{
+	for (int tries = 10; tries--;)
+		if (access(some_path(buf, root), F_OK) == 0)
+			break;
+	return buf;
+}
+
+static void mount_tmpfs(const char *path)
+{
+	char in_it[300];
+
+	if (mount("none", path, "tmpfs", 0, "size=1m") < 0 || dice(2))
+		return;
+	snprintf(in_it, sizeof in_it, "%s/%s", path, dice(2) ? "a" : "b");
+	replace(in_it);
+}
+
+static void mount_over(const struct places *p, const char *path)
+{
+	char from[256];
+
+	switch (dice(4)) {
+	case 0:
+		mount_tmpfs(path);
+		break;
+	case 1:
+		mount(some_thing(from, p->out), path, NULL, MS_BIND, NULL);
+		break;
+	case 2:
+		mount(some_thing(from, some_root(p)), path, NULL, MS_BIND, NULL);
+		break;
+	default: /* if that is a mount point */
+		mount(some_thing(from, some_root(p)), path, NULL, MS_MOVE, NULL);
+	}
+}
+
+static void change_mounts(const struct places *p)
+{
+	const char *root = some_root(p);
+	char path[256];
+
+	if (dice(2)) {
+		mount_over(p, some_thing(path, root));
+		return;
+	}
+	for (int tries = 20; tries--;)
+		if (umount2(some_path(path, root), dice(2) ? MNT_DETACH : 0) == 0)
+			return;
+}
+
 static void one_change(const struct places *p, const struct changes *how)
 {
 	char a[256], b[256], c[300];
@@ -155,6 +208,14 @@ static void one_change(const struct places *p, const struct changes *how)
 	}
 }
 
+static void any_change(const struct places *p, const struct changes *how)
+{
+	if (how->mounts && dice(6) == 0)
+		change_mounts(p);
+	else
+		one_change(p, how);
+}
+
 /* Fills the kernel's queue: nothing of it stays. */
 static void churn(const char *in, int n)
 {
@@ -169,6 +230,10 @@ static void churn(const char *in, int n)
 
 void places_make(struct places *p, uint64_t seed, const struct changes *how)
 {
+	/* Nothing is at two places yet: it would not be known at which it is told of. */
+	const struct changes still = { .unmerged = how->unmerged };
+	char path[256], from[256];
+
 	strcpy(p->base, "/tmp/whendo-replay-XXXXXX");
 	assert_non_null(mkdtemp(p->base));
 	snprintf(p->in, sizeof p->in, "%s/in", p->base);
@@ -179,7 +244,12 @@ void places_make(struct places *p, uint64_t seed, const struct changes *how)
 	mkdir(p->out, 0755);
 	rng = seed;
 	for (int i = 0; i < 40; i++)
-		one_change(p, how);
+		one_change(p, &still);
+	if (!how->mounts)
+		return;
+	mount_tmpfs(some_thing(path, p->in));
+	some_thing(from, p->out);
+	mount(from, some_thing(path, p->in), NULL, MS_BIND, NULL);
 }
 
 void places_remove(const struct places *p)
@@ -196,9 +266,9 @@ pid_t changes_start(uint64_t seed, const struct places *p, const struct changes 
 		return pid;
 	rng = seed;
 	for (int i = 0; i < n; i++)
-		one_change(p, how);
+		any_change(p, how);
 	churn(p->in, nchurn);
 	for (int i = 0; nchurn && i < n; i++)
-		one_change(p, how);
+		any_change(p, how);
 	_exit(0);
 }

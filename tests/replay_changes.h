@@ -17,6 +17,9 @@ struct changes {
 	 * of a file that is pushed off its name, which is lost then. It is needed only to know
 	 * what was at a name before the changes that came while the tree was not yet read. */
 	bool unmerged;
+	/* Directories and files are mounted over: by what is inside and outside of the roots, by
+	 * file systems in memory; mounts are moved, and end. In mounts of the process's own. */
+	bool mounts;
 };
 
 /* Makes the directories, and something in them. */

@@ -173,3 +173,85 @@ int model_compare(const struct model *got, const struct model *want, char *text,
 	}
 	return differ;
 }
+
+void model_copy(struct model *to, const struct model *from)
+{
+	*to = (struct model){ 0 };
+	for (size_t i = 0; i < from->n; i++)
+		model_add(to, from->items[i].path, from->items[i].type);
+}
+
+/* ---- directories at several places ---- */
+
+struct place {
+	char *path;
+	dev_t dev;
+	ino_t ino;
+	bool told; /* something in it */
+};
+
+static int by_identity(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	if (x->ino != y->ino)
+		return x->ino < y->ino ? -1 : 1;
+	return path_cmp(x->path, y->path);
+}
+
+static bool holds_any(const struct model *m, const char *path)
+{
+	size_t from, to;
+
+	model_range(m, path, &from, &to);
+	return to - from > (size_t)model_has(m, path);
+}
+
+static struct place place_of(const char *path, const struct model *told)
+{
+	struct place p = { .path = strdup(path), .told = holds_any(told, path) };
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	p.dev = st.st_dev;
+	p.ino = st.st_ino;
+	return p;
+}
+
+static void empty(struct model *m, const char *path)
+{
+	bool there = model_has(m, path);
+
+	model_remove(m, path);
+	if (there)
+		model_add(m, path, WATCHER_TYPE_DIR);
+}
+
+void model_leave_out_untold(struct model *disk, const struct model *told, const char *const *roots)
+{
+	struct place *all = calloc(disk->n + 2, sizeof *all);
+	size_t n = 0, end;
+
+	assert_non_null(all);
+	for (; *roots; roots++)
+		all[n++] = place_of(*roots, told);
+	for (size_t i = 0; i < disk->n; i++)
+		if (disk->items[i].type == WATCHER_TYPE_DIR)
+			all[n++] = place_of(disk->items[i].path, told);
+	qsort(all, n, sizeof *all, by_identity);
+	for (size_t i = 0; i < n; i = end) {
+		bool any = false;
+
+		for (end = i; end < n && all[end].dev == all[i].dev && all[end].ino == all[i].ino;
+		     end++)
+			any |= all[end].told;
+		for (size_t k = i; any && k < end; k++)
+			if (!all[k].told)
+				empty(disk, all[k].path);
+	}
+	for (size_t i = 0; i < n; i++)
+		free(all[i].path);
+	free(all);
+}

@@ -28,6 +28,10 @@ void model_move(struct model *m, const char *src, const char *dest);
 void model_free(struct model *m);
 /* Adds what is below a directory on the disk. */
 void model_read(struct model *m, const char *dir);
+void model_copy(struct model *to, const struct model *from);
+/* Mounts put a directory at several places, and events tell of what is in it at one of them: takes
+ * what is in it at the others, of which nothing is told, out of what the disk holds. */
+void model_leave_out_untold(struct model *disk, const struct model *told, const char *const *roots);
 /* Differences between what events made of a tree and the disk, into text. */
 int model_compare(const struct model *got, const struct model *want, char *text, size_t size);
 

@@ -9,8 +9,10 @@
  * In the mode "pieces" a directory is read a few names at a time, as one of many thousands is. In
  * "late" the watcher sees nothing before all changes are made; in "unread" it has not even read
  * the tree then, and in "slowly" it does so while they are made, in pieces, too: both are for a
- * backend that covers trees as a whole. In "faults" watching a directory fails now and then with ENOENT, as it does when the directory is gone, and takes
- * its time; in "refused" with EACCES, until modes are set again; in "limit" with ENOSPC.
+ * backend that covers trees as a whole. In "faults" watching a directory fails now and then with
+ * ENOENT, as it does when the directory is gone, and takes its time; in "refused" with EACCES,
+ * until modes are set again; in "limit" with ENOSPC. In "mounts" and "mounts-late" directories and
+ * files are mounted over, and at the end all mounts end.
  * link: -Wl,--wrap=inotify_add_watch,--wrap=fanotify_init,--wrap=watcher__scan_read,--wrap=syscall
  */
 #include <setjmp.h>
@@ -36,6 +38,7 @@
 
 #include "dice.h"
 #include "index_check.h"
+#include "own_mounts.h"
 #include "replay_events.h"
 #include "watcher/engine.h"
 #include "watcher/options.h"
@@ -79,9 +82,23 @@ static void sync_now(struct run *r, watcher *w)
 	uv_run(&r->loop, UV_RUN_NOWAIT);
 }
 
-enum mode { PLAIN, PIECES, LATE, UNREAD, SLOWLY, OVERFLOW, FAULTS, REFUSED, LIMIT, MODES };
-static const char *const mode_names[] = { "plain",	 "pieces", "late",    "unread", "slowly",
-					  "overflow", "faults", "refused", "limit" };
+enum mode {
+	PLAIN,
+	PIECES,
+	LATE,
+	UNREAD,
+	SLOWLY,
+	OVERFLOW,
+	FAULTS,
+	REFUSED,
+	LIMIT,
+	MOUNTS,
+	MOUNTS_LATE,
+	MODES
+};
+static const char *const mode_names[] = { "plain",    "pieces", "late",	   "unread",
+					  "slowly",   "overflow", "faults", "refused",
+					  "limit",    "mounts", "mounts-late" };
 
 /* ---- watches that fail ---- */
 
@@ -152,6 +169,11 @@ struct setup {
 	int rounds;
 };
 
+static bool has_mounts(const struct setup *setup)
+{
+	return setup->mode == MOUNTS || setup->mode == MOUNTS_LATE;
+}
+
 /* Of a name that comes and goes fanotify has one record where inotify has three or four. */
 static int churn_of(const struct setup *setup)
 {
@@ -199,7 +221,8 @@ static void make_changes(const struct setup *setup, struct run *r, watcher *w, u
 	static const int errors[MODES] = { [FAULTS] = ENOENT, [REFUSED] = EACCES,
 					   [LIMIT] = ENOSPC };
 	int n = getenv("REPLAY_CHANGES") ? atoi(getenv("REPLAY_CHANGES")) : 300, running = 3, status;
-	bool blind = setup->mode == LATE || setup->mode == UNREAD || setup->mode == OVERFLOW;
+	bool blind = setup->mode == LATE || setup->mode == UNREAD || setup->mode == OVERFLOW ||
+		     setup->mode == MOUNTS_LATE;
 	pid_t pids[3];
 
 	if (!r->how.unmerged)
@@ -233,6 +256,7 @@ static void make_changes(const struct setup *setup, struct run *r, watcher *w, u
 /* True if nothing is wrong. */
 static bool judge(const struct setup *setup, struct run *r, watcher *w, uint64_t seed)
 {
+	const char *const roots[] = { r->places.in, r->places.two, NULL };
 	char text[4000], round[100];
 	struct model disk = { 0 };
 	unsigned flaws;
@@ -241,6 +265,7 @@ static bool judge(const struct setup *setup, struct run *r, watcher *w, uint64_t
 	snprintf(round, sizeof round, "%s %s seed %llu", setup->name, mode_names[setup->mode],
 		 (unsigned long long)seed);
 	read_places(&disk, &r->places);
+	model_leave_out_untold(&disk, &r->replay.model, roots);
 	differ = model_compare(&r->replay.model, &disk, text, sizeof text);
 	model_free(&disk);
 	if (differ)
@@ -260,7 +285,8 @@ static bool judge(const struct setup *setup, struct run *r, watcher *w, uint64_t
 
 static int round_of(const struct setup *setup, uint64_t seed)
 {
-	struct run r = { .how.unmerged = setup->mode == UNREAD || setup->mode == SLOWLY };
+	struct run r = { .how.unmerged = setup->mode == UNREAD || setup->mode == SLOWLY,
+			 .how.mounts = has_mounts(setup) };
 	struct replay *p = &r.replay;
 	size_t trace_len = 0;
 	char *trace = NULL;
@@ -279,6 +305,11 @@ static int round_of(const struct setup *setup, uint64_t seed)
 	make_changes(setup, &r, w, seed);
 	sync_now(&r, w);
 	good = judge(setup, &r, w, seed);
+	if (r.how.mounts) {
+		own_mounts_end(r.places.base);
+		sync_now(&r, w);
+		good = judge(setup, &r, w, seed) && good;
+	}
 	if (p->trace) {
 		fclose(p->trace);
 		if (!good)
@@ -309,6 +340,8 @@ static void test_replay(void **state)
 			      mode_names[setup->mode]);
 		skip();
 	}
+	if (has_mounts(setup) && !own_mounts())
+		skip();
 	if (seed) {
 		assert_int_equal(round_of(setup, strtoull(seed, NULL, 10)), 0);
 		return;
@@ -330,17 +363,23 @@ static const struct setup setups[] = {
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, FAULTS, 40 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, REFUSED, 20 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, LIMIT, 20 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, MOUNTS, 30 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, MOUNTS_LATE, 20 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, PLAIN, 40 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, PIECES, 20 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, LATE, 40 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, UNREAD, 40 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, SLOWLY, 20 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, OVERFLOW, 5 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, MOUNTS, 20 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, MOUNTS_LATE, 20 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, PLAIN, 20 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, OVERFLOW, 5 },
 	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, PLAIN, 20 },
 	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, OVERFLOW, 5 },
+	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, MOUNTS, 20 },
 	{ "poll", WATCHER_BACKEND_POLL, 0, PLAIN, 20 },
+	{ "poll", WATCHER_BACKEND_POLL, 0, MOUNTS, 20 },
 };
 
 int main(void)

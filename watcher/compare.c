@@ -167,10 +167,23 @@ static bool take_whole(struct watcher *w, uint32_t dir)
 	return true;
 }
 
+/* Is all that is below to be looked at, too? If not by this pass, then since when? */
+static bool goes_deep(struct watcher *w, uint32_t dir)
+{
+	struct dir *d = tree_dir(&w->tree, dir);
+	bool owed = d->flags & DIR_OWED;
+
+	d->flags &= (uint16_t)~DIR_OWED;
+	if (owed && !w->look->everywhere && w->owed_since_ns < w->look->since_ns)
+		w->look->since_ns = w->owed_since_ns;
+	return owed || w->look->everywhere;
+}
+
 /* What the listing did not name is gone; what stayed may have been written to. */
 static void sweep(struct watcher *w, uint32_t dir, int fd)
 {
 	struct look *l = w->look;
+	bool deep = goes_deep(w, dir);
 	uint32_t rec;
 
 	for (rec = tree_next(&w->tree, dir, NO_REC); rec != NO_REC;
@@ -186,11 +199,12 @@ static void sweep(struct watcher *w, uint32_t dir, int fd)
 		tree_set_marks(&w->tree, dir, rec, e.marks & ENTRY_NEW);
 		if (e.marks & ENTRY_NEW)
 			continue;
-		if ((l->everywhere || l->content) && fd >= 0 && e.type == WATCHER_TYPE_FILE)
+		if ((deep || l->content) && fd >= 0 && e.type == WATCHER_TYPE_FILE)
 			look_at_content(w, fd, dir, &e);
+		if (e.node != NO_DIR && deep && !l->everywhere)
+			tree_dir(&w->tree, e.node)->flags |= DIR_OWED;
 		if (e.node != NO_DIR &&
-		    (l->everywhere ||
-		     (l->content && tree_dir(&w->tree, e.node)->flags & DIR_NO_ACCESS)))
+		    (deep || (l->content && tree_dir(&w->tree, e.node)->flags & DIR_NO_ACCESS)))
 			watcher__look_at(w, e.node);
 	}
 }

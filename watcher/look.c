@@ -86,6 +86,8 @@ void watcher__look_everywhere(struct watcher *w, int64_t since_ns)
 	struct look *l = w->look;
 
 	l->everywhere = true;
+	if (!w->nlimbo || since_ns < w->owed_since_ns)
+		w->owed_since_ns = since_ns;
 	for (uint32_t i = 0; i < w->tree.nnodes; i++) {
 		const struct dir *d = tree_dir(&w->tree, i);
 
@@ -324,6 +326,8 @@ static void look_one(struct watcher *w, uint32_t dir)
 	if (d->flags & DIR_UNREAD)
 		return; /* not for this pass: nothing in it is news */
 	mark_looked(w, dir);
+	if (l->everywhere)
+		d->flags |= DIR_OWED; /* until it has been compared */
 	bytes_clear(&l->path);
 	if (!path || bytes_adds(&l->path, path) < 0) {
 		l->failed = true;
@@ -429,17 +433,26 @@ void watcher__look_one_queued(struct watcher *w)
 {
 	struct look *l = w->look;
 	struct looked next;
+	struct dir *d;
 
 	if (!l->active || l->head == l->nqueue)
 		return;
 	next = l->queue[l->head++];
-	if (!tree_alive(&w->tree, next.dir, next.gen) ||
-	    tree_dir(&w->tree, next.dir)->flags & DIR_LOOKED)
+	if (!tree_alive(&w->tree, next.dir, next.gen))
 		return;
-	if (watcher__doomed(w, next.dir))
-		watcher__node_limbo(w, next.dir); /* it may be found again, moved */
-	else
+	d = tree_dir(&w->tree, next.dir);
+	if (d->flags & DIR_LOOKED) {
+		if (d->flags & DIR_OWED) /* but not with all below it */
+			watcher__node_limbo(w, next.dir);
+		return;
+	}
+	if (!watcher__doomed(w, next.dir)) {
 		look_one(w, next.dir);
+		return;
+	}
+	if (l->everywhere)
+		d->flags |= DIR_OWED;
+	watcher__node_limbo(w, next.dir); /* it may be found again, moved */
 }
 
 bool watcher__look_go(struct watcher *w, uint64_t until)

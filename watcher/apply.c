@@ -167,6 +167,11 @@ static void removed(struct watcher *w, const struct change *c, uint32_t dir)
 
 /* ---- content and metadata ---- */
 
+static unsigned caps_of(const struct watcher *w, uint32_t dir)
+{
+	return w->sources[tree_dir(&w->tree, dir)->backend].ops->caps;
+}
+
 /* A name the index does not have: newer than it, or dead already. */
 static bool adopt_unknown(struct watcher *w, const struct change *c, struct news *n)
 {
@@ -175,7 +180,7 @@ static bool adopt_unknown(struct watcher *w, const struct change *c, struct news
 	struct stat st;
 
 	/* A hint is followed by a look, which finds it without guessing. */
-	if (!(w->sources[tree_dir(&w->tree, n->dir)->backend].ops->caps & BACKEND_EXACT))
+	if (!(caps_of(w, n->dir) & BACKEND_EXACT))
 		return false;
 	if (!path || lstat(path, &st) < 0 || S_ISDIR(st.st_mode) != c->is_dir) {
 		n->dead = true;
@@ -203,8 +208,11 @@ static void happened(struct watcher *w, const struct change *c, uint32_t dir, in
 		return;
 	if (rec != NO_REC) {
 		e = tree_entry(&w->tree, dir, rec);
-		if (watcher__kernel_dir(w, &e) != c->is_dir)
+		if (watcher__kernel_dir(w, &e) != c->is_dir) {
+			if (!(caps_of(w, dir) & BACKEND_EXACT)) /* not older than the index */
+				watcher__look_at(w, dir);
 			return;
+		}
 		n.type = watcher__type_of_entry(w, &e);
 		n.ino = e.ino;
 		if (kind == WATCHER_ATTRIB && c->is_dir &&

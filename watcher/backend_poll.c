@@ -160,7 +160,8 @@ static void add_job(struct backend *b, int32_t id)
 	if (p->wanted >= WATCH_ALL && p->level < WATCH_ALL)
 		p->fresh = true;
 	p->level = p->wanted;
-	p->read_ns = p->asked_ns;
+	if (p->asked_ns || !watcher__disk_is_users(b->config.disk))
+		p->read_ns = p->asked_ns;
 	p->asked_ns = 0;
 	if (bytes_add(&b->paths, path, strlen(path) + 1) < 0)
 		b->gap = true;
@@ -303,6 +304,8 @@ static int poll_watch(struct backend *b, int fd, const char *path, enum watch_le
 		      int32_t *id)
 {
 	struct polled *p = calloc(1, sizeof *p);
+	bool own = watcher__disk_is_users(b->config.disk);
+	int64_t mtime;
 	uint8_t was;
 	int r;
 
@@ -311,6 +314,7 @@ static int poll_watch(struct backend *b, int fd, const char *path, enum watch_le
 	r = poll_begin(p, b->config.disk, fd, path);
 	if (r < 0)
 		goto out;
+	mtime = p->mtime_ns;
 	*id = keys_find(&b->keys, &p->self, sizeof p->self);
 	if (*id < 0)
 		r = add(b, &p, id);
@@ -319,9 +323,11 @@ static int poll_watch(struct backend *b, int fd, const char *path, enum watch_le
 	b->dirs[*id]->dead = false;
 	was = b->dirs[*id]->wanted;
 	widen(b, *id, level, p);
-	if (was >= WATCH_ALL && !watcher__disk_is_users(b->config.disk))
+	if (own)
+		b->dirs[*id]->asked_ns = mtime;
+	else if (was >= WATCH_ALL)
 		b->dirs[*id]->asked_ns = watcher__coarse_ns();
-	if (watcher__disk_is_users(b->config.disk) && level >= WATCH_ALL && was < WATCH_ALL)
+	if (own && level >= WATCH_ALL && was < WATCH_ALL)
 		poll_remember(&b->compare, b->dirs[*id], path);
 	if (level < WATCH_ALL)
 		r = keep_path(b->dirs[*id], path);

@@ -281,6 +281,16 @@ static bool listing_changed(const struct disk *disk, int fd, const struct facts 
 	return after.ctime_ns != before->ctime_ns || after.mtime_ns != before->mtime_ns;
 }
 
+/* Has the listing changed since the index read it? */
+static bool changed_since_read(const struct disk *disk, const struct polled *p,
+			       const struct facts *now)
+{
+	if (!p->read_ns)
+		return false;
+	return watcher__disk_is_users(disk) ? now->mtime_ns != p->read_ns :
+					      now->ctime_ns >= p->read_ns;
+}
+
 static void compare_all(struct poll_work *w, struct polled *p, int32_t id, int fd,
 			const struct facts *now)
 {
@@ -305,7 +315,7 @@ static void compare_all(struct poll_work *w, struct polled *p, int32_t id, int f
 		differ |= compare_entry(w, p, id, fd, &p->entries[i]);
 	/* What was read for the first time is in the index, unless it changed since. */
 	differ = was_fresh ? changed : differ;
-	differ |= late || (p->read_ns && now->ctime_ns >= p->read_ns);
+	differ |= late || changed_since_read(w->disk, p, now);
 	if (differ)
 		find(w, p, id, CHANGE_LOOK, NULL);
 }

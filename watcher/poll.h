@@ -30,7 +30,8 @@ struct polled {
 	uint8_t level, wanted; /* enum watch_level: of the comparison, and of the next one */
 	/* The clock when the index last read it, for the comparison and for the next one; 0: what
 	 * it read is what was compared. A name may have come and gone again between two
-	 * comparisons, and the index have read it there. */
+	 * comparisons, and the index have read it there. With the user's own functions, whose
+	 * clock is another: the modification time it had then. */
 	int64_t read_ns, asked_ns;
 	bool fresh;    /* never compared yet */
 	bool dead;     /* given up while a thread compares it */

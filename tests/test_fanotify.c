@@ -7,6 +7,7 @@
 
 #include "index_check.h"
 
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 static watcher *w;
@@ -66,10 +67,47 @@ static void test_exchanged_before_it_was_read(void **state)
 	assert_non_null(strstr(news.text, "in/f/x"));
 }
 
+static void on_end(uv_timer_t *timer)
+{
+	*(bool *)timer->data = true;
+}
+
+/* A change waits for a directory that cannot be read for want of descriptors. */
+static void test_waits_without_turning(void **state)
+{
+	struct rlimit was, few;
+	bool over = false;
+	uv_timer_t timer;
+	int turns;
+
+	(void)state;
+	needs_root();
+	assert_int_equal(mkdir("in/d", 0755), 0);
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &news));
+	put("in/d/x", "");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	few = (struct rlimit){ .rlim_cur = 3, .rlim_max = was.rlim_max };
+	uv_timer_init(watcher_loop(w), &timer);
+	timer.data = &over;
+	uv_timer_start(&timer, on_end, 400, 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	for (turns = 0; !over; turns++)
+		uv_run(watcher_loop(w), UV_RUN_ONCE);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	uv_close((uv_handle_t *)&timer, NULL);
+	assert_string_equal(news.text, "");
+	sync_watcher(w);
+	assert_string_equal(news.text, "created in/d/x");
+	check_index();
+	if (turns > 2000) /* it is asked again every 50 ms, and when something comes */
+		fail_msg("%d turns of the loop in 400 ms", turns);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FAN(test_exchanged_before_it_was_read),
+		FAN(test_waits_without_turning),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

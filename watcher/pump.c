@@ -375,7 +375,7 @@ static bool turn(struct watcher *w)
 			applied = apply_all(w, until);
 			w->backlogged = w->paused && over_limit(w);
 			if (applied == TURN_OVER || over_limit(w))
-				return false;
+				return watcher__late_due_ns(w) > uv_hrtime(); /* for its timer */
 			if (filled == FILL_ALL && applied == APPLIED_ALL && nothing_waits(w)) {
 				w->calm_ns = before_ns; /* the callback need not wait for more */
 				return true;

@@ -7,6 +7,7 @@
 
 #include "index_check.h"
 
+#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -30,6 +31,7 @@ static int leave(void **state)
 {
 	watcher_close(w);
 	w = NULL;
+	umount2("in/m", MNT_DETACH); /* of a test that failed */
 	return watch_test_leave(state);
 }
 
@@ -103,11 +105,36 @@ static void test_waits_without_turning(void **state)
 		fail_msg("%d turns of the loop in 400 ms", turns);
 }
 
+/* Directories are opened by their handles while others move; each file system has its own. */
+static void test_a_file_system_below_the_root(void **state)
+{
+	(void)state;
+	needs_root();
+	assert_int_equal(mkdir("in/a", 0755), 0);
+	assert_int_equal(mkdir("in/m", 0755), 0);
+	if (mount("none", "in/m", "tmpfs", 0, NULL) < 0) {
+		print_message("# skipped: no mount\n");
+		skip();
+	}
+	assert_int_equal(mkdir("in/m/d", 0755), 0);
+	put("in/m/d/f", "");
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &news));
+	assert_int_equal(rename("in/a", "in/c"), 0);
+	sync_watcher(w);
+	assert_string_equal(news.text, "moved in/a in/c");
+	check_index();
+	assert_int_equal(unlink("in/m/d/f"), 0);
+	sync_watcher(w);
+	assert_string_equal(news.text, "moved in/a in/c, deleted in/m/d/f");
+	assert_int_equal(umount2("in/m", MNT_DETACH), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FAN(test_exchanged_before_it_was_read),
 		FAN(test_waits_without_turning),
+		FAN(test_a_file_system_below_the_root),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "watcher/tree.h"
@@ -181,17 +182,39 @@ static bool holder(const struct backend *b, const struct fan_key **key)
 	return found != NULL;
 }
 
-static int open_key(const struct fan_key *key, const char *under)
+/* Some directory on a file system: `under` (may be NULL) is, or one that is known to have been. */
+static int open_fs(const struct backend *b, const __kernel_fsid_t *fsid, const char *under)
+{
+	const char *paths[] = { under, fan_noise_path(&b->noise, fsid) };
+	int fd, r = -ENOENT;
+	struct statfs fs;
+
+	for (int i = 0; i < 2; i++) {
+		if (!paths[i])
+			continue;
+		fd = open(paths[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0) {
+			r = -errno;
+			continue;
+		}
+		if (fstatfs(fd, &fs) == 0 && memcmp(&fs.f_fsid, fsid, sizeof *fsid) == 0)
+			return fd;
+		close(fd);
+	}
+	return r;
+}
+
+static int open_key(const struct backend *b, const struct fan_key *key, const char *under)
 {
 	union {
 		struct file_handle fh;
 		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
 	} u;
-	int fd, r, mount = open(under, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd, r, mount = open_fs(b, &key->fsid, under);
 	struct stat st;
 
 	if (mount < 0)
-		return -errno;
+		return mount;
 	u.fh.handle_bytes = key->bytes;
 	u.fh.handle_type = key->type;
 	memcpy(u.fh.f_handle, key->handle, key->bytes);
@@ -221,13 +244,12 @@ static bool next_of_same(const struct backend *b, int32_t pid, size_t *pos, stru
 /* Is a directory gone without a record that says so? Then one was renamed onto it. */
 static bool pushed_dir(struct backend *b, const struct fan_key *key)
 {
-	const char *under = fan_noise_path(&b->noise, &key->fsid);
 	const struct fan_key *up = key;
 	int fd;
 
-	if (!under || holder(b, &up))
+	if (holder(b, &up))
 		return false;
-	fd = open_key(key, under);
+	fd = open_key(b, key, NULL);
 	if (fd >= 0)
 		close(fd);
 	return fd == -ESTALE;
@@ -367,7 +389,7 @@ static int later_open_dir(struct backend *b, int32_t id, const char *under)
 	if (!keys_has(&b->keys, id))
 		return -ESTALE;
 	key_of(b, id, &key);
-	return open_key(&key, under);
+	return open_key(b, &key, under);
 }
 
 bool fan_later_foreign(const struct backend *b, const struct fan_key *key)
@@ -413,11 +435,12 @@ static void later_foreign(struct backend *b)
 	keys_add(f, keys[0], fan_key_len(keys[0]));
 }
 
-static int path_of_key(const struct fan_key *key, const char *under, char *path, size_t size)
+static int path_of_key(const struct backend *b, const struct fan_key *key, const char *under,
+		       char *path, size_t size)
 {
 	char self[32];
 	ssize_t n;
-	int fd = open_key(key, under);
+	int fd = open_key(b, key, under);
 
 	if (fd < 0)
 		return fd;
@@ -442,7 +465,7 @@ static int later_where(struct backend *b, const char *under, char *path, size_t 
 	copy = (struct fan_key){ .bytes = 0 };
 	memcpy(&copy, keys[0], fan_key_len(keys[0]));
 	for (int i = 0; i < UP_MAX; i++) {
-		r = path_of_key(&copy, under, path, size);
+		r = path_of_key(b, &copy, under, path, size);
 		if ((noted = note_all(b)) < 0)
 			return noted;
 		key = &copy;

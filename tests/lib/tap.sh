@@ -19,15 +19,36 @@ W=$BUILD/whendo
 top=$PWD
 n=0
 tmp=$(mktemp -d)
+tools=$(mktemp -d)
 pids=
 cleanup() {
   for p in $pids; do kill -KILL "$p" 2>/dev/null; done
   cd /
-  rm -rf "$tmp"
+  rm -rf "$tmp" "$tools"
 }
 trap cleanup EXIT
 trap 'exit 1' INT TERM HUP
 cd "$tmp" || exit 1
+
+# pgrep as ever, but of processes whose current directory is this script's: the same script may
+# be at work beside it, for another build.
+if [ -d /proc/self/cwd ]; then
+  cat >"$tools/pgrep" <<X
+#!/bin/sh
+options=\$(echo "\$1" | tr -d c) n=0
+$(command -v pgrep) "\$options" -- "\$2" >"$tools/found.\$\$"
+while read -r p; do
+  [ "\$p" != \$\$ ] || continue
+  case \$(readlink "/proc/\$p/cwd") in "$tmp" | "$tmp"/*) n=\$((n + 1)) ;; *) continue ;; esac
+  [ "\$options" != "\$1" ] || echo "\$p"
+done <"$tools/found.\$\$"
+rm "$tools/found.\$\$"
+[ "\$options" = "\$1" ] || echo \$n
+[ \$n -gt 0 ]
+X
+  chmod +x "$tools/pgrep"
+  PATH=$tools:$PATH
+fi
 
 plan() { echo "1..$1"; }
 

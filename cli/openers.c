@@ -54,10 +54,10 @@ static unsigned opener(pid_t pid, const pid_t *family, size_t n, size_t n_own)
 }
 
 /* Bits of enum opener, 0: nobody waits yet. */
-static unsigned look(struct openers *o)
+static unsigned look(struct openers *o, const struct leased *f)
 {
 	pid_t waiting[MAX_OPENERS], family[MAX_FAMILY];
-	size_t n_waiting = processes_openers(waiting, MAX_OPENERS), n, n_own;
+	size_t n_waiting = processes_kept(f->ino, waiting, MAX_OPENERS), n, n_own;
 	unsigned by = 0;
 
 	if (n_waiting == 0)
@@ -72,7 +72,7 @@ static unsigned look(struct openers *o)
 static void tend(struct openers *o, struct leased *f)
 {
 	if (f->state == LEASE_BROKEN) {
-		unsigned by = look(o);
+		unsigned by = look(o, f);
 
 		if (by == 0 && ++f->looks < MAX_LOOKS) {
 			look_again(o, f->looks - 1);
@@ -98,7 +98,8 @@ static void on_timer(uv_timer_t *h)
 		tend(o, &o->v[i]);
 }
 
-/* Sent while the opener still runs; it sleeps a moment later. */
+/* The kernel makes the opener wait before it tells us. But one that another rule's lease has
+ * kept waiting is not here yet. */
 static void on_broken(uv_signal_t *h, int signum)
 {
 	struct openers *o = h->data;

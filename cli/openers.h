@@ -1,9 +1,9 @@
 /*
  * Who opens a file to write to it: the command, or somebody else? A lease (fcntl(2)) makes the
- * kernel hold whoever opens the file for writing until we have looked where the processes of
- * the command are, which takes a few milliseconds. What is written through a descriptor that
- * was open before, or by a file put in the other's place, is not seen here; nor who does not
- * wait (O_NONBLOCK), or cannot be seen in /proc.
+ * kernel hold whoever opens the file for writing until we have looked who it is, which takes
+ * about a millisecond. What is written through a descriptor that was open before, or by
+ * another file put in its place, is not seen here, nor who opens it without waiting
+ * (O_NONBLOCK).
  *
  * Only files of one's own can be leased, and only on Linux; of others nothing is ever known.
  */

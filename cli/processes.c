@@ -250,33 +250,29 @@ int processes_holds(pid_t pid, const struct stat *file)
 	return found;
 }
 
-static void check_waits(const char *thread, void *arg)
+/* "1: LEASE BREAKING UNLCK PID MAJOR:MINOR:INODE ...", and below it those that wait for it:
+ * "1: -> LEASE BREAKER WRITE PID ...". */
+size_t processes_kept(ino_t file, pid_t *pids, size_t max)
 {
-	char path[80], text[64];
-	int *found = arg;
-
-	snprintf(path, sizeof path, "%s/wchan", thread);
-	if (!*found && read_file(path, text, sizeof text) > 0)
-		*found = strstr(text, "break_lease") != NULL;
-}
-
-size_t processes_openers(pid_t *pids, size_t max)
-{
-	DIR *d = opendir("/proc");
-	struct dirent *e;
+	FILE *f = fopen("/proc/locks", "re");
+	char line[256], kind[16];
+	unsigned long inode;
+	int pid, is_ours = 0;
 	size_t n = 0;
 
-	while (d && n < max && (e = readdir(d))) {
-		pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
-		int found = 0;
-
-		if (pid > 0)
-			each_thread(pid, check_waits, &found);
-		if (found)
-			pids[n++] = pid;
+	while (f && n < max && fgets(line, sizeof line, f)) {
+		if (sscanf(line, "%*d: -> %15s %*s %*s %d", kind, &pid) == 2) {
+			if (is_ours)
+				pids[n++] = pid;
+		} else {
+			is_ours = sscanf(line, "%*d: %15s %*s %*s %d %*x:%*x:%lu", kind, &pid,
+					 &inode) == 3 &&
+				  strcmp(kind, "LEASE") == 0 && pid == getpid() &&
+				  inode == file;
+		}
 	}
-	if (d)
-		closedir(d);
+	if (f)
+		fclose(f);
 	return n;
 }
 
@@ -327,8 +323,9 @@ int processes_holds(pid_t pid, const struct stat *file)
 	return 0;
 }
 
-size_t processes_openers(pid_t *pids, size_t max)
+size_t processes_kept(ino_t file, pid_t *pids, size_t max)
 {
+	(void)file;
 	(void)pids;
 	(void)max;
 	return 0;

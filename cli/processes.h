@@ -42,8 +42,8 @@ int processes_written(uint64_t *times, const pid_t *pids, size_t n);
 /* Whether the process has this file open for writing. */
 int processes_holds(pid_t pid, const struct stat *file);
 
-/* The processes, whosever, that a lease keeps waiting in open(2), as far as they can be seen;
- * returns how many of them are in pids. */
-size_t processes_openers(pid_t *pids, size_t max);
+/* The processes that a lease of ours on the file with this inode number keeps waiting; 0 is
+ * one that cannot be seen from here. Returns how many of them are in pids. */
+size_t processes_kept(ino_t file, pid_t *pids, size_t max);
 
 #endif

@@ -95,17 +95,15 @@ static enum whose whose(struct runner *r, const watcher_event *e, int *looks,
 	const struct runner *maker = circle_maker(r, e->time_ns);
 
 	*by = NULL;
-	if (w == SEEN || !maker || (openers & OPENER_OTHER))
+	if (w == SEEN || (openers & OPENER_OTHER))
 		return w;
 	if (openers == OPENER_NEIGHBOUR) {
 		*by = maker;
-		return PROVEN;
+		return maker ? PROVEN : OTHERS;
 	}
-	if (w == OTHERS) {
+	if (w == OTHERS)
 		*by = maker;
-		return OWN;
-	}
-	return w;
+	return *by ? OWN : w;
 }
 
 static void tell(struct runner *r, const char *path, const char *root, enum report_own how)

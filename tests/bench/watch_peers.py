@@ -26,7 +26,7 @@ WHENDO = os.path.abspath(os.path.join(BUILD, "whendo"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 SIZES = [int(n) for n in os.environ.get("BENCH_DIRS", "1000 10000 100000").split()]
 BURST, STOPPED, LATENCIES, RACES = 100_000, 30_000, 200, 200
-LIMIT_S, SLOW_S = 60, 15
+LIMIT_S, SLOW_S = 45, 10
 TICK = os.sysconf("SC_CLK_TCK")
 
 CHOKIDAR = """import chokidar from 'chokidar';
@@ -210,10 +210,10 @@ class Stream:
             os.unlink(path)
         return None if unseen else seconds
 
-    def until_quiet(self):
+    def until_quiet(self, seconds=1.5):
         size, since = self.size(), time.monotonic()
         end = since + LIMIT_S
-        while time.monotonic() - since < 1.5 and time.monotonic() < end:
+        while time.monotonic() - since < seconds and time.monotonic() < end:
             time.sleep(0.1)
             if self.size() != size:
                 size, since = self.size(), time.monotonic()
@@ -273,7 +273,7 @@ def count_round(tool, top, key, files, write):
     with Stream(tool, top) as s:
         if s.until_seen([top] + below[::50]) is None:
             return
-        s.until_quiet()
+        s.until_quiet(0.5)
         before, mark = cpu_s(s.pids()), s.size()
         write(top, s)
         s.until_quiet()
@@ -312,8 +312,9 @@ def latencies(tool, path, out):
             f.write(b"x")
             if wait_line(out, 0.3):
                 break
-        for _ in range(LATENCIES if not tool.settle else LATENCIES // 4):
-            time.sleep(0.12 if tool.settle or tool.name.startswith(("fsw", "chok")) else 0.005)
+        slow = tool.settle or tool.name.startswith(("fsw", "chok"))
+        for _ in range(LATENCIES // 4 if slow else LATENCIES):
+            time.sleep(0.12 if slow else 0.005)
             while wait_line(out, 0):
                 pass
             start = time.perf_counter()

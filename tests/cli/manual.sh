@@ -68,10 +68,12 @@ has_all watchexec w W F e exts f filter filter-file j filter-prog i ignore ignor
 has_all entr a c cc d n p r s x z /_ space,
 has_all nodemon x exec w watch e ext i ignore d delay C on-change-only L legacy-watch P polling-interval s \
   signal I no-stdin exitcrash cwd V q no-colors dump rs
-has_all inotifywait m r t e exclude excludei include includei fromfile format timefmt no-newline c csv o q P I F d s
-has_all fswatch 1 one-event 0 print0 r L follow-links l m event e exclude i include E extended I insensitive \
-  filter-from prune d directories x n t timestamp u f format o one-per-batch batch-marker b bubble-events a \
-  allow-overflow fire-idle-events
+has_all inotifywait m monitor r recursive t timeout e event exclude excludei include includei fromfile format timefmt \
+  no-newline c csv o outfile q quiet P no-dereference I F d daemon s syslog
+has_all fswatch 1 one-event 0 print0 r recursive L follow-links l latency m monitor M list-monitors monitor-property \
+  event a access e exclude i include E extended I insensitive filter-from prune d directories x event-flags n numeric \
+  event-flag-separator t timestamp u utc-time f format-time format o one-per-batch batch-marker b bubble-events \
+  allow-overflow fire-idle-events v verbose h help version
 
 known=$(for verb in run log wait diff; do "$W" $verb --help; done)
 missing=

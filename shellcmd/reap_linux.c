@@ -152,6 +152,17 @@ static void look_for_theft(struct sh__child *c)
 		recover_status(c);
 }
 
+/*
+ * Before Linux 6.9. While members are left no process gets the number of their group; if there
+ * is a process of that number, it is another's.
+ */
+static int signal_leaderless(const struct sh__child *c, int signum)
+{
+	if (kill(c->pid, 0) == 0 || errno != ESRCH)
+		return UV_ESRCH;
+	return kill(-c->pid, signum) < 0 ? -errno : 0;
+}
+
 int sh__reap_kill(struct sh__child *c, int signum)
 {
 	int r;
@@ -167,9 +178,9 @@ int sh__reap_kill(struct sh__child *c, int signum)
 	if (!c->reaped && c->guard_fd < 0)
 		return kill(-c->pid, signum) < 0 ? -errno : 0;
 	r = signal_by_pidfd(c, signum, SIGNAL_PROCESS_GROUP);
-	if (r < 0 && r != UV_ESRCH && r != UV_EPERM && c->guard_fd >= 0)
-		return sh__guarded_kill(c, signum);
-	return r < 0 ? UV_ESRCH : 0;
+	if (r == 0 || r == UV_ESRCH || r == UV_EPERM)
+		return r < 0 ? UV_ESRCH : 0;
+	return c->guard_fd >= 0 ? sh__guarded_kill(c, signum) : signal_leaderless(c, signum);
 }
 
 /* "pid (any name) S ppid pgrp ...": true if it is of the group and not dead. */

@@ -236,6 +236,7 @@ static void test_faults_kernels_that_lack_the_newer_calls(void **state)
 {
 	sh_proc *p;
 	sh_line line;
+	int sleeper;
 
 	(void)state;
 	NEEDS(SH__CAN_RECOVER);
@@ -251,6 +252,13 @@ static void test_faults_kernels_that_lack_the_newer_calls(void **state)
 	assert_int_equal(sh_stop(p), 0);
 	assert_int_equal(sh_wait(p, -1)->flags, SH_KILLED);
 	sh_proc_free(p);
+	p = sh_start(SH("sh", "-c", "sleep 100 & echo $!; read x", .in = SH_FEED));
+	assert_int_equal(sh_next(p, &line), 1);
+	sleeper = (int)strtol(line.data, NULL, 10);
+	assert_int_equal(sh_eof(p), 0);
+	assert_int_equal(waitpid(-1, NULL, 0), sh_pid(p)); /* its leader is stolen */
+	sh_proc_free(p);
+	assert_true(is_gone_soon(sleeper));
 	fault.old_kernel = false;
 	assert_no_children();
 }

@@ -80,7 +80,7 @@ static void test_waits_without_turning(void **state)
 	struct rlimit was, few;
 	bool over = false;
 	uv_timer_t timer;
-	int turns;
+	int turns = 0;
 
 	(void)state;
 	needs_root();
@@ -93,8 +93,10 @@ static void test_waits_without_turning(void **state)
 	timer.data = &over;
 	uv_timer_start(&timer, on_end, 400, 0);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-	for (turns = 0; !over; turns++)
+	while (!over) {
 		uv_run(watcher_loop(w), UV_RUN_ONCE);
+		turns++;
+	}
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
 	uv_close((uv_handle_t *)&timer, NULL);
 	assert_string_equal(news.text, "");

@@ -109,7 +109,7 @@ static int mark_fs(struct backend *b, int fd, const char *path, const fan_fsid *
 	if (m == &b->marks[b->nmarks])
 		b->nmarks++;
 	*m = (struct fs_mark){ *fsid, b->mask };
-	fan_noise_place(&b->noise, fsid, path);
+	fan_places_add(&b->places, fsid, path);
 	return 0;
 }
 
@@ -167,7 +167,7 @@ static int fanotify_watch(struct backend *b, int fd, const char *path, enum watc
 	if ((n = fan_number(b, &key, level)) < 0)
 		return n;
 	if (level > WATCH_SELF)
-		fan_noise_listen(&b->noise, b->fd, fd, &key, fan_key_len(&key));
+		fan_noise_listen(&b->noise, b->fd, fd, &key);
 	*id = n;
 	return 0;
 }
@@ -275,6 +275,7 @@ static void finish(void *arg)
 		return;
 	keys_fini(&b->keys);
 	fan_noise_fini(&b->noise);
+	fan_places_fini(&b->places);
 	fan_later_fini(b);
 	free(b->dirs);
 	free(b->marks);

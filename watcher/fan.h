@@ -4,8 +4,7 @@
  *   kernel -> fan_queue (memory) -> fan_record (one change at a time) -> engine
  *                   └-> fan_later (what is still to come of a directory, for late readings)
  *
- * Directories are known by their file handles. A key is what a record has: the file system,
- * length and type of the handle, its bytes.
+ * Directories are known by their file handles: see fan_open.h.
  */
 #ifndef WATCHER_FAN_H
 #define WATCHER_FAN_H
@@ -19,6 +18,7 @@
 
 #include "watcher/backend.h"
 #include "watcher/fan_noise.h"
+#include "watcher/fan_open.h"
 #include "watcher/keys.h"
 #include "watcher/wakes.h"
 
@@ -36,17 +36,6 @@
 typedef __typeof__(((struct fanotify_event_info_fid *)NULL)->fsid) fan_fsid;
 
 #define FAN_RENAMES 128 /* as many records back the kernel looks when it merges */
-
-struct fan_key {
-	fan_fsid fsid;
-	uint32_t bytes;
-	int32_t type;
-	unsigned char handle[MAX_HANDLE_SZ];
-};
-static inline size_t fan_key_len(const struct fan_key *key)
-{
-	return offsetof(struct fan_key, handle) + key->bytes;
-}
 
 /* A record, taken apart; everything points into the memory, NULL: not said. */
 struct fan_info {
@@ -105,6 +94,7 @@ struct backend {
 		uint64_t mask;
 	} *marks;
 	int nmarks;
+	struct fan_places places;
 	struct fan_noise noise;
 	char *memory;
 	size_t len, cap, pos;

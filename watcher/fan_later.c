@@ -14,8 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "watcher/tree.h"
@@ -182,53 +180,6 @@ static bool holder(const struct backend *b, const struct fan_key **key)
 	return found != NULL;
 }
 
-/* Some directory on a file system: `under` (may be NULL) is, or one that is known to have been. */
-static int open_fs(const struct backend *b, const __kernel_fsid_t *fsid, const char *under)
-{
-	const char *paths[] = { under, fan_noise_path(&b->noise, fsid) };
-	int fd, r = -ENOENT;
-	struct statfs fs;
-
-	for (int i = 0; i < 2; i++) {
-		if (!paths[i])
-			continue;
-		fd = open(paths[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd < 0) {
-			r = -errno;
-			continue;
-		}
-		if (fstatfs(fd, &fs) == 0 && memcmp(&fs.f_fsid, fsid, sizeof *fsid) == 0)
-			return fd;
-		close(fd);
-	}
-	return r;
-}
-
-static int open_key(const struct backend *b, const struct fan_key *key, const char *under)
-{
-	union {
-		struct file_handle fh;
-		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
-	} u;
-	int fd, r, mount = open_fs(b, &key->fsid, under);
-	struct stat st;
-
-	if (mount < 0)
-		return mount;
-	u.fh.handle_bytes = key->bytes;
-	u.fh.handle_type = key->type;
-	memcpy(u.fh.f_handle, key->handle, key->bytes);
-	fd = open_by_handle_at(mount, &u.fh, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK);
-	r = fd < 0 ? -errno : 0;
-	close(mount);
-	/* Removed, but somebody stands in it. */
-	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink == 0) {
-		close(fd);
-		r = -ESTALE;
-	}
-	return r < 0 ? r : fd;
-}
-
 /* The next record of the process that made the one before `*pos`. */
 static bool next_of_same(const struct backend *b, int32_t pid, size_t *pos, struct fan_info *next)
 {
@@ -249,7 +200,7 @@ static bool pushed_dir(struct backend *b, const struct fan_key *key)
 
 	if (holder(b, &up))
 		return false;
-	fd = open_key(b, key, NULL);
+	fd = fan_open(&b->places, key, NULL, 0);
 	if (fd >= 0)
 		close(fd);
 	return fd == -ESTALE;
@@ -389,7 +340,7 @@ static int later_open_dir(struct backend *b, int32_t id, const char *under)
 	if (!keys_has(&b->keys, id))
 		return -ESTALE;
 	key_of(b, id, &key);
-	return open_key(b, &key, under);
+	return fan_open(&b->places, &key, under, 0);
 }
 
 bool fan_later_foreign(const struct backend *b, const struct fan_key *key)
@@ -440,7 +391,7 @@ static int path_of_key(const struct backend *b, const struct fan_key *key, const
 {
 	char self[32];
 	ssize_t n;
-	int fd = open_key(b, key, under);
+	int fd = fan_open(&b->places, key, under, 0);
 
 	if (fd < 0)
 		return fd;

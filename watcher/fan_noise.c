@@ -1,13 +1,10 @@
 /* Ignore marks on noisy foreign directories: see fan_noise.h. */
-#include "watcher/fan_noise.h"
-
 #ifdef __linux__
 
+#include "watcher/fan_noise.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/fanotify.h>
 #include <unistd.h>
 
 #include "watcher/tree.h"
@@ -34,80 +31,27 @@ void fan_noise_init(struct fan_noise *n)
 void fan_noise_fini(struct fan_noise *n)
 {
 	keys_fini(&n->silenced);
-	for (int i = 0; i < n->nplaces; i++)
-		free(n->places[i].path);
-	free(n->places);
-}
-
-static struct fan_place *place_of(const struct fan_noise *n, const void *fsid)
-{
-	for (int i = 0; i < n->nplaces; i++)
-		if (memcmp(n->places[i].fsid, fsid, sizeof n->places[i].fsid) == 0)
-			return &n->places[i];
-	return NULL;
-}
-
-const char *fan_noise_path(const struct fan_noise *n, const void *fsid)
-{
-	const struct fan_place *p = place_of(n, fsid);
-
-	return p ? p->path : NULL;
-}
-
-void fan_noise_place(struct fan_noise *n, const void *fsid, const char *path)
-{
-	struct fan_place *p;
-	char *copy;
-
-	if (place_of(n, fsid) || !(copy = strdup(path)))
-		return;
-	if (!(p = realloc(n->places, (size_t)(n->nplaces + 1) * sizeof *p))) {
-		free(copy);
-		return;
-	}
-	n->places = p;
-	memcpy(p[n->nplaces].fsid, fsid, sizeof p->fsid);
-	p[n->nplaces++].path = copy;
 }
 
 #ifdef FAN_MARK_EVICTABLE
-/* Opens the directory of a key; only its path: nothing is read. */
-static int open_key(struct fan_noise *n, const void *key, size_t len)
+static void silence(struct fan_noise *n, int fan, const struct fan_places *places,
+		    const struct fan_key *key)
 {
-	union {
-		struct file_handle fh;
-		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
-	} u;
-	const struct fan_place *p = place_of(n, key);
-	int mount, fd;
-
-	if (!p || len - 8 > sizeof u)
-		return -1;
-	memcpy(&u, (const char *)key + 8, len - 8);
-	mount = open(p->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (mount < 0)
-		return -1;
-	fd = open_by_handle_at(mount, &u.fh, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	close(mount);
-	return fd;
-}
-
-static void silence(struct fan_noise *n, int fan, const void *key, size_t len)
-{
-	int fd = open_key(n, key, len);
+	int fd = fan_open(places, key, NULL, O_PATH);
 
 	if (fd < 0)
 		return;
 	if (fanotify_mark(fan, FAN_MARK_ADD | MARK_SILENT, SILENT, fd, ".") < 0)
 		n->unable |= errno == EINVAL;
-	else if (keys_find(&n->silenced, key, len) < 0)
-		keys_add(&n->silenced, key, len);
+	else if (keys_find(&n->silenced, key, fan_key_len(key)) < 0)
+		keys_add(&n->silenced, key, fan_key_len(key));
 	close(fd);
 }
 
-void fan_noise_heard(struct fan_noise *n, int fan, const void *key, size_t len)
+void fan_noise_heard(struct fan_noise *n, int fan, const struct fan_places *places,
+		     const struct fan_key *key)
 {
-	uint32_t hash = name_hash(key, len), i = hash % FAN_NOISE_SLOTS;
+	uint32_t hash = name_hash((const char *)key, fan_key_len(key)), i = hash % FAN_NOISE_SLOTS;
 
 	if (n->unable || n->silenced.count >= SILENCED_MAX)
 		return;
@@ -120,12 +64,12 @@ void fan_noise_heard(struct fan_noise *n, int fan, const void *key, size_t len)
 	if (++n->slots[i].heard < NOISY)
 		return;
 	n->slots[i].heard = 0;
-	silence(n, fan, key, len);
+	silence(n, fan, places, key);
 }
 
-void fan_noise_listen(struct fan_noise *n, int fan, int fd, const void *key, size_t len)
+void fan_noise_listen(struct fan_noise *n, int fan, int fd, const struct fan_key *key)
 {
-	int32_t i = n->silenced.count ? keys_find(&n->silenced, key, len) : -1;
+	int32_t i = n->silenced.count ? keys_find(&n->silenced, key, fan_key_len(key)) : -1;
 
 	if (i < 0)
 		return;
@@ -133,21 +77,21 @@ void fan_noise_listen(struct fan_noise *n, int fan, int fd, const void *key, siz
 	fanotify_mark(fan, FAN_MARK_REMOVE | FAN_MARK_IGNORE, SILENT, fd, ".");
 }
 #else
-void fan_noise_heard(struct fan_noise *n, int fan, const void *key, size_t len)
+void fan_noise_heard(struct fan_noise *n, int fan, const struct fan_places *places,
+		     const struct fan_key *key)
 {
 	(void)n;
 	(void)fan;
+	(void)places;
 	(void)key;
-	(void)len;
 }
 
-void fan_noise_listen(struct fan_noise *n, int fan, int fd, const void *key, size_t len)
+void fan_noise_listen(struct fan_noise *n, int fan, int fd, const struct fan_key *key)
 {
 	(void)n;
 	(void)fan;
 	(void)fd;
 	(void)key;
-	(void)len;
 }
 #endif
 

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "watcher/fan_open.h"
 #include "watcher/keys.h"
 
 #define FAN_NOISE_SLOTS 64
@@ -23,23 +24,15 @@ struct fan_noise {
 	struct {
 		uint32_t hash, heard;
 	} slots[FAN_NOISE_SLOTS]; /* foreign directories heard of lately */
-	struct fan_place {
-		unsigned char fsid[8];
-		char *path; /* some directory on it: handles are opened through it */
-	} *places;
-	int nplaces;
 	bool unable;
 };
 
 void fan_noise_init(struct fan_noise *n);
 void fan_noise_fini(struct fan_noise *n);
-/* `path` is a directory on the file system `fsid` (8 bytes). */
-void fan_noise_place(struct fan_noise *n, const void *fsid, const char *path);
-/* A directory on the file system, or NULL. */
-const char *fan_noise_path(const struct fan_noise *n, const void *fsid);
-/* Something happened in a foreign directory; `key` begins with the fsid, then the handle. */
-void fan_noise_heard(struct fan_noise *n, int fan, const void *key, size_t len);
+/* Something happened in a foreign directory. */
+void fan_noise_heard(struct fan_noise *n, int fan, const struct fan_places *places,
+		     const struct fan_key *key);
 /* The directory open as `fd` is to be heard of from now on. */
-void fan_noise_listen(struct fan_noise *n, int fan, int fd, const void *key, size_t len);
+void fan_noise_listen(struct fan_noise *n, int fan, int fd, const struct fan_key *key);
 
 #endif

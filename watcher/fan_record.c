@@ -26,7 +26,7 @@ static int32_t listened(struct backend *b, const struct fan_key *key, const char
 	if (strcmp(name, ".") == 0)
 		return id;
 	if (!(mask & (FAN_RENAME | FAN_ONDIR)))
-		fan_noise_heard(&b->noise, b->fd, key, fan_key_len(key));
+		fan_noise_heard(&b->noise, b->fd, &b->places, key);
 	return -1;
 }
 

@@ -1,0 +1,43 @@
+/*
+ * Directories by their file handles, which is how fanotify names them.
+ *
+ * A handle is opened through any directory on its file system: one that was watched there is
+ * remembered by its path, for an open one would keep the file system from being unmounted.
+ */
+#ifndef WATCHER_FAN_OPEN_H
+#define WATCHER_FAN_OPEN_H
+
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/fanotify.h>
+
+/* What a record has: the file system, length and type of the handle, its bytes. */
+struct fan_key {
+	__kernel_fsid_t fsid;
+	uint32_t bytes;
+	int32_t type;
+	unsigned char handle[MAX_HANDLE_SZ];
+};
+static inline size_t fan_key_len(const struct fan_key *key)
+{
+	return offsetof(struct fan_key, handle) + key->bytes;
+}
+
+struct fan_places {
+	struct fan_place {
+		__kernel_fsid_t fsid;
+		char *path;
+	} *items;
+	int n;
+};
+
+void fan_places_fini(struct fan_places *p);
+/* `path` is a directory on the file system. Without memory it is not remembered. */
+void fan_places_add(struct fan_places *p, const __kernel_fsid_t *fsid, const char *path);
+/* Opens a directory for reading, or with O_PATH as `flags`, through `under` (may be NULL) if that
+ * is on its file system, or through what is remembered. -ESTALE: it is gone; -ENOENT: its file
+ * system cannot be reached; another negative errno. */
+int fan_open(const struct fan_places *p, const struct fan_key *key, const char *under, int flags);
+
+#endif

@@ -1,11 +1,14 @@
 /*
  * Ready-made handlers without memory: each allocation fails in turn while one is made, while it
  * is given events, and while its command runs. Making says so and leaves nothing; an event has
- * its run, or counts as dropped; and the next event has its run again.
+ * its run, or counts as dropped; and the next event has its run again. What is supervised is
+ * restarted, now or when it is tried again.
  *
  * link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
  */
-#include "watch_test.h"
+#include "handler_test.h"
+
+#include <signal.h>
 
 #include "failing_memory.h"
 
@@ -29,7 +32,6 @@ static void arm(long k)
 	fault.countdown = k;
 }
 
-static watcher *w;
 static int runs, states;
 
 static void on_done(watcher_command_handler *h, int code, const char *message, void *arg)
@@ -65,19 +67,6 @@ static const watcher_supervise_options supervised = {
 	.cwd = ".",
 	.on_state = on_state,
 };
-
-static int enter(void **state)
-{
-	if (watch_test_enter(state) || mkdir("in", 0755))
-		return -1;
-	return watcher_open(&w, NULL, NULL);
-}
-
-static int leave(void **state)
-{
-	watcher_close(w);
-	return watch_test_leave(state);
-}
 
 /* ---- making ---- */
 
@@ -218,12 +207,67 @@ static void test_supervise_start(void **state)
 	assert_true(k > 3);
 }
 
+static void supervise_without_memory(watcher_watch *watch, watcher_batch *batch, void *arg)
+{
+	if (fault.in_batch)
+		arm(fault.in_batch);
+	fault.in_batch = 0;
+	watcher_supervise_handler_batch(watch, batch, arg);
+}
+
+static int pid_before;
+
+static bool another_runs(void *h)
+{
+	int pid = watcher_supervise_handler_pid(h);
+
+	return pid > 0 && pid != pid_before;
+}
+
+/* One change, with the k-th allocation from its delivery to the next start on failing. */
+static void one_restart(watcher_supervise_handler *h, long k)
+{
+	uint64_t restarts = watcher_supervise_handler_restarts(h);
+	char name[32];
+
+	pid_before = watcher_supervise_handler_pid(h);
+	sprintf(name, "in/%ld", k);
+	put(name, "");
+	fault.failed = false;
+	fault.in_batch = k;
+	sync_watcher(w);
+	turn_until(watcher_loop(w), another_runs, h);
+	fault.countdown = 0;
+	assert_true(watcher_supervise_handler_restarts(h) > restarts);
+	assert_int_equal(kill(pid_before, 0), -1); /* gone, and reaped */
+	assert_int_equal(errno, ESRCH);
+}
+
+static void test_supervise_restarts(void **state)
+{
+	watcher_supervise_handler *h;
+	long k = 1;
+
+	(void)state;
+	assert_int_equal(watcher_supervise_handler_new(&h, w, &supervised, NULL), 0);
+	assert_int_equal(watcher_add(w, "in", WATCH(.on_batch = supervise_without_memory, .arg = h,
+						    .kinds = WATCHER_CREATED), NULL),
+			 0);
+	watcher_supervise_handler_start(h);
+	turn_until(watcher_loop(w), supervised_runs, h);
+	for (fault.failed = true; fault.failed; k++)
+		one_restart(h, k);
+	assert_true(k > 3);
+	watcher_supervise_handler_free(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_making, enter, leave),
 		cmocka_unit_test_setup_teardown(test_command_events, enter, leave),
 		cmocka_unit_test_setup_teardown(test_supervise_start, enter, leave),
+		cmocka_unit_test_setup_teardown(test_supervise_restarts, enter, leave),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,11 +2,10 @@
  * The ready-made handlers with real commands: what they get, what happens while one runs, and
  * how a supervised one is stopped and started.
  */
-#include "watch_test.h"
+#include "handler_test.h"
 
 #include <signal.h>
 
-static watcher *w;
 static watcher_watch *watch;
 
 static void open_watch(void (*on_batch)(watcher_watch *, watcher_batch *, void *), void *arg,
@@ -17,19 +16,6 @@ static void open_watch(void (*on_batch)(watcher_watch *, watcher_batch *, void *
 	if (watcher_add(w, "in", WATCH(.on_batch = on_batch, .arg = arg, .watch = &watch,
 				       .kinds = kinds), &err) < 0)
 		fail_msg("%s", err.message);
-}
-
-static int enter(void **state)
-{
-	if (watch_test_enter(state) || mkdir("in", 0755))
-		return -1;
-	return watcher_open(&w, NULL, NULL);
-}
-
-static int leave(void **state)
-{
-	watcher_close(w);
-	return watch_test_leave(state);
 }
 
 /* ---- log ---- */

@@ -1,0 +1,23 @@
+/* What tests of the ready-made handlers share: a watcher, and a directory "in" to be watched. */
+#ifndef TESTS_HANDLER_TEST_H
+#define TESTS_HANDLER_TEST_H
+
+#include "watch_test.h"
+
+static watcher *w;
+
+/* Setup and teardown of a test. */
+static inline int enter(void **state)
+{
+	if (watch_test_enter(state) || mkdir("in", 0755))
+		return -1;
+	return watcher_open(&w, NULL, NULL);
+}
+
+static inline int leave(void **state)
+{
+	watcher_close(w);
+	return watch_test_leave(state);
+}
+
+#endif

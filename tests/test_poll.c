@@ -57,28 +57,34 @@ static void wait_until_old(void)
 	       st.st_ctim.tv_sec * INT64_C(1000000000) + st.st_ctim.tv_nsec);
 }
 
-/* How many times "look at it again" was found. */
-static int looks(struct poll_work *w)
-{
-	struct found f;
-	int n = 0;
+static struct disk disk;
+static struct poll_work work;
+static struct polled polled;
 
-	for (size_t at = 0; at < w->found.len; at += sizeof f + f.len) {
-		memcpy(&f, w->found.data + at, sizeof f);
-		n += f.op == CHANGE_LOOK;
-	}
-	bytes_clear(&w->found);
-	return n;
-}
-
-static void begin(struct polled *p, struct disk *disk)
+static void begin(void)
 {
 	int fd = watcher__scan_open(dir, true);
 
 	assert_true(fd >= 0);
-	assert_int_equal(poll_begin(p, disk, fd, dir), 0);
+	assert_int_equal(poll_begin(&polled, &disk, fd, dir), 0);
 	close(fd);
-	p->level = p->wanted = WATCH_ALL;
+	polled.level = polled.wanted = WATCH_ALL;
+}
+
+/* Compares, and how many times "look at it again" was found. */
+static int looks(void)
+{
+	struct found f;
+	int n = 0;
+
+	poll_compare(&work, &polled, 1, dir);
+	assert_null(meanwhile);
+	for (size_t at = 0; at < work.found.len; at += sizeof f + f.len) {
+		memcpy(&f, work.found.data + at, sizeof f);
+		n += f.op == CHANGE_LOOK;
+	}
+	bytes_clear(&work.found);
+	return n;
 }
 
 static void make_new(void)
@@ -88,42 +94,22 @@ static void make_new(void)
 
 static void test_a_name_that_comes_while_names_are_first_read(void **state)
 {
-	struct disk disk;
-	struct poll_work work = { .disk = &disk };
-	struct polled polled = { 0 };
-
 	(void)state;
-	assert_int_equal(watcher__disk_init(&disk, NULL, NULL), 0);
 	make("old");
 	wait_until_old();
-	begin(&polled, &disk);
+	begin();
 	meanwhile = make_new;
-	poll_compare(&work, &polled, 1, dir);
-	assert_null(meanwhile);
-	assert_int_equal(looks(&work), 1);
-	poll_forget(&polled);
-	poll_work_free(&work);
-	watcher__disk_fini(&disk);
+	assert_int_equal(looks(), 1);
 }
 
 static void test_a_first_reading_without_changes_finds_nothing(void **state)
 {
-	struct disk disk;
-	struct poll_work work = { .disk = &disk };
-	struct polled polled = { 0 };
-
 	(void)state;
-	assert_int_equal(watcher__disk_init(&disk, NULL, NULL), 0);
 	wait_until_old();
-	begin(&polled, &disk);
-	poll_compare(&work, &polled, 1, dir);
-	assert_int_equal(looks(&work), 0);
+	begin();
+	assert_int_equal(looks(), 0);
 	make("later");
-	poll_compare(&work, &polled, 1, dir);
-	assert_int_equal(looks(&work), 1);
-	poll_forget(&polled);
-	poll_work_free(&work);
-	watcher__disk_fini(&disk);
+	assert_int_equal(looks(), 1);
 }
 
 static char sub[80], away[80];
@@ -137,29 +123,18 @@ static void come_back(void)
  * directory in the same inode: to the comparison nothing is new. */
 static void test_a_name_that_comes_back_while_names_are_read(void **state)
 {
-	struct disk disk;
-	struct poll_work work = { .disk = &disk };
-	struct polled polled = { 0 };
-
 	(void)state;
 	snprintf(sub, sizeof sub, "%s/sub", dir);
 	snprintf(away, sizeof away, "%s.away", dir);
-	assert_int_equal(watcher__disk_init(&disk, NULL, NULL), 0);
 	assert_int_equal(mkdir(sub, 0755), 0);
 	wait_until_old();
-	begin(&polled, &disk);
-	poll_compare(&work, &polled, 1, dir);
-	assert_int_equal(looks(&work), 0);
+	begin();
+	assert_int_equal(looks(), 0);
 	assert_int_equal(rename(sub, away), 0);
 	wait_until_old();
 	polled.read_ns = watcher__coarse_ns();
 	meanwhile = come_back;
-	poll_compare(&work, &polled, 1, dir);
-	assert_null(meanwhile);
-	assert_int_equal(looks(&work), 1);
-	poll_forget(&polled);
-	poll_work_free(&work);
-	watcher__disk_fini(&disk);
+	assert_int_equal(looks(), 1);
 }
 
 static int remove_dir(void **state)
@@ -167,6 +142,9 @@ static int remove_dir(void **state)
 	char command[128];
 
 	(void)state;
+	poll_forget(&polled);
+	poll_work_free(&work);
+	watcher__disk_fini(&disk);
 	snprintf(command, sizeof command, "rm -rf %s", dir);
 	return system(command);
 }
@@ -175,7 +153,8 @@ static int make_dir(void **state)
 {
 	(void)state;
 	strcpy(dir, "/tmp/whendo-poll-XXXXXX");
-	return mkdtemp(dir) ? 0 : -1;
+	work.disk = &disk;
+	return mkdtemp(dir) ? watcher__disk_init(&disk, NULL, NULL) : -1;
 }
 
 int main(void)

@@ -1,8 +1,10 @@
 /* From the keys of one rule to its settings. */
 #include "rule_keys.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 #include "emit.h"
@@ -12,6 +14,7 @@ struct reading {
 	struct rule *rule;
 	struct rule_place *place;
 	const struct option *option; /* whose value is read */
+	const yaml_node_t *workdir;
 	int has_run;
 };
 
@@ -85,6 +88,18 @@ static void store_text(struct yaml_file *y, const yaml_node_t *at, const char *v
 		yaml_complain(y, at, "%s: '%s' %s", o->name, value, why);
 }
 
+/* What the rule needs may make the directory that it works in. */
+static void store_workdir(struct yaml_file *y, struct reading *g)
+{
+	const char *s = yaml_text(y, g->workdir, "workdir");
+
+	g->option = key_option("workdir");
+	if (s && *s && g->rule->needs.n && access(s, F_OK) < 0 && errno == ENOENT)
+		g->rule->s.workdir = alloc_copy(s);
+	else if (s)
+		store_text(y, g->workdir, s, g);
+}
+
 static void store_flag(struct yaml_file *y, const yaml_node_t *node, struct reading *g)
 {
 	const struct option *o = g->option;
@@ -155,6 +170,8 @@ static void store_option(struct yaml_file *y, const yaml_node_t *node, struct re
 		store_joined(y, node, g);
 	else if (o->kind == OPTION_WORDS || o->kind == OPTION_TERM)
 		yaml_each_text(y, node, o->name, store_text, g);
+	else if (o->at == offsetof(struct settings, workdir))
+		g->workdir = node;
 	else if ((s = yaml_text(y, node, o->name)))
 		store_text(y, node, s, g);
 }
@@ -221,4 +238,6 @@ void rule_read(struct yaml_file *y, const yaml_node_t *node, struct rule *rule,
 	place->map = node;
 	if (yaml_each(y, node, "a rule", read_key, &g) == 0 && !g.has_run)
 		yaml_complain(y, node, "the rule has no 'run'");
+	if (g.workdir)
+		store_workdir(y, &g);
 }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Rules files: several rules with needs, live reload, mistakes with file:line:column; tricks.yaml.
 . tests/lib/tap.sh
-plan 55
+plan 56
 mkdir src
 
 cat >whendo.yaml <<'X'
@@ -184,6 +184,8 @@ mkdir -p sub/work
 echo ../src/in-list >sub/list
 echo '*.skip' >sub/skips
 printf 'rules:\n  - files-from: list\n    ignore-file: skips\n    workdir: work\n    postpone: true\n    run: [pwd]\n' >sub/r.yaml
+printf 'rules:\n  - {name: a, run: mkdir made}\n  - {workdir: made, run: [pwd], needs: a}\n' >made.yaml
+is 'a directory may be made by what the rule needs' "$("$W" rules --check made.yaml 2>&1)" 'whendo: made.yaml: 2 rules, no mistake'
 is 'names are those of the directory of the file' "$("$W" rules --check sub/r.yaml 2>&1)" 'whendo: sub/r.yaml: 1 rule, no mistake'
 start s rules --log-file said sub/r.yaml
 touch src/in-list

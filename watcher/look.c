@@ -346,8 +346,8 @@ static void look_one(struct watcher *w, uint32_t dir)
 	found = watcher__found_at(w, dir, fd);
 	if (found == ANOTHER)
 		not_there(w, dir);
-	else if (watcher__below_unmounted(w, dir))
-		watcher__node_limbo(w, dir);
+	else if (found == REMOUNTED && (watcher__look_waits(w, dir) || watcher__below_unmounted(w, dir)))
+		watcher__node_limbo(w, dir); /* it may be that one of them moves */
 	else
 		look_at_open(w, dir, fd, found);
 	watcher__disk_close(&w->disk, fd);

@@ -216,7 +216,9 @@ struct watcher {
 	unsigned dispatching;
 	bool paused, stop;
 	uv_timer_t timer;
-	uv_idle_t more;
+	uv_idle_t awake; /* with `more`: the loop does not wait */
+	uv_check_t more;
+	bool all_heard; /* every descriptor that was ready has had its turn */
 	int open_handles;
 	uv_work_t freeing; /* a large index, in the thread pool */
 	struct {

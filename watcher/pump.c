@@ -29,10 +29,20 @@ static int64_t wall_ns(void)
 	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
 
-static void on_more(uv_idle_t *idle)
+static void on_idle(uv_idle_t *idle)
 {
-	uv_idle_stop(idle);
-	watcher__pump(idle->data);
+	(void)idle;
+}
+
+static void on_more(uv_check_t *more)
+{
+	struct watcher *w = more->data;
+
+	uv_check_stop(more);
+	uv_idle_stop(&w->awake);
+	w->all_heard = true;
+	watcher__pump(w);
+	w->all_heard = false;
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -43,8 +53,9 @@ static void on_timer(uv_timer_t *timer)
 int watcher__pump_init(struct watcher *w)
 {
 	uv_timer_init(w->loop, &w->timer);
-	uv_idle_init(w->loop, &w->more);
-	w->timer.data = w->more.data = w;
+	uv_idle_init(w->loop, &w->awake);
+	uv_check_init(w->loop, &w->more);
+	w->timer.data = w->awake.data = w->more.data = w;
 	uv_unref((uv_handle_t *)&w->timer);
 	w->calm_ns = w->now_ns = wall_ns();
 	w->debounce.quiet_ns = (uint64_t)w->options.debounce_ms * 1000000;
@@ -53,10 +64,17 @@ int watcher__pump_init(struct watcher *w)
 	return 0;
 }
 
+/*
+ * At the end of the loop's turn, which does not wait meanwhile: what were done before it waits
+ * would be seen by a host that makes one turn at a time (UV_RUN_ONCE, before libuv 1.45) only
+ * when something else happens.
+ */
 void watcher__pump_soon(struct watcher *w)
 {
-	if (!w->closing)
-		uv_idle_start(&w->more, on_more);
+	if (w->closing)
+		return;
+	uv_idle_start(&w->awake, on_idle);
+	uv_check_start(&w->more, on_more);
 }
 
 /* ---- delivery ---- */
@@ -453,8 +471,12 @@ void watcher__pump(struct watcher *w)
 	if (!w->closing && !w->paused && !watcher__look_pending(w) &&
 	    (batch_due(w) || over_limit(w) || (rest && w->nsyncs)))
 		deliver(w);
-	if (rest && w->nsyncs && !w->closing && !w->paused)
-		finish_syncs(w);
+	if (rest && w->nsyncs && !w->closing && !w->paused) {
+		if (w->all_heard)
+			finish_syncs(w);
+		else
+			watcher__pump_soon(w);
+	}
 	if (w->closing)
 		return;
 	if (!rest && !(w->paused && w->backlogged))

@@ -257,8 +257,9 @@ void watcher_close(watcher *w)
 		if (!w->dispatching)
 			watcher__watch_free(watch);
 	}
-	w->open_handles = 2 + w->nsources + watcher__mounts_close(w, on_source_closed);
+	w->open_handles = 3 + w->nsources + watcher__mounts_close(w, on_source_closed);
 	uv_close((uv_handle_t *)&w->timer, on_handle_closed);
+	uv_close((uv_handle_t *)&w->awake, on_handle_closed);
 	uv_close((uv_handle_t *)&w->more, on_handle_closed);
 	for (int i = 0; i < w->nsources; i++)
 		w->sources[i].ops->close(w->sources[i].backend, on_source_closed, w);

@@ -254,10 +254,12 @@ int own_asks(const struct own *o)
 	return rounds(o) > 0 && !o->mixed && o->seen.n > 0 && o->run_ms >= 0;
 }
 
-/* The run was stopped by a path that had its part in stopping the one before. */
+/* The run was stopped by a path that had its part in stopping the one before, about as long
+ * after its start. It is only a reason to look: no two starts of a server take the same time.
+ */
 static int is_repeated(const struct own *o)
 {
-	if (o->run_ms >= 0 || !is_near(o->first_ms, o->cause_first_ms, 20 + o->first_ms / 10))
+	if (o->run_ms >= 0 || !is_near(o->first_ms, o->cause_first_ms, 1000 + o->first_ms / 2))
 		return 0;
 	for (size_t i = 0; i < o->seen.n; i++)
 		if (has(&o->cause, o->seen.v[i]))

@@ -27,7 +27,7 @@ struct own {
 	int mixed;	  /* something else is among the changes collected so far */
 	int is_strange;	  /* this run changed a path that is none of its cause */
 	int steady;	  /* runs in a row whose changes came at the same time of the run */
-	int repeats;	  /* ... and stopped it, whoever made them */
+	int repeats;	  /* runs in a row that one path has stopped, whoever changed it */
 	int is_self;	  /* this run's own changes are among those collected so far */
 	int64_t run_ms;	  /* how long the current run took; -1: it did not end by itself */
 	int64_t first_ms, last_ms;	       /* of the changes, from the start of the run */

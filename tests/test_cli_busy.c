@@ -361,13 +361,13 @@ static void test_what_stops_it_again_at_the_same_time_is_suspected(void **state)
 	for (int i = 0; i < 3; i++) {
 		own_start(&o);
 		assert_int_equal(own_suspects(&o), i == 2);
-		own_change(&o, "db", 5000 + 100 * i, NULL);
+		own_change(&o, "db", 5000 + 1000 * i, NULL);
 		assert_int_equal(own_is_proven(&o, "db"), i == 2);
 		own_other(&o);
 		own_end(&o, -1);
 	}
 	own_start(&o);
-	own_change(&o, "db", 9000, NULL);
+	own_change(&o, "db", 30000, NULL);
 	own_other(&o);
 	own_start(&o);
 	assert_int_equal(own_suspects(&o), 0);

@@ -4,6 +4,8 @@
  */
 #include "watch_test.h"
 
+#include "watcher/engine.h"
+
 #include <pthread.h>
 
 /* ---- pausing, debounce, sync ---- */
@@ -458,6 +460,46 @@ static void test_both_halves_of_a_move_have_its_number(void **state)
 	watcher_close(w);
 }
 
+struct counted {
+	int deleted, numbered;
+};
+
+static void on_deleted(watcher_watch *watch, const watcher_event *e, void *arg)
+{
+	struct counted *n = arg;
+
+	(void)watch;
+	n->deleted++;
+	n->numbered += e->cookie != 0;
+}
+
+/* What waits for another half is looked through for each: that has a bound. */
+static void test_many_moved_out_at_once(void **state)
+{
+	struct counted n = { 0 };
+	watcher *w = open_with(WATCHER(.backend = WATCHER_BACKEND_INOTIFY));
+	char from[32], to[32];
+
+	(void)state;
+	assert_int_equal(mkdir("in", 0755), 0);
+	assert_int_equal(mkdir("out", 0755), 0);
+	for (int i = 0; i < 2000; i++) {
+		sprintf(from, "in/%d", i);
+		put(from, "");
+	}
+	add_with(w, "in", WATCH(.on_deleted = on_deleted, .arg = &n));
+	for (int i = 0; i < 2000; i++) {
+		sprintf(from, "in/%d", i);
+		sprintf(to, "out/%d", i);
+		assert_int_equal(rename(from, to), 0);
+	}
+	sync_watcher(w);
+	assert_int_equal(n.deleted, 2000);
+	assert_int_equal(n.numbered, 2000);
+	assert_true(w->halves_cap <= 512);
+	watcher_close(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -474,6 +516,7 @@ int main(void)
 		TEST(test_removed_watch_is_silent),
 		TEST(test_pruned_directories_are_no_files),
 		TEST(test_both_halves_of_a_move_have_its_number),
+		TEST(test_many_moved_out_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@
 #define HALF_WAIT_NS UINT64_C(10000000)
 #define COOKIE_GAP   256 /* the halves of an exchange have cookies no further apart */
 #define PUSHED_MAX   8
+#define HALVES_MAX   256 /* that wait; then those that are older than COOKIE_GAP renames end */
 
 static bool half_room(struct watcher *w, struct half_move **items, uint32_t n, uint32_t *cap)
 {
@@ -263,6 +264,23 @@ void watcher__halves_expire(struct watcher *w, uint64_t now_ns)
 	}
 }
 
+/* Thousands of names moved out at once would all be looked through for each. The other half of
+ * one comes right behind it, but for what other threads do in between. */
+static void thin_out(struct watcher *w, uint32_t cookie)
+{
+	struct half_move h;
+
+	for (uint32_t i = 0; i < w->nhalves;) {
+		if (cookie - w->halves[i].cookie < COOKIE_GAP) {
+			i++;
+			continue;
+		}
+		h = remove_half(w, i);
+		half_ends(w, &h);
+		i = 0;
+	}
+}
+
 bool watcher__left_already(struct watcher *w, uint32_t dir)
 {
 	uint32_t top = dir;
@@ -335,6 +353,8 @@ void watcher__moved_from(struct watcher *w, const struct change *c, uint32_t dir
 	uint32_t rec;
 	struct entry e;
 
+	if (w->nhalves >= HALVES_MAX)
+		thin_out(w, c->cookie);
 	half_left(w, dir, c->name, c->name_len);
 	if (w->npushed && pushed_leaves(w, c, dir))
 		return;

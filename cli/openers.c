@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "alloc.h"
@@ -16,6 +18,7 @@
 #define MAX_OPENERS 16
 #define LOOK_MS	    2 /* after the first look; each time twice as long */
 #define MAX_LOOKS   5
+#define SHORT_MS    50 /* nobody saves by chance so soon after the command */
 
 static void on_timer(uv_timer_t *h);
 
@@ -27,13 +30,35 @@ static void look_again(struct openers *o, int looks)
 		uv_timer_start(&o->timer, on_timer, ms, 0);
 }
 
-/* Refused (EAGAIN) as long as anybody has it open for writing. */
-static void hold(struct leased *f)
+static void count_closes(struct openers *o)
+{
+	_Alignas(struct inotify_event) char text[4096];
+	ssize_t n;
+
+	while (o->closes_fd >= 0 && (n = read(o->closes_fd, text, sizeof text)) > 0) {
+		for (const char *at = text; at < text + n;) {
+			const struct inotify_event *e = (const void *)at;
+
+			at += sizeof *e + e->len;
+			for (size_t i = 0; i < o->n; i++)
+				o->v[i].closed += o->v[i].wd == e->wd;
+		}
+	}
+}
+
+/*
+ * Refused (EAGAIN) as long as anybody has it open for writing. Who else has opened it
+ * meanwhile has not been seen; all have closed it by now.
+ */
+static void hold(struct openers *o, struct leased *f)
 {
 	if (fcntl(f->fd, F_SETLEASE, F_RDLCK) < 0)
 		return;
+	count_closes(o);
+	if (f->closed > f->opened && uv_now(o->loop) > f->let_go_ms + SHORT_MS)
+		f->by |= OPENER_UNKNOWN;
 	f->state = LEASE_HELD;
-	f->looks = 0;
+	f->looks = f->opened = f->closed = 0;
 }
 
 static void let_go(struct leased *f)
@@ -54,7 +79,7 @@ static unsigned opener(pid_t pid, const pid_t *family, size_t n, size_t n_own)
 }
 
 /* Bits of enum opener, 0: nobody waits yet. */
-static unsigned look(struct openers *o, const struct leased *f)
+static unsigned look(struct openers *o, struct leased *f)
 {
 	pid_t waiting[MAX_OPENERS], family[MAX_FAMILY];
 	size_t n_waiting = processes_kept(f->ino, waiting, MAX_OPENERS), n, n_own;
@@ -62,6 +87,7 @@ static unsigned look(struct openers *o, const struct leased *f)
 
 	if (n_waiting == 0)
 		return 0;
+	f->opened += (int)n_waiting;
 	n = o->family(family, MAX_FAMILY, &n_own, o->arg);
 	for (size_t i = 0; i < n_waiting; i++)
 		by |= opener(waiting[i], family, n, n_own);
@@ -80,11 +106,12 @@ static void tend(struct openers *o, struct leased *f)
 		}
 		f->by |= by ? by : (unsigned)OPENER_UNKNOWN;
 		f->looks = 0;
+		f->let_go_ms = uv_now(o->loop);
 		let_go(f);
 		look_again(o, 0);
 	} else if (f->state == LEASE_NOT) {
 		/* Whoever wrote has most often closed it by now. */
-		hold(f);
+		hold(o, f);
 		if (f->state == LEASE_NOT && ++f->looks < MAX_LOOKS)
 			look_again(o, f->looks - 1);
 	}
@@ -120,6 +147,7 @@ void openers_open(struct openers *o)
 	uv_timer_init(o->loop, &o->timer);
 	uv_signal_init(o->loop, &o->broken);
 	o->timer.data = o->broken.data = o;
+	o->closes_fd = -1;
 	o->is_open = 1;
 }
 
@@ -153,6 +181,18 @@ static int open_file(struct leased *f, const char *path)
 	return 0;
 }
 
+static void watch_closes(struct openers *o, struct leased *f)
+{
+	char path[40];
+
+	if (o->closes_fd < 0)
+		o->closes_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	/* This file, whatever is at its path by now. */
+	snprintf(path, sizeof path, "/proc/self/fd/%d", f->fd);
+	f->wd = inotify_add_watch(o->closes_fd, path, IN_CLOSE_WRITE);
+	f->let_go_ms = uv_now(o->loop);
+}
+
 void openers_watch(struct openers *o, const char *path)
 {
 	struct leased f = { 0 };
@@ -162,7 +202,8 @@ void openers_watch(struct openers *o, const char *path)
 			return;
 	if (o->n == MAX_LEASED || !can_lease(o) || open_file(&f, path) < 0)
 		return;
-	hold(&f);
+	watch_closes(o, &f);
+	hold(o, &f);
 	if (f.state == LEASE_NOT)
 		look_again(o, 0);
 	f.path = alloc_copy(path);
@@ -184,6 +225,8 @@ void openers_release(struct openers *o)
 static void drop(struct openers *o, size_t i)
 {
 	let_go(&o->v[i]);
+	if (o->v[i].wd >= 0)
+		inotify_rm_watch(o->closes_fd, o->v[i].wd);
 	close(o->v[i].fd);
 	free(o->v[i].path);
 	o->v[i] = o->v[--o->n];
@@ -212,7 +255,7 @@ unsigned openers_of(struct openers *o, const char *path)
 	is_over = f->state == LEASE_OVER;
 	if (lstat(path, &st) == 0 && st.st_dev == f->dev && st.st_ino == f->ino) {
 		if (f->state == LEASE_NOT)
-			hold(f);
+			hold(o, f);
 		return f->by | (f->state == LEASE_NOT ? (unsigned)OPENER_UNKNOWN : 0u);
 	}
 	drop(o, i);
@@ -225,6 +268,8 @@ void openers_close(struct openers *o)
 {
 	openers_forget(o);
 	if (o->is_open) {
+		if (o->closes_fd >= 0)
+			close(o->closes_fd);
 		uv_close((uv_handle_t *)&o->broken, NULL);
 		uv_close((uv_handle_t *)&o->timer, NULL);
 	}

@@ -35,13 +35,17 @@ struct openers {
 	uv_signal_t broken;
 	uv_timer_t timer;
 	int is_open;
+	int closes_fd; /* inotify, for the time a file is not held; -1: none */
 	struct leased {
 		char *path;
 		int fd; /* keeps the inode's number from being given away */
 		dev_t dev;
 		ino_t ino;
 		enum { LEASE_NOT, LEASE_HELD, LEASE_BROKEN, LEASE_OVER } state;
-		int looks;   /* since it is broken, or could not be had */
+		int wd;
+		int looks;	    /* since it is broken, or could not be had */
+		int opened, closed; /* how often, since it was held the last time */
+		uint64_t let_go_ms;
 		unsigned by; /* who has opened it */
 	} v[MAX_LEASED];
 	size_t n;

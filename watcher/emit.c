@@ -207,9 +207,12 @@ static void look_up_type(struct watcher *w, struct news *n)
 static bool was_touched(struct watcher *w, const struct news *n)
 {
 	struct stat st;
+	int64_t ago;
 
-	return stat_name(w, n->dir, n->name, n->len, &st) == 0 &&
-	       stat_ctime_ns(&st) - stat_mtime_ns(&st) <= TOUCH_NS;
+	if (stat_name(w, n->dir, n->name, n->len, &st) < 0)
+		return false;
+	ago = stat_ctime_ns(&st) - stat_mtime_ns(&st);
+	return ago <= TOUCH_NS && ago >= -TOUCH_NS;
 }
 
 static bool is_told(const struct watcher_watch *watch, const struct news *n, int kind)

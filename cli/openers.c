@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "alloc.h"
 #include "processes.h"
 
 #ifdef F_SETLEASE
+#include <sys/inotify.h>
 
 #define MAX_FAMILY  1024
 #define MAX_OPENERS 16
@@ -75,7 +75,8 @@ static unsigned opener(pid_t pid, const pid_t *family, size_t n, size_t n_own)
 	for (size_t i = 0; i < n && i < MAX_FAMILY; i++)
 		if (family[i] == pid)
 			return i < n_own ? OPENER_COMMAND : OPENER_NEIGHBOUR;
-	return n > MAX_FAMILY ? OPENER_UNKNOWN : OPENER_OTHER;
+	/* Without guardians nothing is known of the command's processes. */
+	return n == 0 || n > MAX_FAMILY ? OPENER_UNKNOWN : OPENER_OTHER;
 }
 
 /* Bits of enum opener, 0: nobody waits yet. */

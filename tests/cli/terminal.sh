@@ -9,6 +9,7 @@ fi
 plan 24
 mkdir t
 chmod 755 "$tmp"
+install -m 755 "$W" whendo # where another user may run it
 cat >drive.py <<'X'
 import os, pty, re, select, signal, sys, termios, time
 
@@ -132,7 +133,7 @@ def lose_terminal():
         os.setgroups([])
         os.setgid(65534)
         os.setuid(65534)
-t = Terminal(W, "run", "t", "--", "echo", "hello", prepare=lose_terminal)
+t = Terminal("./whendo", "run", "t", "--", "echo", "hello", prepare=lose_terminal)
 t.expect(rb"run 1: ok")
 t.send(b" ")
 ok(t.expect(rb"run 2: ok"), "keys on a terminal of another user", t.seen)

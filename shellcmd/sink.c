@@ -249,14 +249,16 @@ static ssize_t read_some(struct sh__sink *s)
  */
 static bool is_burst(struct sh__sink *s, size_t n)
 {
-	uint64_t now = uv_hrtime();
+	uint64_t now;
 
 	s->burst_bytes += n;
-	if (now - s->burst_at > BURST_NS) {
+	if (s->burst_bytes >= BURST_BYTES) { /* asked for the time more often, it would show */
+		now = uv_hrtime();
+		s->fast = now - s->burst_at <= BURST_NS;
 		s->burst_at = now;
 		s->burst_bytes = 0;
 	}
-	return s->burst_bytes >= BURST_BYTES;
+	return s->fast;
 }
 
 static bool too_far_ahead(const struct sh__sink *s)

@@ -36,6 +36,7 @@ struct sh__sink {
 	size_t room;	       /* how much to ask for next */
 	uint64_t burst_at;     /* since when burst_bytes came */
 	size_t burst_bytes;
+	bool fast; /* the last of them came as a burst */
 	size_t max;
 	int overflow;  /* enum sh_overflow */
 	int tee_fd;    /* its own; -1: none */

@@ -105,6 +105,7 @@ rules:
     run: date +%N >t/y; echo ran a
   - name: b
     paths: [t/y]
+    postpone: true # else two rounds go on at once, and a path may change while both run
     run: date +%N >t/x; echo ran b
 X1
 start e rules pair.yaml

@@ -122,6 +122,18 @@ void own_led(struct own *o, const struct own *by)
 		chain_copy(&o->led, &by->chain);
 }
 
+static void forget_rival(struct own *o)
+{
+	free(o->rival);
+	o->rival = NULL;
+}
+
+void own_rival(struct own *o, const struct own *other)
+{
+	forget_rival(o);
+	o->rival = alloc_copy(name_of(other));
+}
+
 int own_descends(const struct own *maker, const struct own *o)
 {
 	return runs_in(&maker->chain, name_of(o)) > 0;
@@ -228,6 +240,7 @@ void own_forget(struct own *o)
 {
 	words_free(&o->seen);
 	chain_free(&o->led);
+	forget_rival(o);
 	o->is_strange = o->is_self = 0;
 }
 
@@ -278,6 +291,7 @@ void own_start(struct own *o)
 	o->cause_tail_ms = o->run_ms < 0 ? -1 : o->run_ms - o->last_ms;
 	o->run_ms = -1;
 	o->mixed = o->is_strange = o->is_self = 0;
+	forget_rival(o);
 	words_free(&o->cause);
 	o->cause = o->seen;
 	o->seen = (struct words){ 0 };
@@ -290,6 +304,7 @@ void own_free(struct own *o)
 	words_free(&o->known);
 	chain_free(&o->chain);
 	chain_free(&o->led);
+	forget_rival(o);
 	words_free(&o->told);
 }
 

@@ -40,6 +40,7 @@ struct own {
 	struct own_chain {
 		struct words names, paths;
 	} chain, led;
+	char *rival; /* a rule whose command ran, too, when one of the changes was made */
 	struct words told; /* the patterns the user was told of */
 };
 
@@ -48,6 +49,9 @@ struct own {
 void own_change(struct own *o, const char *path, int64_t at_ms, const struct own *by);
 /* The current run of another rule is a reason to run. */
 void own_led(struct own *o, const struct own *by);
+/* A change that is taken for this command's own may be that of another rule, whose command ran
+ * at the same time. */
+void own_rival(struct own *o, const struct own *other);
 /* Whether the current run of `maker` was started by a run of this one. */
 int own_descends(const struct own *maker, const struct own *o);
 /* Somebody else changed something, or wants a run. */

@@ -99,13 +99,12 @@ void report_notify(const struct runner *r)
 }
 
 void report_own(const struct runner *r, const char *path, const char *pattern,
-		enum report_own how, const char *loop)
+		enum report_own how, const char *maker)
 {
 	char *quoted = sh_quote(SH_LIST(pattern ? pattern : "PATTERN"));
 
-	say(r->voice, 0, SAY_BAD, "%s is changed by %s%s%s: %s; %s %s ignores it for good",
-	    path, loop ? "rule " : "the command itself", loop ? loop : "",
-	    how == OWN_PACED ? ", it seems" : "",
+	say(r->voice, 0, SAY_BAD, "%s is changed by %s%s: %s; %s %s ignores it for good",
+	    path, maker, how == OWN_PACED ? ", it seems" : "",
 	    how == OWN_PACED ? "restarting ever more slowly until something else changes"
 			     : "not reacting to it until something else changes",
 	    r->name ? "ignore:" : "-i", quoted ? quoted : "PATTERN");

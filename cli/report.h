@@ -15,9 +15,9 @@ enum report_own {
 	OWN_LEFT, /* left alone */
 	OWN_PACED /* slowed down, on suspicion */
 };
-/* The command writes `path` itself, or, with `loop` (own_loop()), starts the one that does;
- * `pattern` ignores what it writes, NULL: none is known. */
+/* `path` is changed by `maker`, in words, which starts the command again; `pattern` ignores what
+ * it writes, NULL: none is known. */
 void report_own(const struct runner *r, const char *path, const char *pattern,
-		enum report_own how, const char *loop);
+		enum report_own how, const char *maker);
 
 #endif

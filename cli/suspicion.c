@@ -109,11 +109,17 @@ static enum whose whose(struct runner *r, const watcher_event *e, int *looks,
 static void tell(struct runner *r, const char *path, const char *root, enum report_own how)
 {
 	char *pattern = own_pattern(&r->own, path, root ? root : "");
-	char *loop = own_loop(&r->own);
+	char *loop = own_loop(&r->own), *maker;
 
+	if (loop)
+		maker = alloc_text("rule %s", loop);
+	else
+		maker = alloc_text("the command itself%s%s", r->own.rival ? " or by rule " : "",
+				   r->own.rival ? r->own.rival : "");
 	if (own_tell(&r->own, pattern ? pattern : ""))
-		report_own(r, path, pattern, how, loop);
+		report_own(r, path, pattern, how, maker);
 	free(pattern);
+	free(maker);
 	free(loop);
 }
 
@@ -199,10 +205,14 @@ static int note(struct runner *r, const watcher_event *e, enum whose w, const st
 {
 	const char *path = path_of(e);
 	int64_t at_ms = (e->time_ns - r->begun_wall_ns) / 1000000;
+	const struct runner *rival =
+	    !by && (w == OWN || w == DOUBTFUL) ? circle_maker(r, e->time_ns) : NULL;
 
 	if (w == SEEN || (w == OTHERS && r->own.mixed))
 		return 0;
 	own_change(&r->own, path, at_ms, by ? &by->own : NULL);
+	if (rival)
+		own_rival(&r->own, &rival->own);
 	if (w == OTHERS) {
 		own_other(&r->own);
 		r->likely_alibis = 0;

@@ -1,6 +1,7 @@
 /* One event to one record, in the three styles. */
 #include "format.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -150,6 +151,12 @@ static void add_json_path(struct bytes *out, const char *name, const char *s, si
 	emit_n(out, "\"", 1);
 }
 
+/* One of two records that tell of a rename: from, or to, where nobody watches. */
+static bool is_half_move(const watcher_event *e)
+{
+	return e->cookie && (e->kind != WATCHER_MOVED || !e->path_len || !e->dest_len);
+}
+
 static void add_json(struct format *f, struct bytes *out, const watcher_event *e)
 {
 	const char *path = e->path ? e->path : "";
@@ -172,6 +179,8 @@ static void add_json(struct format *f, struct bytes *out, const watcher_event *e
 	if (e->recovered)
 		emit(out, ",\"recovered\":true");
 	emit_f(out, ",\"batch\":%llu", (unsigned long long)e->batch);
+	if (is_half_move(e))
+		emit_f(out, ",\"cookie\":%lu", (unsigned long)e->cookie);
 	if (e->pid)
 		emit_f(out, ",\"pid\":%ld", (long)e->pid);
 	emit_n(out, "}", 1);

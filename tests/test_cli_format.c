@@ -102,6 +102,27 @@ static void test_json(void **state)
 	    "\"batch\":17}\n");
 }
 
+/* A whole move needs no number: it has both paths. */
+static void test_json_numbers_halves_of_moves(void **state)
+{
+	watcher_event e = event(WATCHER_DELETED, WATCHER_TYPE_FILE, "src/a.c", NULL);
+
+	(void)state;
+	e.cookie = 4000000007;
+	assert_non_null(strstr(record("json", 0, 0, e), ",\"batch\":17,\"cookie\":4000000007}\n"));
+	e.kind = WATCHER_CREATED;
+	assert_non_null(strstr(record("json", 0, 0, e), ",\"cookie\":4000000007}\n"));
+	e = event(WATCHER_MOVED, WATCHER_TYPE_FILE, "src/a.c", "src/b.c");
+	e.cookie = 7;
+	assert_null(strstr(record("json", 0, 0, e), "cookie"));
+	e = event(WATCHER_MOVED, WATCHER_TYPE_FILE, "src/a.c", "");
+	e.cookie = 7;
+	assert_non_null(strstr(record("json", 0, 0, e), ",\"cookie\":7}\n"));
+	e = event(WATCHER_MOVED, WATCHER_TYPE_FILE, "", "src/a.c");
+	e.cookie = 7;
+	assert_non_null(strstr(record("json", 0, 0, e), ",\"cookie\":7}\n"));
+}
+
 static void test_custom(void **state)
 {
 	watcher_event e = event(WATCHER_MOVED, WATCHER_TYPE_FILE, "src/x/a.c", "src/b.c");
@@ -225,6 +246,7 @@ int main(void)
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_text_escapes_what_would_be_obeyed),
 		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_json_numbers_halves_of_moves),
 		cmocka_unit_test(test_custom),
 		cmocka_unit_test(test_bad_formats_name_the_near_field),
 		cmocka_unit_test(test_print0_is_raw),

@@ -1,7 +1,7 @@
 #!/bin/sh
 # log and wait: events as text, NDJSON and custom formats; ends and their exit status.
 . tests/lib/tap.sh
-plan 30
+plan 31
 mkdir t
 
 start a log t
@@ -44,6 +44,23 @@ assert [e["src_path"] for e in made] == ["t/u\ufffd", "t/é"], made
 for e in seen:
     assert set(e) >= {"time", "event_type", "is_directory", "file_type", "src_path", "root", "is_synthetic", "batch"}
     assert e["root"] == "t" and e["file_type"] == "file" and not e["is_directory"]
+'
+finish INT
+
+mkdir from to
+echo x >from/half
+start h log --format json from to
+mv from/half to/half
+until_true 5 has h.out moved
+finish INT
+start i log --format json from
+mv to/half from/half
+until_true 5 has i.out created
+check 'half of a move has its number, a whole one none' python3 -c '
+import json
+whole, half = ([json.loads(line) for line in open(f, encoding="utf-8")] for f in ("h.out", "i.out"))
+assert [e["event_type"] for e in whole] == ["moved"] and "cookie" not in whole[0], whole
+assert [e["event_type"] for e in half] == ["created"] and half[0]["cookie"] > 0, half
 '
 finish INT
 

@@ -203,6 +203,71 @@ static void test_unreadable(void **state)
 	assert_string_equal(between(s, now, 0), "attrib d");
 }
 
+/* Directories that are exchanged once all names beside `at` have been looked up. */
+struct exchange {
+	const char *at, *one, *other;
+};
+
+static int exchange_at(const char *path, int type, unsigned kind, void *arg)
+{
+	const struct exchange *x = arg;
+
+	(void)type;
+	(void)kind;
+	if (strcmp(path, x->at) == 0) {
+		assert_int_equal(rename(x->one, "aside"), 0);
+		assert_int_equal(rename(x->other, x->one), 0);
+		assert_int_equal(rename("aside", x->other), 0);
+	}
+	return 1;
+}
+
+static watcher_snapshot *take_during(struct exchange *x, const char *const *roots, int follow)
+{
+	watcher_snapshot *s;
+	watcher_filter *f;
+
+	assert_int_equal(watcher_filter_new(&f, NULL), 0);
+	assert_int_equal(watcher_filter_predicate(f, exchange_at, x), 0);
+	s = take_of(roots, WATCH(.filter = f, .follow_symlinks = follow));
+	watcher_filter_free(f);
+	return s;
+}
+
+/* A directory is told by the identity of the one whose content was read. */
+static void test_exchanged_while_read(void **state)
+{
+	struct exchange x = { "z", "t/a", "t/b" };
+	watcher_snapshot *s;
+
+	(void)state;
+	make("t");
+	make("t/a");
+	make("t/b");
+	put("t/a/in_a", "");
+	put("t/b/in_b", "");
+	put("t/z", "");
+	for (int follow = 0; follow < 2; follow++) {
+		s = take_during(&x, LIST("t"), follow);
+		assert_string_equal(between(s, take_of(LIST("t"), NULL), 0), "");
+	}
+}
+
+/* What is a root has its place there, and only there. */
+static void test_exchanged_with_a_root(void **state)
+{
+	struct exchange x = { "z", "r/d", "s" };
+
+	(void)state;
+	make("r");
+	make("r/d");
+	make("s");
+	put("r/d/in_d", "");
+	put("r/z", "");
+	put("s/in_s", "");
+	assert_string_equal(all(take_during(&x, LIST("r", "s"), 0)), "r/ r/d/ r/z s/ s/in_d");
+}
+
 static void test_bad_input(void **state)
 {
 	watcher_snapshot *s = NULL, *good = take();
@@ -247,6 +312,8 @@ int main(void)
 		TEST(test_roots),
 		TEST(test_root_of_everything),
 		TEST(test_unreadable),
+		TEST(test_exchanged_while_read),
+		TEST(test_exchanged_with_a_root),
 		TEST(test_bad_input),
 	};
 

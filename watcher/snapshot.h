@@ -26,6 +26,8 @@ enum {
 	SNAP_FLAGS = SNAP_HIDDEN | SNAP_UNREAD
 };
 
+struct disk;
+
 struct snap_entry {
 	uint64_t inode, dev, size, nlink;
 	int64_t mtime_ns, ctime_ns, birth_ns;
@@ -54,6 +56,13 @@ static inline const char *snap_name(const watcher_snapshot *s, const struct snap
 /* Appends an entry with this name; the rest of it is the caller's. NULL when out of memory. */
 struct snap_entry *watcher__snap_add(watcher_snapshot *s, uint32_t parent, const char *name,
 				     size_t len);
+
+/* Fills in all of `e` that the disk knows, of a name in the directory `fd` (a number of the
+ * disk's), or, with fd AT_FDCWD, of a path; flags as fstatat(2). 0, or a negative errno. */
+int watcher__snap_look_up(const struct disk *disk, int fd, const char *name, int flags,
+			  struct snap_entry *e);
+/* The same of the directory that is open as `fd`. */
+int watcher__snap_look_up_open(const struct disk *disk, int fd, struct snap_entry *e);
 
 /* Fills in what is derived: max_path. Negative if the tree is too deep: UV_ENAMETOOLONG. */
 int watcher__snap_finish(watcher_snapshot *s);

@@ -10,9 +10,6 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
-#ifdef __linux__
-#include <sys/sysmacros.h>
-#endif
 
 #include "watcher/engine.h"
 #include "watcher/filter.h"
@@ -96,90 +93,6 @@ static const struct met_slot *met(const struct take *t, const struct snap_entry 
 	return slot && slot->used ? slot : NULL;
 }
 
-/* ---- one entry ---- */
-
-static int64_t ns_of(const struct timespec *ts)
-{
-	return ts->tv_sec * INT64_C(1000000000) + ts->tv_nsec;
-}
-
-static void from_stat(const struct stat *st, struct snap_entry *e)
-{
-	e->dev = (uint64_t)st->st_dev;
-	e->inode = st->st_ino;
-	e->size = (uint64_t)st->st_size;
-	e->nlink = st->st_nlink;
-	e->mode = st->st_mode;
-	e->uid = st->st_uid;
-	e->gid = st->st_gid;
-#ifdef __APPLE__
-	e->mtime_ns = ns_of(&st->st_mtimespec);
-	e->ctime_ns = ns_of(&st->st_ctimespec);
-	e->birth_ns = ns_of(&st->st_birthtimespec);
-#else
-	e->mtime_ns = ns_of(&st->st_mtim);
-	e->ctime_ns = ns_of(&st->st_ctim);
-#endif
-	e->type = (uint8_t)watcher__type_of_mode(e->mode);
-}
-
-#ifdef STATX_BTIME
-static int64_t ns_of_statx(const struct statx_timestamp *ts)
-{
-	return ts->tv_sec * INT64_C(1000000000) + ts->tv_nsec;
-}
-
-static int look_up(int fd, const char *name, int flags, struct snap_entry *e)
-{
-	struct statx st;
-
-	if (statx(fd, name, flags, STATX_BASIC_STATS | STATX_BTIME, &st) < 0)
-		return -errno;
-	e->dev = makedev(st.stx_dev_major, st.stx_dev_minor);
-	e->inode = st.stx_ino;
-	e->size = st.stx_size;
-	e->nlink = st.stx_nlink;
-	e->mode = st.stx_mode;
-	e->uid = st.stx_uid;
-	e->gid = st.stx_gid;
-	e->mtime_ns = ns_of_statx(&st.stx_mtime);
-	e->ctime_ns = ns_of_statx(&st.stx_ctime);
-	e->birth_ns = st.stx_mask & STATX_BTIME ? ns_of_statx(&st.stx_btime) : 0;
-	e->type = (uint8_t)watcher__type_of_mode(e->mode);
-	return 0;
-}
-#else
-static int look_up(int fd, const char *name, int flags, struct snap_entry *e)
-{
-	struct stat st;
-
-	if (fstatat(fd, name, &st, flags) < 0)
-		return -errno;
-	from_stat(&st, e);
-	return 0;
-}
-#endif
-
-/* The same for a name in directory `fd`, or, with fd AT_FDCWD, for a path. */
-static int look_up_on(const struct disk *disk, int fd, const char *name, int flags,
-		      struct snap_entry *e)
-{
-	struct stat st;
-	int r;
-
-	if (!watcher__disk_is_users(disk))
-		return look_up(fd, name, flags, e);
-	if (fd == AT_FDCWD)
-		r = watcher__disk_stat_path(disk, name, true, &st);
-	else if (strcmp(name, ".") == 0)
-		r = watcher__disk_stat(disk, fd, &st);
-	else
-		r = watcher__disk_stat_name(disk, fd, name, &st);
-	if (r == 0)
-		from_stat(&st, e);
-	return r;
-}
-
 static bool is_gone(int r)
 {
 	return r == UV_ENOENT || r == UV_ENOTDIR || r == UV_ELOOP;
@@ -215,9 +128,9 @@ static int add_root(struct take *t, const char *given)
 		return watcher__fail(t->err, UV_ENAMETOOLONG, "snapshot: a path is too long");
 	if (given_before(t->s, given, len))
 		return 0;
-	r = look_up_on(&t->disk, AT_FDCWD, given, 0, &found);
+	r = watcher__snap_look_up(&t->disk, AT_FDCWD, given, 0, &found);
 	if (is_gone(r)) /* a link that leads nowhere is something, too */
-		r = look_up_on(&t->disk, AT_FDCWD, given, AT_SYMLINK_NOFOLLOW, &found);
+		r = watcher__snap_look_up(&t->disk, AT_FDCWD, given, AT_SYMLINK_NOFOLLOW, &found);
 	if (r < 0 && !is_gone(r))
 		return watcher__fail(t->err, r, "%s: cannot be read: %s", given, uv_strerror(r));
 	if (found.type == WATCHER_TYPE_DIR && met(t, &found))
@@ -377,7 +290,7 @@ static int add_name(struct take *t, uint32_t dir, int fd, const struct name *nam
 		return 0;
 	memcpy(text, name->at, name->len);
 	text[name->len] = '\0';
-	r = look_up_on(&t->disk, fd, text, AT_SYMLINK_NOFOLLOW, &found);
+	r = watcher__snap_look_up(&t->disk, fd, text, AT_SYMLINK_NOFOLLOW, &found);
 	if (r < 0)
 		return is_gone(r) ? 0 : r;
 	before = found.type == WATCHER_TYPE_DIR ? met(t, &found) : NULL;
@@ -429,13 +342,37 @@ static int read_names(struct take *t, uint32_t dir, int fd)
 static int meet_target(struct take *t, int fd)
 {
 	struct snap_entry target = { 0 };
-	int r = look_up_on(&t->disk, fd, ".", 0, &target);
+	int r = watcher__snap_look_up_open(&t->disk, fd, &target);
 
 	if (r < 0)
 		return r;
 	if (met(t, &target))
 		return 0;
 	r = met_add(&t->met, target.dev, target.inode, false);
+	return r < 0 ? r : 1;
+}
+
+/* Since a directory was looked up its name may have become that of another: the entry is of the
+ * one that is open on fd, and read. 1; 0: that is a root, and has its place there. */
+static int meet_again(struct take *t, uint32_t dir, int fd)
+{
+	struct snap_entry *e = &t->s->entries[dir], now = { 0 };
+	const struct met_slot *before;
+	bool is_root = e->parent == NO_SNAP;
+	int r = watcher__snap_look_up_open(&t->disk, fd, &now);
+
+	if (r < 0 || (now.inode == e->inode && now.dev == e->dev))
+		return r < 0 ? r : 1;
+	now.name = e->name;
+	now.len = e->len;
+	now.parent = e->parent;
+	now.flags = e->flags;
+	*e = now;
+	before = met(t, &now);
+	if (before)
+		return !before->is_root; /* of two names that were exchanged each is met */
+	if (is_root || t->o.follow_symlinks)
+		r = met_add(&t->met, now.dev, now.inode, is_root);
 	return r < 0 ? r : 1;
 }
 
@@ -452,7 +389,7 @@ static int read_dir(struct take *t, uint32_t dir)
 	if (r >= 0) {
 		r = fd = watcher__disk_open(&t->disk, t->path.data, is_root || is_link);
 		if (r >= 0) {
-			r = is_link ? meet_target(t, fd) : 1;
+			r = is_link ? meet_target(t, fd) : meet_again(t, dir, fd);
 			if (r == 1)
 				r = read_names(t, dir, fd);
 			watcher__disk_close(&t->disk, fd);

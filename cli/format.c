@@ -78,6 +78,10 @@ int format_init(struct format *f, const char *spec, int nul, int show_time, char
 	} else if (!strchr(spec, '{') && !strchr(spec, '\\') && say_nearest(spec, styles)) {
 		snprintf(why, 256, "is not known; did you mean %s?", say_nearest(spec, styles));
 		return -1;
+	} else if (!strchr(spec, '{') && strchr(spec, '%')) {
+		/* inotifywait's and fswatch's form would be printed as it stands. */
+		snprintf(why, 256, "has no field; fields are written as in '{kind} {path}'");
+		return -1;
 	} else {
 		made.style = FORMAT_CUSTOM;
 		made.custom = spec;

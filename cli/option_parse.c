@@ -43,18 +43,45 @@ void verb_names(const char *names[VERB_NAMES])
 	names[n] = NULL;
 }
 
+/* The names other programs give to what we have, where the hint would be another. */
+static const char *option_elsewhere(const char *name)
+{
+	static const struct {
+		const char *theirs, *ours;
+	} known[] = {
+		{ "delay-run", "delay" },	   { "emit-events-to", "stdin" },
+		{ "exclude", "ignore-regex" },	   { "exitcrash", "exit-on-error" },
+		{ "filter", "pattern" },	   { "format-time", "format" },
+		{ "fromfile", "files-from" },	   { "fs-events", "events" },
+		{ "ignore-nothing", "no-ignore" }, { "interactive", "keys" },
+		{ "latency", "debounce" },	   { "legacy-watch", "backend" },
+		{ "monitor", "backend" },	   { "no-stdin", "no-keys" },
+		{ "no-vcs-ignore", "no-gitignore" },
+		{ "on-busy-update", "on-busy" },   { "on-change-only", "postpone" },
+		{ "one-event", "once" },	   { "poll", "backend" },
+		{ "polling-interval", "poll-interval" },
+		{ "timefmt", "format" },	   { "timestamp", "time" },
+		{ "watch-non-recursive", "no-recursive" },
+	};
+
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (strcmp(known[i].theirs, name) == 0)
+			return known[i].ours;
+	return NULL;
+}
+
 static int unknown_option(const struct settings *s, const char *shown, const char *name)
 {
 	const char *names[256];
-	const char *near;
+	const char *near = option_elsewhere(name);
 	size_t n = 0;
 
-	for (const struct option *o = options; o->name && n < 254; o++)
+	for (const struct option *o = options; o->name && n < 255; o++)
 		if (o->verbs & s->verb->bit)
 			names[n++] = o->name;
-	names[n++] = "version";
 	names[n] = NULL;
-	near = say_nearest(name, names);
+	if (!near || !option_find(near, s->verb->bit))
+		near = say_nearest(name, names);
 	if (option_find(name, ~0u) || (!name[1] && find_letter(name[0], ~0u)))
 		say_error("%s: not an option of %s; see whendo %s --help", shown, s->verb->name,
 			  s->verb->name);
@@ -149,6 +176,23 @@ static void add_operand(struct settings *s, const char *word)
 	words_add(s->verb->bit == VERB_AUTO_RESTART ? &s->command : &s->paths, word);
 }
 
+/*
+ * What follows the command of auto-restart is its own. watchmedo wants a -- before its first
+ * option, which is then no argument; a -- behind an option has never meant that.
+ */
+static void add_own_words(struct settings *s, int argc, char **argv, int i)
+{
+	int may_be_watchmedos = 1;
+
+	for (; i < argc; i++) {
+		int is_dashes = strcmp(argv[i], "--") == 0;
+
+		if (!may_be_watchmedos || !is_dashes)
+			add_operand(s, argv[i]);
+		may_be_watchmedos &= argv[i][0] != '-';
+	}
+}
+
 static int parse_words(struct settings *s, int argc, char **argv, int i)
 {
 	for (; i < argc; i++) {
@@ -166,10 +210,8 @@ static int parse_words(struct settings *s, int argc, char **argv, int i)
 			r = EXIT_USAGE;
 		} else {
 			add_operand(s, word);
-			/* What follows the command is its own. */
 			if (s->verb->bit == VERB_AUTO_RESTART) {
-				for (i++; i < argc; i++)
-					add_operand(s, argv[i]);
+				add_own_words(s, argc, argv, i + 1);
 				return 0;
 			}
 		}

@@ -28,7 +28,7 @@ int parse_time(int64_t *ms, const char *text, char why[WHY])
 	double v;
 
 	if (!isdigit((unsigned char)text[0]) && text[0] != '.') {
-		snprintf(why, WHY, "is no time; write 50ms, 1.5s, 2m or seconds");
+		snprintf(why, WHY, "is no time; write 50ms, 1.5s, 2m, 1h or seconds");
 		return -1;
 	}
 	v = strtod(text, &end);
@@ -46,7 +46,7 @@ int parse_time(int64_t *ms, const char *text, char why[WHY])
 		*ms = (int64_t)(v + 0.999999);
 		return 0;
 	}
-	snprintf(why, WHY, "is no time; write 50ms, 1.5s, 2m or seconds");
+	snprintf(why, WHY, "is no time; write 50ms, 1.5s, 2m, 1h or seconds");
 	return -1;
 }
 
@@ -64,11 +64,47 @@ static void nearest(char why[WHY], const char *what, const char *text, const cha
 		n += (size_t)snprintf(why + n, WHY - n, "%s %s", names[1] ? "" : " or", *names);
 }
 
-static int parse_kinds(unsigned *kinds, const char *text, char why[WHY])
+/* What inotifywait, watchexec and fswatch call them, where that is not nearly our name. */
+static const char *kind_elsewhere(const char *name)
+{
+	static const struct {
+		const char *theirs, *ours;
+	} kinds[] = {
+		{ "access", "opened" },	      { "attributemodified", "attrib" },
+		{ "change", "modified" },     { "close_nowrite", "closed_no_write" },
+		{ "close_write", "closed" },  { "metadata", "attrib" },
+		{ "modify", "modified" },     { "moved_from", "moved" },
+		{ "moved_to", "moved" },      { "ownermodified", "attrib" },
+		{ "remove", "deleted" },      { "removed", "deleted" },
+		{ "rename", "moved" },	      { "renamed", "moved" },
+		{ "updated", "modified" },    { "write", "modified" },
+	};
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+		if (strcasecmp(kinds[i].theirs, name) == 0)
+			return kinds[i].ours;
+	return NULL;
+}
+
+static void not_a_kind(char why[WHY], const char *word, int is_all_of_it)
 {
 	static const char *const names[] = { "created", "modified", "moved",  "deleted",
 					     "attrib",	"opened",   "closed", "closed_no_write",
 					     "all",	NULL };
+	const char *ours = kind_elsewhere(word);
+	char what[100] = "is no kind of event";
+
+	if (!is_all_of_it)
+		snprintf(what, sizeof what, "has no kind '%.60s'", word);
+	if (ours)
+		snprintf(why, WHY, "%s; did you mean %s?", what, ours);
+	else
+		nearest(why, what, word, names);
+}
+
+static int parse_kinds(unsigned *kinds, const char *text, char why[WHY])
+{
+	const char *begin = text;
 	unsigned all = 0;
 
 	while (*text) {
@@ -76,11 +112,9 @@ static int parse_kinds(unsigned *kinds, const char *text, char why[WHY])
 		char *word = alloc_copy_n(text, n);
 		unsigned kind = strcmp(word, "all") == 0 ? (unsigned)WATCHER_ALL
 							 : (unsigned)watcher_kind_of(word);
-		char what[100];
 
 		if (!(kind & WATCHER_ALL) && n) {
-			snprintf(what, sizeof what, "has no kind '%.60s'", word);
-			nearest(why, what, word, names);
+			not_a_kind(why, word, text == begin && !text[n]);
 			free(word);
 			return -1;
 		}

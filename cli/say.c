@@ -132,10 +132,11 @@ static unsigned distance(const char *a, const char *b)
 const char *say_nearest(const char *word, const char *const *names)
 {
 	const char *best = NULL;
-	unsigned best_distance = (unsigned)strlen(word) / 3 + 2;
+	size_t n = strlen(word);
+	/* One slip, two in a word of six letters: a guess that is wild helps nobody. */
+	unsigned best_distance = (unsigned)(n < 6 ? 1 : n / 3) + 1;
 
 	for (; *names; names++) {
-		size_t n = strlen(word);
 		unsigned d = distance(word, *names);
 
 		/* A beginning is a good guess at any distance. */

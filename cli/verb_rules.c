@@ -68,6 +68,10 @@ int verb_rules(struct settings *s)
 	const char *name;
 	int r;
 
+	if (s->has_command) {
+		say_error("%s: takes no command; the file says what runs", s->verb->name);
+		return EXIT_USAGE;
+	}
 	if (s->paths.n > 1) {
 		say_error("%s: one file at a time", s->verb->name);
 		return EXIT_USAGE;

@@ -182,8 +182,12 @@ static int add_extensions(struct adding *a, const char *text)
 	int r = 0;
 
 	do {
-		size_t n = strcspn(text, ",");
+		size_t n;
 
+		/* "c, h" and "*.c" can only mean "c,h" and ".c". */
+		text += strspn(text, " ");
+		text += text[0] == '*' && text[1] == '.';
+		n = strcspn(text, ",");
 		r = add_one(text, n, a);
 		text += n;
 	} while (r == 0 && *text++ == ',');

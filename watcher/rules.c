@@ -140,11 +140,16 @@ static int read_full(struct reading *in)
 
 static int read_extension(struct reading *in)
 {
-	const char *slash = memchr(in->text, '/', in->len);
+	size_t odd = 0;
 
-	if (in->len == 0 || slash)
-		return refuse(in, UV_EINVAL, slash ? (size_t)(slash - in->text) : 0,
-			      slash ? "an extension has no '/'" : "empty extension");
+	if (in->len == 0)
+		return refuse(in, UV_EINVAL, 0, "empty extension");
+	while (odd < in->len && !memchr("/*?[", in->text[odd], 4))
+		odd++;
+	if (odd < in->len)
+		return refuse(in, UV_EINVAL, odd,
+			      in->text[odd] == '/' ? "an extension has no '/'"
+						   : "an extension is no glob");
 	if (in->len > GLOB_MAX)
 		return refuse(in, UV_E2BIG, GLOB_MAX, "longer than 4096 bytes");
 	in->rule.plain = malloc(in->len + 2);

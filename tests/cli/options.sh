@@ -2,7 +2,7 @@
 # Options that no other script is about: what is watched, which events pass, how runs and
 # messages look.
 . tests/lib/tap.sh
-plan 62
+plan 63
 mkdir -p t/d/e/f out/in
 
 # seen NAME WANT OPTIONS...: what log prints for names created in t, sorted.
@@ -22,6 +22,7 @@ seen '--patterns, a;b' 'a.c b.h d/d.c ' --patterns '*.last;*.c;*.h'
 seen '-I' 'B.C a.c d/d.c ' -I $L -p '*.c'
 seen '--ignore-case' 'B.C a.c d/d.c ' --ignore-case $L -e c
 seen '--ext' 'a.c b.h d/d.c ' $L --ext c,h
+seen '--ext, as others write it' 'a.c b.h d/d.c ' $L --ext '*.c, .h'
 seen '--ignore' 'a.c b.h d/d.c ' --ignore '*.C' --ignore '*.tmp'
 seen '--ignore-pattern, -patterns' 'B.C a.c d/d.c ' --ignore-pattern '*.h' --ignore-patterns '*.tmp'
 seen '--regex' 'B.C b.h ' $L --regex '^[bB]\.'

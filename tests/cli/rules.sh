@@ -125,7 +125,7 @@ rules:
   - run: x
     postpone: maybe
 X
-mistake 'a bad kind' ":3:13: events: 'made' has no kind 'made'; .*" <<'X'
+mistake 'a bad kind' ":3:13: events: 'made' is no kind of event; .*" <<'X'
 rules:
   - run: x
     events: [made]

@@ -2,7 +2,7 @@
 # Bad rules files: each is refused with one line, file:line:column: message, exit 2, and
 # nothing runs. (rules.sh has more of them, with the behaviour around.)
 . tests/lib/tap.sh
-plan 105
+plan 106
 
 # bad NAME PATTERN: bad.yaml; the line is whendo: bad.yaml and the pattern, whole.
 bad() {
@@ -101,6 +101,7 @@ key 'needs is a mapping' ':3:12: needs is a mapping, not a text' 'needs: {a: b}'
 key 'an open glob' ":3:16: '\[a': byte 1: set without its '\]'" 'patterns: ["[a"]'
 key 'an open glob to ignore' ":3:13: 'a\[!': byte 2: set without its '\]'" 'ignore: "a[!"'
 key 'a regex of nothing' ":3:12: '\*': byte 1: quantifier does not follow a repeatable item" 'regex: "*"'
+key 'an extension that is a glob' ":3:10: 'c\*': byte 2: an extension is no glob" 'ext: "c*"'
 key 'an extension with /' ":3:10: 'a/b': byte 2: an extension has no '/'" 'ext: "a/b"'
 key 'no kinds' ":3:13: events: '' names no kind of event" 'events: []'
 key 'a negative time' ":3:15: debounce: '-1' is no time; .*" 'debounce: -1'

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Wrong use: one line on stderr that names what is wrong and what is near, exit 2.
 . tests/lib/tap.sh
-plan 54
+plan 67
 
 # wrong NAME PATTERN ARGS...: exit 2, nothing on stdout, one line that matches.
 wrong() {
@@ -28,18 +28,25 @@ wrong 'unknown letter' '-Z: unknown option; see whendo log --help' log -Z
 wrong 'unknown option without a verb' '--verison: unknown option; did you mean --version\?' --verison
 wrong 'letter of another verb' '-r: not an option of log; see whendo log --help' log -r
 wrong 'option of another verb' '--stop-signal: not an option of log; see whendo log --help' log --stop-signal INT
+wrong 'an option by the name it has elsewhere' '--on-busy-update: unknown option; did you mean --on-busy\?' run --on-busy-update restart -- x
+wrong '... of another verb' '--exclude: unknown option; did you mean --ignore-regex\?' log --exclude x
+wrong '... that is not of this verb' '--delay-run: unknown option; see whendo log --help' log --delay-run 1
 wrong 'missing value' '--timeout: its value is missing \(TIME\)' run --timeout
 wrong 'value for a flag' '--quiet: takes no value' wait --quiet=3
-wrong 'bad time' "--debounce: '5x' is no time; write 50ms, 1.5s, 2m or seconds" log --debounce 5x
+wrong 'bad time' "--debounce: '5x' is no time; write 50ms, 1.5s, 2m, 1h or seconds" log --debounce 5x
 wrong 'negative time' "-d: '-1' is no time; .*" log -d -1
 wrong 'endless time' "--timeout: '1e99' is too long; a week \(168h\) is the most" wait --timeout 1e99
 wrong 'hexadecimal time' "--delay: '0x10' is no time; .*" run --delay 0x10 -- x
 wrong 'bad number' "--depth: '1.5' is no whole number from 1 to 1000000" log --depth 1.5
 wrong 'overflowing number' "-j: '99999999999999999999' is no whole number .*" run -j 99999999999999999999 -- x
 wrong 'bad choice' "--on-busy: 'resart' is not known; did you mean restart\?" run --on-busy resart -- x
-wrong 'bad kind' "--events: 'createt' has no kind 'createt'; did you mean created\?" log --events createt
+wrong 'bad kind' "--events: 'createt' is no kind of event; did you mean created\?" log --events createt
+wrong 'one bad kind of several' "--events: 'moved,closd' has no kind 'closd'; did you mean closed\?" log --events moved,closd
+wrong 'a kind by the name it has elsewhere' "--events: 'close_write' is no kind of event; did you mean closed\?" log --events close_write
+wrong 'a kind that is like none' "--events: 'xyzzy' is no kind of event; it may be created modified moved .*" log --events xyzzy
 wrong 'bad signal' "--stop-signal: 'TREM' is no signal; did you mean TERM\?" run --stop-signal TREM -- x
 wrong 'bad format' "--format: 'jsn' is not known; did you mean json\?" log --format jsn
+wrong 'a format of another program' "--format: '%w%f' has no field; fields are written as in '\{kind\} \{path\}'" log --format %w%f
 wrong 'bad field' "--format: '\{pth\}' has no field \{pth\}; did you mean \{path\}\?" log --format '{pth}'
 wrong 'bad variable' "-E: 'X' is no NAME=VALUE" run -E X -- x
 wrong 'no command' 'run: no command; write whendo \[PATH...\] -- COMMAND \[ARG...\]' run
@@ -56,6 +63,7 @@ wrong 'ignore file that is a directory' "--ignore-file: 'src' cannot be read: Is
 mkfifo fifo
 wrong 'filter file that is a fifo' "--filter-file: 'fifo' is no regular file" wait --filter-file fifo
 wrong 'help of no verb' 'lgo: unknown verb; did you mean log\?' help lgo
+wrong 'help of what is like none' 'xyzzy: unknown verb; see whendo --help' help xyzzy
 wrong 'help of two' 'help: one verb at a time' help log wait
 wrong 'trick without a class' 'tricks-generate-yaml: name a class, as in watchdog.*' tricks-generate-yaml
 wrong 'class that is none' 'x.Y: no such trick; there is watchdog.*' tricks-generate-yaml x.Y
@@ -63,6 +71,10 @@ wrong 'snapshot without a file' 'snapshot: name the file for the state, then the
 wrong 'why without a path' 'why: name the paths to explain' why
 wrong 'two rules files' 'rules: one file at a time' rules a b
 wrong 'unknown shell' 'completions: .bahs. is not known; did you mean bash\?' completions bahs
+wrong 'another shell' 'completions: .tcsh. is not known; it may be bash, zsh or fish' completions tcsh
+wrong 'an extension that is a glob' "-e: 'c\*': byte 2: an extension is no glob" log -e 'c*'
+wrong 'rules with a command' 'rules: takes no command; the file says what runs' rules -- true
+wrong 'auto-restart without a command' 'auto-restart: no command; it stands last, as in: auto-restart -d src -- ./server' auto-restart -d src
 wrong 'no rules file' 'whendo.yaml: not here, nor tricks.yaml; name the file' rules
 
 # unstarted STATUS PATTERN ARGS...: what cannot be started is named, not all of its command.
@@ -79,6 +91,8 @@ unstarted 126 './file: it is there, but it cannot be executed .*' src -- ./file 
 like 'a shell speaks as itself' "$(cat err)" '^sh: .*nonesuch'
 
 is 'version' "$("$W" --version)" "whendo $(sed -n 's/.*VERSION_\(MAJOR\|MINOR\|PATCH\) \([0-9]*\)/\2/p' "$top/include/whendo/version.h" | paste -sd.)"
+
+is '... also behind a verb' "$("$W" log --version) $("$W" -V)" "$("$W" --version) $("$W" --version)"
 
 # Every option of --help is in the manual and in the completions of its verb.
 for shell in bash zsh fish; do "$W" completions $shell >$shell.script; done

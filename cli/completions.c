@@ -141,7 +141,7 @@ static void add_bash(struct bytes *out)
 		add_bash_verb(out, v);
 	emit(out, "\tesac\n\t[ \"$COMP_CWORD\" != 1 ] || {\n\t\toperands='");
 	add_verbs_of(out, ~0u, " ");
-	emit(out, "'\n\t\toptions=\"$options --version\"\n\t}\n"
+	emit(out, "'\n\t}\n"
 		  "\tcase $cur in\n"
 		  "\t-*) mapfile -t COMPREPLY < <(compgen -W \"$options\" -- \"$cur\") ;;\n"
 		  "\t*)\n"
@@ -296,8 +296,7 @@ static void add_fish(struct bytes *out)
 	     "function __whendo_command\n"
 	     "\tcontains -- -- (commandline -opc)\nend\n"
 	     "complete -c whendo -n __whendo_command -x -a "
-	     "'(complete -C (string replace -r \"^.*? -- \" \"\" -- (commandline -cp)))'\n"
-	     "complete -c whendo -n __whendo_first -l version -s V -d 'say the version'\n");
+	     "'(complete -C (string replace -r \"^.*? -- \" \"\" -- (commandline -cp)))'\n");
 	for (const struct verb *v = verbs; v->name; v++) {
 		struct bytes operands = { 0 };
 

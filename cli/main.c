@@ -39,7 +39,7 @@ int main(int argc, char **argv)
 {
 	struct settings s;
 	const char *name = argc && argv[0] ? argv[0] : "whendo";
-	int r;
+	int r, is_watchmedo;
 
 	if (open_standard_streams() < 0)
 		return EXIT_FAILED;
@@ -51,18 +51,19 @@ int main(int argc, char **argv)
 	}
 	name = strrchr(name, '/') ? strrchr(name, '/') + 1 : name;
 	settings_init(&s, NULL, strcmp(name, "watchmedo") == 0);
-	if (argc >= 2 && (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0))
-		return print_version(s.watchmedo ? "watchmedo" : "whendo");
+	is_watchmedo = s.watchmedo;
 	if (argc >= 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
-		return help_print(NULL);
+		return help_print(NULL, is_watchmedo);
 	r = options_parse(&s, argc, argv);
 	if (r == 0 && !s.verb) {
 		/* watchmedo's 1 is what its scripts know. */
-		r = s.watchmedo ? 1 : EXIT_USAGE;
+		r = is_watchmedo ? 1 : EXIT_USAGE;
 		dup2(2, 1);
-		help_print(NULL);
+		help_print(NULL, is_watchmedo);
+	} else if (r == 0 && s.version) {
+		r = print_version(is_watchmedo ? "watchmedo" : "whendo");
 	} else if (r == 0) {
-		r = s.help ? help_print(s.verb) : s.verb->run(&s);
+		r = s.help ? help_print(s.verb, is_watchmedo) : s.verb->run(&s);
 	}
 	settings_free(&s);
 	return r;

@@ -17,11 +17,14 @@
 #define MEDO_ALL   (MEDO | VERB_TRICKS)
 #define EVERY	   (TREES | MEDO_ALL | VERB_RULES | VERB_GENERATE | VERB_COMPLETIONS | VERB_HELP)
 #define SPEAKS	   (EVERY | OPTION_NOT_KEY)
+#define SPEAKS_TOO (SPEAKS | OPTION_NOT_WATCHMEDO)
 
 /* clang-format off */
 const struct option options[] = {
 	/* what is watched */
-	{ "recursive", 'R', OPTION_SET, NULL, TREES | MEDO_ALL, AT(recursive), 1, "watch directories with everything below them (default)" },
+	{ "recursive", 'R', OPTION_SET, NULL, TREES, AT(recursive), 1, "watch directories with everything below them (default)" },
+	{ "recursive", 'R', OPTION_SET, NULL, MEDO, AT(recursive), 1, "watch directories with everything below them" },
+	{ "recursive", 'R', OPTION_SET, NULL, VERB_TRICKS, AT(recursive), 1, "watch directories with everything below them (always)" },
 	{ "no-recursive", 'N', OPTION_SET, NULL, TREES, AT(recursive), 0, "watch only the directories given" },
 	{ "depth", 0, OPTION_COUNT, "N", TREES, AT(depth), 1, "watch N levels; 1 is a directory's own entries" },
 	{ "follow-symlinks", 'L', OPTION_SET, NULL, TREES, AT(follow_symlinks), 1, "watch directories behind symbolic links too" },
@@ -33,8 +36,8 @@ const struct option options[] = {
 	{ "pattern", 'p', OPTION_TERM, "GLOB", TREES | MEDO, AT(terms), TERM_PATTERN, "paths that pass; repeatable, also 'a;b'" },
 	{ "patterns", 0, OPTION_TERM, "GLOB", TREES | MEDO, AT(terms), TERM_PATTERN, "the same as --pattern" },
 	{ "ignore", 'i', OPTION_TERM, "GLOB", TREES, AT(terms), TERM_IGNORE, "paths that do not, and are not watched" },
-	{ "ignore-pattern", 'i', OPTION_TERM, "GLOB", TREES | MEDO, AT(terms), TERM_IGNORE, "the same as --ignore" },
-	{ "ignore-patterns", 0, OPTION_TERM, "GLOB", TREES | MEDO, AT(terms), TERM_IGNORE, "the same as --ignore" },
+	{ "ignore-pattern", 'i', OPTION_TERM, "GLOB", TREES | MEDO, AT(terms), TERM_IGNORE, "paths that do not, and are not watched" },
+	{ "ignore-patterns", 0, OPTION_TERM, "GLOB", TREES | MEDO, AT(terms), TERM_IGNORE, "the same as --ignore-pattern" },
 	{ "ext", 'e', OPTION_TERM, "EXT,...", TREES, AT(terms), TERM_EXTENSIONS, "only files with these extensions" },
 	{ "regex", 0, OPTION_TERM, "RE", TREES, AT(terms), TERM_REGEX, "paths that pass, as a Perl-compatible regular expression" },
 	{ "ignore-regex", 0, OPTION_TERM, "RE", TREES, AT(terms), TERM_IGNORE_REGEX, "paths that do not" },
@@ -54,13 +57,13 @@ const struct option options[] = {
 	{ "format", 0, OPTION_TEXT, "text|json|STRING", PRINTS, AT(format), 0, "text, json (one object a line), or '{kind} {path}\\n'" },
 	{ "time", 't', OPTION_SET, NULL, PRINTS, AT(show_time), 1, "begin lines with the time" },
 	{ "print0", '0', OPTION_SET, NULL, PRINTS | OWN, AT(nul), 1, "records, also those of --files-from, end with NUL" },
-	{ "ready-fd", 0, OPTION_COUNT, "N", VERB_RUN | VERB_RULES | STREAMS | MEDO_ALL | OPTION_NOT_KEY, AT(ready_fd), 0, "write a newline to descriptor N when all is watched" },
+	{ "ready-fd", 0, OPTION_COUNT, "N", VERB_RUN | VERB_RULES | STREAMS | MEDO_ALL | OPTION_NOT_KEY | OPTION_NOT_WATCHMEDO, AT(ready_fd), 0, "write a newline to descriptor N when all is watched" },
 	{ "print-ready", 0, OPTION_SET, NULL, STREAMS, AT(print_ready), 1, "print a 'ready' record when all is watched" },
 	{ "watchdog", 0, OPTION_SET, NULL, VERB_LOG, AT(watchdog), 1, "exactly the events Watchdog queues, in its order" },
 	{ "full-moves", 0, OPTION_SET, NULL, VERB_LOG, AT(full_moves), 1, "halves of moves are 'moved' with an empty side" },
 	{ "update", 0, OPTION_SET, NULL, VERB_DIFF, AT(update), 1, "save the new state after printing" },
 	{ "check", 0, OPTION_SET, NULL, VERB_RULES, AT(check), 1, "read the rules, say what is wrong, run nothing" },
-	{ "trust", 0, OPTION_SET, NULL, VERB_RULES | VERB_TRICKS, AT(trust), 1, "read a rules file that others may write" },
+	{ "trust", 0, OPTION_SET, NULL, VERB_RULES | VERB_TRICKS | OPTION_NOT_WATCHMEDO, AT(trust), 1, "read a rules file that others may write" },
 	/* running */
 	{ "debounce", 'd', OPTION_TIME, "TIME", RUNS | STREAMS, AT(debounce_ms), 0, "quiet time that ends a batch (50ms; log: 0)" },
 	{ "debounce-max", 0, OPTION_TIME, "TIME", RUNS | STREAMS, AT(debounce_max_ms), 0, "a batch is never older than this (ten times --debounce)" },
@@ -102,14 +105,19 @@ const struct option options[] = {
 	{ "timeout", 0, OPTION_TIME, "SECONDS", VERB_LOG | MEDO_ALL, AT(poll_interval_ms), 1, "the same as --interval" },
 	{ "debug-force-polling", 0, OPTION_SET, NULL, VERB_LOG | MEDO_ALL, AT(backend), WATCHER_BACKEND_POLL, "the same as --backend poll" },
 	{ "debug-force-inotify", 0, OPTION_SET, NULL, VERB_LOG | VERB_TRICKS, AT(backend), WATCHER_BACKEND_INOTIFY, "the same as --backend inotify" },
+	{ "debug-force-fsevents", 0, OPTION_SET, NULL, VERB_LOG | VERB_TRICKS, AT(backend), WATCHER_BACKEND_FSEVENT, "the same as --backend fsevent" },
+	{ "debug-force-kqueue", 0, OPTION_SET, NULL, VERB_LOG | VERB_TRICKS, AT(backend), WATCHER_BACKEND_FSEVENT, "the same as --backend fsevent" },
+	{ "debug-force-winapi", 0, OPTION_SET, NULL, VERB_LOG | VERB_TRICKS, AT(backend), WATCHER_BACKEND_FSEVENT, "the same as --backend fsevent" },
+	{ "trace", 0, OPTION_MORE, NULL, VERB_LOG, AT(loudness), 2, "the same as -vv" },
 	{ "python-path", 0, OPTION_TEXT, "PATHS", VERB_TRICKS | VERB_GENERATE, AT(python_path), 0, "accepted; nothing is loaded from there" },
 	{ "append-to-file", 0, OPTION_TEXT, "FILE", VERB_GENERATE, AT(append_to_file), 0, "add to FILE instead of printing" },
 	{ "append-only", 'a', OPTION_SET, NULL, VERB_GENERATE, AT(append_only), 1, "no header" },
 	/* speaking */
-	{ "color", 0, OPTION_CHOICE, "auto|always|never", SPEAKS, AT(color), 0, "colour of status lines; NO_COLOR is honoured" },
+	{ "color", 0, OPTION_CHOICE, "auto|always|never", SPEAKS_TOO, AT(color), 0, "colour of status lines; NO_COLOR is honoured" },
 	{ "quiet", 'q', OPTION_MORE, NULL, SPEAKS, AT(loudness), -1, "errors only" },
 	{ "verbose", 'v', OPTION_MORE, NULL, SPEAKS, AT(loudness), 1, "say why; twice: every event" },
-	{ "log-file", 0, OPTION_TEXT, "FILE", SPEAKS, AT(log_file), 0, "append what is said to FILE" },
+	{ "log-file", 0, OPTION_TEXT, "FILE", SPEAKS_TOO, AT(log_file), 0, "append what is said to FILE" },
+	{ "version", 'V', OPTION_SET, NULL, SPEAKS, AT(version), 1, "say the version" },
 	{ "help", 'h', OPTION_SET, NULL, SPEAKS, AT(help), 1, "say this" },
 	{ 0 }
 };

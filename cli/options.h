@@ -29,7 +29,8 @@ enum {
 	VERB_GENERATE = 1 << 11,
 	VERB_COMPLETIONS = 1 << 12,
 	VERB_HELP = 1 << 13,
-	OPTION_NOT_KEY = 1 << 30 /* other options of run are keys of a rule in a rules file */
+	OPTION_NOT_WATCHMEDO = 1 << 29, /* its verbs take it, but it has not got it */
+	OPTION_NOT_KEY = 1 << 30	/* other options of run are keys of a rule in a rules file */
 };
 
 struct verb {
@@ -101,7 +102,7 @@ enum { CLEAR_NOT, CLEAR_SCREEN, CLEAR_RESET };
 struct settings {
 	const struct verb *verb;
 	int watchmedo; /* called by that name, or one of its verbs: its defaults hold */
-	int help;
+	int help, version;
 	struct words paths;
 	struct words command; /* what stands after -- */
 	int has_command;      /* there was a -- */
@@ -172,7 +173,10 @@ void terms_add(struct terms *t, enum term_kind kind, const char *text, const cha
 /* "50ms", "1.5s", "2m", "1h", or seconds. Returns 0, or -1 with a reason. */
 int parse_time(int64_t *ms, const char *text, char why[256]);
 
-/* Help for all (verb NULL) or one verb, on stdout. Returns the exit status. */
-int help_print(const struct verb *verb);
+/*
+ * Help for all (verb NULL) or one verb, on stdout, as its user knows it: watchmedo's has only
+ * what watchmedo has. Returns the exit status.
+ */
+int help_print(const struct verb *verb, int as_watchmedo);
 
 #endif

@@ -120,7 +120,8 @@ int verb_auto_restart(struct settings *s)
 	struct solo o = { 0 };
 
 	if (s->command.n == 0) {
-		say_error("auto-restart: no command");
+		say_error("auto-restart: no command; it stands last, as in: auto-restart -d src "
+			  "-- ./server");
 		return EXIT_USAGE;
 	}
 	return play(&o, RULE_RUN, s);

@@ -2,7 +2,7 @@
 # watchmedo's verbs, options and defaults, under its name and under whendo's; and what watchmedo
 # does wrong, done right.
 . tests/lib/tap.sh
-plan 70
+plan 90
 ln -s "$W" watchmedo
 mkdir -p t/sub
 WHENDO=$W
@@ -12,6 +12,30 @@ is 'version' "$("$W" --version) $("$W" -V | wc -l)" "watchmedo $("$WHENDO" --ver
 "$W" >out 2>err
 is 'no verb: help, exit 1' "$? $(wc -c <out)" '1 0'
 
+# Its help is watchmedo's: its verbs, and what each of them takes, in its order.
+is 'help: the verbs' "$("$W" --help | sed -n 's/^  \([a-z][a-z-]*\).*/\1/p' | tr '\n' ' ')" \
+  'log shell-command auto-restart tricks tricks-generate-yaml '
+like '... and their other names' "$("$W" --help | tr '\n' ' ')" 'tricks, tricks-from .*tricks-generate-yaml, generate-tricks-yaml '
+is '... the first line' "$("$W" -h | head -n 1)" 'usage: watchmedo [-h] [--version] VERB [OPTION...] ...'
+# takes VERB OPTION...: all of these, and nothing of whendo's own.
+takes() {
+  verb=$1
+  shift
+  "$W" "$verb" --help >help
+  "$W" help "$verb" | cmp - help >differs 2>&1
+  is "$verb --help" "$(sed -n 's/^  *\(-.*\)/\1/p' help | grep -oE '(^|, )--?[A-Za-z-]+' | tr -d ', ' | tr '\n' ' ')$(cat differs)" "$* "
+}
+globs='-p --pattern --patterns -i --ignore-pattern --ignore-patterns -D --ignore-directories'
+all='-q --quiet -v --verbose -V --version -h --help'
+forced='--debug-force-polling --debug-force-inotify --debug-force-fsevents --debug-force-kqueue --debug-force-winapi'
+takes log -R --recursive $globs --interval --timeout $forced $all
+takes shell-command -R --recursive $globs -c --command -w --wait -W --drop --interval --timeout --debug-force-polling $all
+takes auto-restart -R --recursive $globs -d --directory --signal --kill-after --debounce-interval \
+  --no-restart-on-command-exit --interval --timeout --debug-force-polling $all
+takes tricks-from -R --recursive --interval --timeout $forced --python-path $all
+takes tricks-generate-yaml --python-path --append-to-file -a --append-only $all
+is "another verb's is whendo's" "$("$W" wait --help)" "$("$WHENDO" wait --help)"
+
 # wrong NAME PATTERN ARGS...: exit 2, nothing on stdout, one line that matches.
 wrong() {
   name=$1 pattern=$2
@@ -20,7 +44,7 @@ wrong() {
   like "$name" "$? $(wc -c <out) $(cat err)" "^2 0 whendo: $pattern\$"
 }
 wrong 'an unknown option' '--recusive: unknown option; did you mean --recursive\?' log --recusive
-wrong 'auto-restart without a command' 'auto-restart: no command' auto-restart -d t
+wrong 'auto-restart without a command' 'auto-restart: no command; it stands last.*' auto-restart -d t
 wrong 'a negative time' "--kill-after: '-1' is no time; .*" auto-restart --kill-after -1 true
 wrong 'a bad signal' "--signal: 'SIGTREM' is no signal; did you mean TERM\?" auto-restart --signal SIGTREM true
 wrong 'tricks without a file' 'tricks: name a tricks file' tricks
@@ -45,15 +69,19 @@ until_true 5 has a.out last
 is 'log: prints without -v, at any depth, no ignore files; -i, -D' \
   "$(sed -n "s,^created $tmp/t/sub/,,p" a.out | tr '\n' ' ')" 'f.gen d/last '
 finish INT
-for how in '--debug-force-polling --interval 0.1' '--debug-force-polling --timeout 0.1' --debug-force-inotify; do
+for how in '--debug-force-polling --interval 0.1' '--debug-force-polling --timeout 0.1' --debug-force-inotify \
+  --debug-force-fsevents --debug-force-kqueue --debug-force-winapi; do
   rm -f t/forced
   start a log -v $how t
   touch t/forced
   check "log $how" until_true 5 has a.out 'created t/forced'
-  case $how in *polling*) want=poll ;; *) want=inotify ;; esac
+  case $how in *polling*) want=poll ;; *inotify*) want=inotify ;; *) want=fsevent ;; esac
   check '... is that' has a.err "backend $want"
   finish INT
 done
+start a log --trace t
+check 'log --trace says what it does' has a.err '^whendo: backend '
+finish INT
 # A narrower watch does not silence the other; a directory that moves in is watched, one that
 # moved out is not.
 mkdir -p in/deep
@@ -174,6 +202,16 @@ pause 1
 kill -INT $pid
 wait $pid
 check 'a second INT does not wait' test $(($(date +%s) - t0)) -lt 30
+for how in 'printf -- <%s> a' 'printf <%s> -- a' '-- printf <%s> a'; do
+  start e auto-restart -d t --no-restart-on-command-exit $how
+  until_true 5 has e.err 'run 1: ok'
+  is "auto-restart $how" "$(cat e.out)" '<a>'
+  finish TERM
+done
+start e auto-restart -d t --no-restart-on-command-exit -- printf '<%s>' a -- b
+until_true 5 has e.err 'run 1: ok'
+is '... a later one is an argument' "$(cat e.out)" '<a><--><b>'
+finish TERM
 start e auto-restart -d t -- sh -c 'date +%s%N'
 until_true 10 has_lines e.out 6
 check 'what ends is started again, ever more slowly' awk '

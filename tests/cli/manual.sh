@@ -49,7 +49,7 @@ is 'the tricks of whendo.yaml(5)' "$("$W" rules --check block.1 2>&1)" 'whendo: 
 # table PROGRAM: its rows, as text "THEIRS<Tab>OURS".
 table() {
   sed -n "/^\.Ss $1\$/,/^\.El/p" "$man" | sed -n 's/^\.It //p' |
-    sed 's/ , \([a-z0-9-]\)/ , -\1/g; s/Fl \([-A-Za-z0-9]*\)/-\1/g; s/ Ta /\t/'
+    sed 's/\(Ev\|Ql\|Cm\) //g; s/\\&//g; s/ , \([a-z0-9-]\)/ , -\1/g; s/Fl \([-A-Za-z0-9]*\)/-\1/g; s/ Ta /\t/'
 }
 has_all() { # has_all PROGRAM WORDS: each is on the left of its table
   program=$1
@@ -59,21 +59,23 @@ has_all() { # has_all PROGRAM WORDS: each is on the left of its table
   for word; do grep -Fqx -- "$word" left || missing="$missing $word"; done
   is "all options of $program have their place" "$missing" ''
 }
-has_all watchexec w W F e exts f filter filter-file j filter-prog i ignore ignore-file fs-events no-meta \
+has_all watchexec w watch W watch-non-recursive F watch-file e exts f filter filter-file j filter-prog i ignore ignore-file fs-events no-meta \
   no-vcs-ignore no-project-ignore no-global-ignore no-default-ignore no-discover-ignore ignore-nothing \
   project-origin no-follow-symlinks shell n E env workdir socket wrap-process stop-signal stop-timeout timeout \
   delay-run o on-busy-update r restart s signal map-signal d debounce poll p postpone stdin-quit I \
-  interactive exit-on-error 1 emit-events-to only-emit-events c clear N notify bell color timings q v \
-  log-file print-events manual completions
-has_all entr a c cc d n p r s x z /_ space,
+  interactive exit-on-error 1 emit-events-to only-emit-events c clear N notify bell color timings q quiet v verbose \
+  log-file print-events manual completions Q quote no-process-group no-environment h help V version
+has_all entr a c cc d dd h n p r s x xx z /_ space, PAGER SHELL EV_TRACE ENTR_STATUS_SCRIPT
 has_all nodemon x exec w watch e ext i ignore d delay C on-change-only L legacy-watch P polling-interval s \
-  signal I no-stdin exitcrash cwd V q no-colors dump rs
+  signal I no-stdin exitcrash cwd V verbose q quiet no-colors no-colours dump rs config js spawn \
+  no-update-notifier v version h help
 has_all inotifywait m monitor r recursive t timeout e event exclude excludei include includei fromfile format timefmt \
-  no-newline c csv o outfile q quiet P no-dereference I F d daemon s syslog
+  no-newline c csv o outfile q quiet P no-dereference I inotify F fanotify S filesystem d daemon s syslog h help qq access close moved_to \
+  moved_from move_self delete_self unmount modify attrib create delete move open close_write close_nowrite %Xe
 has_all fswatch 1 one-event 0 print0 r recursive L follow-links l latency m monitor M list-monitors monitor-property \
   event a access e exclude i include E extended I insensitive filter-from prune d directories x event-flags n numeric \
   event-flag-separator t timestamp u utc-time f format-time format o one-per-batch batch-marker b bubble-events \
-  allow-overflow fire-idle-events v verbose h help version
+  allow-overflow fire-idle-event fire-idle-events v verbose h help version filter-mode no-defer
 
 known=$(for verb in run log wait diff; do "$W" $verb --help; done)
 missing=

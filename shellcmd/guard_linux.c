@@ -78,6 +78,8 @@ static int wait_started(struct sh__attempt *a, int sock, int *pid, int *pidfd)
 
 	a->where = n.error ? n.where : SH__AT_CLONE;
 	*pid = n.pid;
+	if (n.memory_shared)
+		sh__memory_shared_is(n.memory_shared);
 	return r;
 }
 

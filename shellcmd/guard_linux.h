@@ -26,6 +26,7 @@ struct sh__note {
 	int error;
 	enum sh__where where;
 	int pid;
+	int memory_shared; /* SH__NOTE_STARTED: what the guardian has found out about it */
 	int code, status;
 	bool empty; /* SH__NOTE_ENDED: nothing is left below */
 	struct rusage usage;

@@ -278,12 +278,14 @@ void sh__guardian_run(struct sh__attempt *a, int sock)
 	int pidfd = -1, pid = 0;
 
 	sh__signals_default();
+	a->signals_are_default = true;
 	a->parent = g.self;
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		started.error = -errno;
 	else
 		started.error = sh__attempt_start(a, &pid, &pidfd);
 	started.where = a->where;
+	started.memory_shared = sh__memory_shared();
 	started.pid = g.command = pid;
 	tell_started(sock, &started, started.error ? -1 : pidfd);
 	if (started.error)

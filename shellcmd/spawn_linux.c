@@ -55,6 +55,16 @@ enum {
  */
 static atomic_int memory_is_shared;
 
+int sh__memory_shared(void)
+{
+	return atomic_load(&memory_is_shared);
+}
+
+void sh__memory_shared_is(int known)
+{
+	atomic_store(&memory_is_shared, known);
+}
+
 /* ------------------------------------------------------------------ in the child */
 
 SH__IN_CHILD static int child_group(const struct sh__spawn *s)
@@ -204,11 +214,12 @@ SH__IN_CHILD void sh__signals_default(void)
 }
 
 /* Handlers first, mask second: the host's handlers must not run on its memory from here. */
-SH__IN_CHILD static void child_signals(void)
+SH__IN_CHILD static void child_signals(const struct sh__attempt *a)
 {
 	unsigned long mask[2] = { 0 };
 
-	sh__signals_default();
+	if (!a->signals_are_default)
+		sh__signals_default();
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, mask, NULL, KERNEL_SIGSET_BYTES);
 }
 
@@ -236,7 +247,7 @@ SH__IN_CHILD static int child_main(void *arg)
 	if (a->where = SH__AT_PARENT, child_parent(a) < 0)
 		goto fail;
 	a->where = SH__AT_EXEC;
-	child_signals();
+	child_signals(a);
 	syscall(SYS_execve, s->file, s->argv, s->envp);
 	if (errno == ENOEXEC)
 		syscall(SYS_execve, s->sh_argv[0], s->sh_argv, s->envp);
@@ -334,7 +345,7 @@ static void read_report(struct sh__attempt *a, int fd)
 /* Starts the child; says with the pipe or without what became of it. */
 static int clone_reporting(struct sh__attempt *a, char *stack, int *pidfd)
 {
-	int known = atomic_load(&memory_is_shared), fds[2] = { -1, -1 }, pid, r = 0;
+	int known = sh__memory_shared(), fds[2] = { -1, -1 }, pid, r = 0;
 
 	if (known < 1 && (r = sh__pipe(fds)) < 0)
 		return r;
@@ -345,10 +356,10 @@ static int clone_reporting(struct sh__attempt *a, char *stack, int *pidfd)
 		return r;
 	close(fds[1]);
 	if (pid > 0 && a->where == SH__AT_CLONE) {
-		atomic_store(&memory_is_shared, -1);
+		sh__memory_shared_is(-1);
 		read_report(a, fds[0]);
 	} else if (pid > 0) {
-		atomic_store(&memory_is_shared, 1);
+		sh__memory_shared_is(1);
 	}
 	close(fds[0]);
 	return r;

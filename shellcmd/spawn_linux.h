@@ -15,11 +15,17 @@ struct sh__attempt {
 	pid_t parent;
 	volatile int error;
 	volatile enum sh__where where;
+	bool signals_are_default; /* already, for the whole process */
 	int report_fd; /* -1, or where it says the same in a pipe */
 };
 
 /* A child of the calling process: 0, or an error with a->where set and no child left. */
 int sh__attempt_start(struct sh__attempt *a, int *pid, int *pidfd);
+
+/* Whether a child shares its parent's memory until execve: 0 not known, 1 yes, -1 no. A fact
+ * about the system, which a guardian finds out for its owner. */
+int sh__memory_shared(void);
+void sh__memory_shared_is(int known);
 
 /* Blocks all signals, also the two glibc keeps for itself; `old` is for the other. */
 void sh__signals_block(unsigned long old[2]);

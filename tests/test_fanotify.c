@@ -131,12 +131,56 @@ static void test_a_file_system_below_the_root(void **state)
 	assert_int_equal(umount2("in/m", MNT_DETACH), 0);
 }
 
+static uint64_t inode_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(lstat(path, &st), 0);
+	return st.st_ino;
+}
+
+/* The directory above is read when all this has happened, and has one of that number at that
+ * name, as before; of the end of the first the kernel says only that its link count is another. */
+static void test_another_directory_in_the_same_inode(void **state)
+{
+	char name[32] = "in/a";
+	uint64_t ino;
+
+	(void)state;
+	needs_root();
+	assert_int_equal(mkdir("in/a", 0755), 0);
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &news));
+	sync_watcher(w);
+	ino = inode_of("in/a");
+	put("in/both", "");
+	assert_int_equal(unlink("in/both"), 0);
+	assert_int_equal(mkdir("in/b", 0755), 0);
+	assert_int_equal(rename("in/b", "in/a"), 0);
+	assert_int_equal(rename("in/a", "in/b"), 0);
+	for (int i = 0; i < 64; i++) {
+		assert_int_equal(mkdir(name, 0755), 0);
+		if (inode_of(name) == ino)
+			break;
+		snprintf(name, sizeof name, "in/a%d", i);
+	}
+	if (strcmp(name, "in/a") != 0 && inode_of(name) == ino) {
+		assert_int_equal(rmdir("in/a"), 0);
+		assert_int_equal(rename(name, "in/a"), 0);
+	}
+	put("in/a/x", "");
+	news.text[0] = '\0';
+	sync_watcher(w);
+	check_index();
+	assert_non_null(strstr(news.text, "created in/a/x"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FAN(test_exchanged_before_it_was_read),
 		FAN(test_waits_without_turning),
 		FAN(test_a_file_system_below_the_root),
+		FAN(test_another_directory_in_the_same_inode),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -282,6 +282,21 @@ static void about_itself(struct watcher *w, int source, const struct change *c, 
 	}
 }
 
+/* A change that the index is ahead of. A directory that was there before and after may be another
+ * by now, in the same inode number; it is asked when the queue is empty. */
+static void skip(struct watcher *w, const struct change *c, uint32_t dir)
+{
+	uint32_t rec = c->is_dir ? tree_find(&w->tree, dir, c->name, c->name_len) : NO_REC;
+	uint32_t node = rec == NO_REC ? NO_DIR : tree_entry(&w->tree, dir, rec).node;
+
+	if (c->op == CHANGE_MOVED_TO)
+		watcher__half_skipped(w, c);
+	if (node == NO_DIR || !tree_dir(&w->tree, node)->by_number)
+		return;
+	tree_dir(&w->tree, node)->by_number = false;
+	watcher__node_limbo(w, node);
+}
+
 static void apply_named(struct watcher *w, const struct change *c, uint32_t dir)
 {
 	if (tree_dir(&w->tree, dir)->flags & DIR_NARROW) {
@@ -294,9 +309,8 @@ static void apply_named(struct watcher *w, const struct change *c, uint32_t dir)
 		}
 	}
 	if (c->op <= CHANGE_MOVED_TO && tree_dir(&w->tree, dir)->flags & DIR_AHEAD) {
-		if (c->op == CHANGE_MOVED_TO)
-			watcher__half_skipped(w, c);
-		return; /* the index has it, and more */
+		skip(w, c, dir); /* the index has it, and more */
+		return;
 	}
 	/* The change may be older than the listing the index has: then its counterpart may be
 	 * among what an overflow lost, and the directory's change time would not show it. */

@@ -126,6 +126,8 @@ static void compare_one(struct watcher *w, uint32_t dir, const char *name, uint8
 		tree_set_marks(&w->tree, dir, rec, e.marks | ENTRY_SEEN);
 		if (type == WATCHER_TYPE_DIR && e.node == NO_DIR)
 			watcher__look_new_dir(w, dir, rec);
+		else if (type == WATCHER_TYPE_DIR)
+			tree_dir(&w->tree, e.node)->by_number = true;
 		return;
 	}
 	if (e.type != WATCHER_TYPE_DIR && type != WATCHER_TYPE_DIR && e.type == 0)

@@ -58,6 +58,7 @@ struct dir {
 	uint32_t gen;
 	uint16_t flags;
 	uint8_t backend; /* which of the watcher's backends `id` belongs to */
+	bool by_number;  /* found in the directory above by its inode number, which another may have */
 };
 
 /* What an entry says. `name` points into the block: valid until the next insert there. */

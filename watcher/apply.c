@@ -146,7 +146,6 @@ static void created(struct watcher *w, const struct change *c, uint32_t dir)
 		gone.kind = WATCHER_DELETED;
 		watcher__remove_entry(w, dir, &e, &gone);
 	}
-	n.complete = c->is_dir;
 	watcher__add_entry(w, &n);
 }
 

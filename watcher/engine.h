@@ -117,7 +117,7 @@ struct news {
 	bool synthetic, recovered;
 	bool type_known; /* CREATED: no need to look */
 	bool exchange;  /* MOVED, the second of an exchange: CREATED, but for Watchdog */
-	bool complete;  /* the change is whole: worth acting on at once */
+	bool complete;  /* the change is whole, as no creation is: worth acting on at once */
 	bool root_only; /* only for roots that are this very thing */
 	const struct root *only; /* only for this root; NULL: all */
 	bool grafted;            /* not for roots at or below the node `known_to` */

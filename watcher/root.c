@@ -140,7 +140,7 @@ static void root_news(struct watcher *w, struct root *root, int kind)
 			  .time_ns = w->now_ns,
 			  .synthetic = kind == WATCHER_CREATED,
 			  .only = root,
-			  .complete = true };
+			  .complete = kind != WATCHER_CREATED };
 
 	watcher__emit(w, &n);
 }

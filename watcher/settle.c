@@ -20,7 +20,8 @@ static struct news news_for(struct watcher *w, int kind, int type, uint64_t ino)
 			      .ino = ino,
 			      .time_ns = w->now_ns,
 			      .synthetic = true,
-			      .complete = true,
+			      /* What is new may still be written to, or filled. */
+			      .complete = kind != WATCHER_CREATED,
 			      .recovered = w->look->everywhere };
 }
 

@@ -2,7 +2,7 @@
 # What makes a run and what does not: ways to change files, names that come and go, links,
 # programs that are replaced; and whom signals reach.
 . tests/lib/tap.sh
-plan 32
+plan 34
 mkdir t
 
 # saved NAME COMMAND...: what the command changes makes a run, and at most one more (where the
@@ -94,6 +94,14 @@ echo >hold
 wait $writer
 check 'a script is run when it is whole' until_true 10 has w.out '^partly no, whole$'
 finish INT
+for what in t/fresh/f t/alone; do
+  case $what in */f) watched=t ;; *) watched=$what ;; esac
+  start f run -q -P -d 20s --debounce-max 100s $watched -- cat $what
+  sh -c "mkdir -p ${what%/*}; exec 9>$what; printf begun, >&9; sleep 0.3; echo ended >&9"
+  until_true 10 has f.out .
+  is "$what, which is new: run when it is closed, not when it is there" "$(head -n 1 f.out)" begun,ended
+  finish INT
+done
 start n run -P -1 t -- ./not-there
 touch t/not
 wait $pid

@@ -187,9 +187,14 @@ int terminal_check(struct terminal *t, pid_t group)
 
 void terminal_take(struct terminal *t)
 {
+	struct termios modes;
+
 	if (t->fd < 0 || !t->group)
 		return;
 	t->group = 0;
+	/* The kernel tells of a hang-up who has the terminal, and that was the command. */
+	if (tcgetattr(t->fd, &modes) < 0 && errno == EIO && !t->is_closing)
+		kill(getpid(), SIGHUP);
 	set_group(t->fd, getpgrp());
 	/* Whatever the command left the modes as, the user had them like this. */
 	t->is_raw = -1;
@@ -205,6 +210,7 @@ static void close_handle(uv_handle_t *h)
 
 void terminal_close(struct terminal *t)
 {
+	t->is_closing = 1;
 	terminal_take(t);
 	set_modes(t, 0);
 	if (t->has_poll)

@@ -26,7 +26,7 @@ struct terminal {
 	/* The module's. */
 	int fd; /* the terminal, or -1 */
 	int in; /* stdin, opened again without blocking, or -1 */
-	int has_poll, is_raw;
+	int has_poll, is_raw, is_closing;
 	struct termios saved;
 	uv_poll_t poll;
 	uv_signal_t tstp, cont;

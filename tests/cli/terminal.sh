@@ -6,7 +6,7 @@ if ! command -v python3 >/dev/null; then
   echo '1..0 # SKIP no python3'
   exit 0
 fi
-plan 24
+plan 25
 mkdir t
 chmod 755 "$tmp"
 install -m 755 "$W" whendo # where another user may run it
@@ -140,6 +140,20 @@ ok(t.expect(rb"run 2: ok"), "keys on a terminal of another user", t.seen)
 t.send(b"q")
 ok(t.end() == 0 and t.modes_are_back(), "... modes are back", t.seen)
 
+# A terminal that goes while the command has it: only that one is told by the kernel.
+t = Terminal("sh", "-c", "sh -c 'echo $$ >hung; exec \"$0\" run t -- sh -c \"echo up; read a\"' %s; :" % W)
+t.expect(rb"up\r\n")
+t.handed_over()
+os.close(t.fd)
+os.waitpid(t.pid, 0)
+hung, end = int(open("hung").read()), time.monotonic() + 30
+while os.path.exists("/proc/%d/exe" % hung) and time.monotonic() < end:
+    time.sleep(0.02)
+is_left = os.path.exists("/proc/%d/exe" % hung)
+ok(not is_left, "a terminal that hangs up while the command has it ends whendo")
+if is_left:
+    os.kill(hung, signal.SIGKILL)
+
 # Under a shell with job control.
 t = Terminal("bash", "--norc", "-i", env={"PS1": "$ "}.items())
 t.expect(rb"\$ ")
@@ -175,4 +189,4 @@ t.send(b"exit\n")
 t.end()
 X
 timeout 300 python3 drive.py "$W"
-n=24
+n=25

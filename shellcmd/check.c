@@ -99,6 +99,8 @@ static void check_numbers(struct sh__spec *s)
 		sh__spec_invalid(s, "user is empty");
 	if (c->stopped && !c->guard)
 		sh__spec_invalid(s, "stopped is set, but guard is not");
+	if (c->guardian && !c->guard)
+		sh__spec_invalid(s, "guardian is set, but guard is not");
 }
 
 static void check_lists(struct sh__spec *s)

@@ -6,6 +6,7 @@
  */
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -38,6 +39,32 @@ void sh__guard_prepare(sh_proc *p, struct sh__stage *st, struct sh__spawn *s)
 	st->child.on_stop = command_stopped;
 	if (st->spec.call.guard && sh__engine()->can & SH__CAN_TREE)
 		s->guardian = &st->guardian;
+	s->ahead = st->spec.call.guardian;
+}
+
+/* ------------------------------------------------------------------ ahead of a command */
+
+sh_guardian *sh_guardian_new(void)
+{
+	sh_guardian *g = calloc(1, sizeof *g);
+
+	if (g)
+		g->pidfd = g->sock = -1;
+	return g;
+}
+
+int sh_guardian_ready(sh_guardian *g)
+{
+	if (!g)
+		return UV_EINVAL;
+	return sh__engine()->can & SH__CAN_TREE ? sh__engine()->ahead(g) : UV_ENOTSUP;
+}
+
+void sh_guardian_free(sh_guardian *g)
+{
+	if (g && g->pid)
+		sh__engine()->ahead_end(g);
+	free(g);
 }
 
 /* ------------------------------------------------------------------ a shell */

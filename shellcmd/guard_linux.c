@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "shellcmd/ahead_linux.h"
 #include "shellcmd/pipes.h"
 #include "shellcmd/reap_linux.h"
 #include "shellcmd/tree_linux.h"
@@ -38,7 +39,7 @@ static ssize_t take_note(int sock, struct sh__note *n, int flags)
 	return got < 0 ? -errno : got;
 }
 
-static int open_pidfd(int pid)
+int sh__pidfd_of(int pid)
 {
 	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
 
@@ -83,7 +84,7 @@ static int wait_started(struct sh__attempt *a, int sock, int *pid, int *pidfd)
 	return r;
 }
 
-static int clone_guardian(struct sh__attempt *a, int socks[2], int *pidfd)
+int sh__guardian_clone(void (*live)(void *, int sock), void *what, int sock, int *pidfd)
 {
 	unsigned long old[2];
 	int pid;
@@ -94,7 +95,7 @@ static int clone_guardian(struct sh__attempt *a, int socks[2], int *pidfd)
 	if (pid < 0 && errno == EINVAL)
 		pid = copy_self(0, NULL);
 	if (pid == 0)
-		sh__guardian_run(a, socks[1]);
+		live(what, sock);
 	pid = pid < 0 ? -errno : pid;
 	sh__signals_restore(old);
 	return pid;
@@ -103,7 +104,7 @@ static int clone_guardian(struct sh__attempt *a, int socks[2], int *pidfd)
 static int adopt(struct sh__child *guardian, struct sh__loop *loop, int pid, int pidfd)
 {
 	guardian->pid = pid;
-	guardian->pidfd = pidfd >= 0 ? sh__above_stdio(pidfd) : open_pidfd(pid);
+	guardian->pidfd = pidfd >= 0 ? sh__above_stdio(pidfd) : sh__pidfd_of(pid);
 	return guardian->pidfd < 0 ? guardian->pidfd : sh__reap_watch(guardian, loop);
 }
 
@@ -120,23 +121,33 @@ void sh__guarded_give_up(struct sh__child *c, struct sh__child *guardian)
 	guardian->pid = 0;
 }
 
+/* A new one, which starts at once. */
+static int fork_guardian(struct sh__attempt *a, struct sh_guardian *g)
+{
+	int socks[2], r = sh__socket_pair(SOCK_SEQPACKET, socks);
+
+	if (r < 0)
+		return r;
+	g->pid = sh__guardian_clone(sh__guardian_run, a, socks[1], &g->pidfd);
+	close(socks[1]);
+	g->sock = socks[0];
+	if (g->pid < 0)
+		close(socks[0]);
+	return g->pid < 0 ? g->pid : 0;
+}
+
 int sh__guarded_start(struct sh__child *c, struct sh__loop *loop, struct sh__attempt *a,
 		      int *pid, int *pidfd)
 {
 	struct sh__child *guardian = a->spawn->guardian;
-	int socks[2], guard_pid, guard_pidfd, r;
+	struct sh_guardian g;
+	int r;
 
-	if ((r = sh__socket_pair(SOCK_SEQPACKET, socks)) < 0)
-		return r;
-	guard_pid = clone_guardian(a, socks, &guard_pidfd);
-	close(socks[1]);
-	if (guard_pid < 0) {
-		close(socks[0]);
-		return guard_pid;
-	}
-	c->guard_fd = socks[0];
 	*pidfd = -1;
-	if ((r = adopt(guardian, loop, guard_pid, guard_pidfd)) < 0)
+	if (!sh__ahead_take(a->spawn->ahead, a, &g) && (r = fork_guardian(a, &g)) < 0)
+		return r;
+	c->guard_fd = g.sock;
+	if ((r = adopt(guardian, loop, g.pid, g.pidfd)) < 0)
 		a->where = SH__AT_CLONE;
 	else
 		r = wait_started(a, c->guard_fd, pid, pidfd);

@@ -33,6 +33,7 @@ struct sh__note {
 };
 
 enum sh__order_kind {
+	SH__ORDER_START,   /* the command that is in the room, with the descriptors sent along */
 	SH__ORDER_DISMISS, /* let go of what there is */
 	SH__ORDER_GROUP,   /* signal the members of the command's group */
 	SH__ORDER_OTHERS,  /* signal those that are not in it; SIGKILL: again until all end */
@@ -43,12 +44,19 @@ struct sh__order {
 	int signum;
 };
 
-/* guardian_linux.c: the life of the guardian, after it was cloned. Does not return. */
-void sh__guardian_run(struct sh__attempt *a, int sock) __attribute__((noreturn));
+/*
+ * guardian_linux.c: the life of the guardian, after it was cloned. Neither returns. The first
+ * begins with starting the command, the second waits for SH__ORDER_START first.
+ */
+void sh__guardian_run(void *attempt, int sock) __attribute__((noreturn));
+void sh__guardian_wait(void *room, int sock) __attribute__((noreturn));
 
 /* guard_linux.c: the owner's side. Starts the guardian, which starts the command. */
 int sh__guarded_start(struct sh__child *c, struct sh__loop *loop, struct sh__attempt *a,
 		      int *pid, int *pidfd);
+/* A copy of this process that lives as said; its pid, or an error. *pidfd may stay -1. */
+int sh__guardian_clone(void (*live)(void *, int sock), void *what, int sock, int *pidfd);
+int sh__pidfd_of(int pid);
 /* Ends both after a start; nothing is left of them. */
 void sh__guarded_give_up(struct sh__child *c, struct sh__child *guardian);
 int sh__guarded_watch(struct sh__child *c, struct sh__loop *loop);

@@ -6,6 +6,7 @@
  * may take a lock that one of them held.
  */
 #ifdef __linux__
+#include "shellcmd/ahead_linux.h"
 #include "shellcmd/guard_linux.h"
 
 #include <errno.h>
@@ -271,33 +272,97 @@ static void wait_for_news(struct guardian *g)
 		take_order(g);
 }
 
-void sh__guardian_run(struct sh__attempt *a, int sock)
+static void __attribute__((noreturn)) live(struct guardian *g)
 {
-	struct sh__note started = { .kind = SH__NOTE_STARTED };
-	struct guardian g = { .self = (pid_t)syscall(SYS_getpid) };
+	for (;;) {
+		look_at_children(g);
+		if (g->empty && (g->ended || g->orphaned))
+			quit();
+		if (g->killing)
+			kill_pass(g);
+		wait_for_news(g);
+	}
+}
+
+static int become_parent(void)
+{
+	sh__signals_default();
+	return syscall(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 ? -errno : 0;
+}
+
+/* `error`: why it cannot be. */
+static void start(struct guardian *g, struct sh__attempt *a, int sock, int error)
+{
+	struct sh__note started = { .kind = SH__NOTE_STARTED, .error = error };
 	int pidfd = -1, pid = 0;
 
-	sh__signals_default();
 	a->signals_are_default = true;
-	a->parent = g.self;
-	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
-		started.error = -errno;
-	else
+	a->parent = g->self = (pid_t)syscall(SYS_getpid);
+	if (!error)
 		started.error = sh__attempt_start(a, &pid, &pidfd);
 	started.where = a->where;
 	started.memory_shared = sh__memory_shared();
-	started.pid = g.command = pid;
+	started.pid = g->command = pid;
 	tell_started(sock, &started, started.error ? -1 : pidfd);
 	if (started.error)
 		quit();
+}
+
+void sh__guardian_run(void *attempt, int sock)
+{
+	struct guardian g = { 0 };
+
+	start(&g, attempt, sock, become_parent());
 	settle(sock);
-	for (;;) {
-		look_at_children(&g);
-		if (g.empty && (g.ended || g.orphaned))
-			quit();
-		if (g.killing)
-			kill_pass(&g);
-		wait_for_news(&g);
-	}
+	live(&g);
+}
+
+/* ------------------------------------------------------------------ ahead of a command */
+
+/* The descriptors the order brings: 0, or an error. Without an order, nobody wants it. */
+static int take_work(struct sh__room *room)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * (SH__ROOM_FDS + 1))];
+	struct sh__order order;
+	struct iovec text = { .iov_base = &order, .iov_len = sizeof order };
+	struct msghdr m = { .msg_iov = &text,
+			    .msg_iovlen = 1,
+			    .msg_control = control,
+			    .msg_controllen = sizeof control };
+	struct cmsghdr *h = (struct cmsghdr *)control;
+	size_t n;
+	int fds[SH__ROOM_FDS + 1];
+	ssize_t got;
+
+	while ((got = recvmsg(SOCK, &m, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
+		;
+	if (got != (ssize_t)sizeof order || order.kind != SH__ORDER_START)
+		quit();
+	n = room->spawn.n_fds;
+	if (m.msg_controllen < sizeof *h || h->cmsg_len != CMSG_LEN(sizeof(int) * (n + 1)))
+		return UV_EMFILE;
+	memcpy(fds, CMSG_DATA(h), sizeof(int) * (n + 1));
+	for (size_t i = 0; i < n; i++)
+		room->fds[i].fd = fds[i];
+	room->attempt.where = SH__AT_CWD;
+	if (syscall(SYS_fchdir, fds[n]) < 0)
+		return -errno;
+	room->attempt.where = SH__AT_CLONE;
+	return 0;
+}
+
+void sh__guardian_wait(void *what, int sock)
+{
+	struct sh__room *room = what;
+	struct guardian g = { 0 };
+	int r = become_parent(), taken;
+
+	settle(sock);
+	taken = take_work(room);
+	start(&g, &room->attempt, SOCK, r < 0 ? r : taken);
+	syscall(SYS_munmap, room, SH__ROOM_BYTES);
+	syscall(SYS_chdir, "/");
+	sh__close_between(CHILD_SIGNALS + 1, ~0u);
+	live(&g);
 }
 #endif

@@ -58,6 +58,7 @@ struct sh__spawn {
 	bool die_with_parent;
 	struct sh__child *guardian; /* NULL, or what becomes the parent of the child and of
 				     * its orphans (SH__CAN_TREE) */
+	struct sh_guardian *ahead;  /* NULL, or one that may be ready to become that */
 };
 
 struct sh__child {
@@ -81,6 +82,16 @@ struct sh__child {
 	bool empty;			     /* nothing is left below it */
 	int stopped_by;			     /* a signal, not yet asked for */
 	void (*on_stop)(struct sh__child *); /* stopped_by was set */
+};
+
+/* A guardian that waits for its command. */
+struct sh_guardian {
+	int pid;   /* 0: none waits */
+	int pidfd; /* -1: none */
+	int sock;
+	uid_t users[3]; /* this process's when it was forked: real, effective, saved */
+	gid_t groups[3];
+	struct sh__room *room; /* what both see: the command it is to start */
 };
 
 enum sh__can {
@@ -136,6 +147,10 @@ struct sh__engine {
 	/* Who is alive below the guardian: fills in at most `max`, returns how many there are,
 	 * or what made it impossible to look. */
 	int (*left)(const struct sh__child *guardian, int *pids, size_t max);
+
+	/* Forks one that waits; 0 or an error with none. And ends one that does. */
+	int (*ahead)(struct sh_guardian *);
+	void (*ahead_end)(struct sh_guardian *);
 };
 
 extern const struct sh__engine sh__engine_linux, sh__engine_uv;

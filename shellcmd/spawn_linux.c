@@ -8,6 +8,7 @@
  * signal the host's other threads, which exist in this memory but not in this process.
  */
 #ifdef __linux__
+#include "shellcmd/ahead_linux.h"
 #include "shellcmd/guard_linux.h"
 #include "shellcmd/pipes.h"
 #include "shellcmd/reap_linux.h"
@@ -281,15 +282,18 @@ void sh__signals_restore(const unsigned long old[2])
  * would run in the wrong process. */
 static int clone_child(struct sh__attempt *a, char *stack, int *pidfd)
 {
+	/* Through a pointer, which is set when the program is loaded: a function that is
+	 * called is looked up at the first call, and guardians make no other. */
+	static int (*const volatile make)(int (*)(void *), void *, int, void *, ...) = clone;
 	unsigned long old[2];
 	int flags = CLONE_VM | CLONE_VFORK | SIGCHLD, saved, pid;
 	char *top = stack + CHILD_STACK;
 
 	sh__signals_block(old);
 	*pidfd = -1;
-	pid = clone(child_main, top, flags | CLONE_PIDFD, a, pidfd);
+	pid = make(child_main, top, flags | CLONE_PIDFD, a, pidfd);
 	if (pid < 0 && errno == EINVAL)
-		pid = clone(child_main, top, flags, a);
+		pid = make(child_main, top, flags, a);
 	saved = errno;
 	sh__signals_restore(old);
 	errno = saved;
@@ -445,5 +449,7 @@ const struct sh__engine sh__engine_linux = {
 	.kill_others = sh__guarded_kill_others,
 	.drop_guardian = sh__guarded_drop,
 	.left = sh__guarded_left,
+	.ahead = sh__ahead_start,
+	.ahead_end = sh__ahead_end,
 };
 #endif

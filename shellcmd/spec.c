@@ -210,6 +210,7 @@ static void take_options(sh_call *c, const sh_call *b)
 	TAKE(held);
 	TAKE(dry_run);
 	TAKE(stopped);
+	TAKE(guardian);
 	if (!c->ok.n)
 		c->ok = b->ok;
 	if (!c->in.kind)

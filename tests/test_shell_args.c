@@ -326,6 +326,8 @@ static void test_args_17_conflicts_name_both_fields(void **state)
 		{ SH("true", .cwd = ""), "cwd is empty" },
 		{ SH("true", .user = ""), "user is empty" },
 		{ SH("true", .stopped = never_stopped), "stopped is set, but guard is not" },
+		{ SH("true", .guardian = (sh_guardian *)cases),
+		  "guardian is set, but guard is not" },
 		{ SH("true", .pty = true, .err = SH_NULL), "pty and err exclude each other" },
 		{ SH("true", .rows = 10), "rows is set, but pty is not" },
 		{ SH("true", .timeout_ms = -1), "timeout_ms is negative" },

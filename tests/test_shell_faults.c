@@ -76,6 +76,23 @@ static bool run_guarded(void)
 	return checked(sh("echo", "x", .guard = true), "x\n");
 }
 
+static bool run_guarded_ahead(void)
+{
+	sh_guardian *g = sh_guardian_new();
+	bool clean = true;
+
+	if (!g)
+		return fault.kind == MEMORY;
+	for (int i = 0; clean && i < 2; i++) {
+		int r = sh_guardian_ready(g);
+
+		clean = r <= 0 && checked(sh("echo", "x", .guard = true, .guardian = g), "x\n");
+	}
+	(void)sh_guardian_ready(g);
+	sh_guardian_free(g);
+	return clean;
+}
+
 static bool run_guarded_daemon(void)
 {
 	sh_result *r = sh("sh", "-c", "setsid sleep 10 & sleep 10", .guard = true,
@@ -190,6 +207,7 @@ static const struct scenario scenarios[] = {
 	{ "recipe", run_recipe, false },
 	{ "format", run_format, false },
 	{ "guard", run_guarded, false },
+	{ "guarded ahead", run_guarded_ahead, false },
 	{ "guarded daemon", run_guarded_daemon, true },
 	{ "pty", run_on_pty, false },
 	{ "big input", run_big_input, false },

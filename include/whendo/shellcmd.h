@@ -60,6 +60,7 @@ struct uv_loop_s; /* uv_loop_t, without including <uv.h> */
 
 typedef struct sh_proc sh_proc; /* a running command or pipeline */
 typedef struct sh_cmd sh_cmd;   /* a recipe: immutable, may be shared between threads */
+typedef struct sh_guardian sh_guardian; /* started before there is a command to guard */
 typedef struct sh_call sh_call;
 typedef struct sh_result sh_result;
 
@@ -334,6 +335,8 @@ struct sh_call {
 	int dry_run; /* (whole) say what would run (trace, result.command), start nothing */
 
 	sh_stopped_cb stopped; /* (whole) needs guard */
+	sh_guardian *guardian; /* taken instead of a new one, if one is ready; needs guard.
+				* Borrowed for the time of the start */
 };
 
 /*
@@ -482,6 +485,24 @@ SH_API int sh_stop(sh_proc *p);
  * `guard`; UV_EINVAL, or why it is not possible to look.
  */
 SH_API int sh_left(const sh_proc *p, int *pids, size_t max);
+
+/*
+ * A guardian that is forked ahead, for commands that have to start at once: sh_guardian_new()
+ * makes the handle, sh_guardian_ready() the process, unless one waits already; the next call
+ * whose `guardian` it is takes it, and starts without a fork of this process. What is neither
+ * in the call nor the environment or the directory of this process (umask, limits, nice value)
+ * the command has as it was when the guardian was forked. A call that it cannot serve (user,
+ * rlimits, pty, foreground_tty, many `fds`, 60 KiB of arguments and environment; this process
+ * has changed its user), or that finds none, has one forked as ever. One that waits holds
+ * nothing of this process's and ends with it.
+ *
+ * new: NULL is out of memory. ready: 0; UV_ENOTSUP elsewhere than on Linux; why there can be
+ * no process or descriptor (UV_EAGAIN, UV_EMFILE, UV_ENOMEM), and commands start all the
+ * same. A handle is used by one thread at a time. free: also the process; NULL is fine.
+ */
+SH_API sh_guardian *sh_guardian_new(void);
+SH_API int sh_guardian_ready(sh_guardian *g);
+SH_API void sh_guardian_free(sh_guardian *g);
 
 /* The process id (= its group's, unless keep_group) of the first stage, or of stage i; 0. */
 SH_API int sh_pid(const sh_proc *p);

@@ -165,6 +165,7 @@ static int open_runner(struct act *a)
 		.loop = &a->stage->loop,
 		.s = &a->rule->s,
 		.voice = &a->voice,
+		.guardian = a->stage->guardian,
 		.on_exit = on_exit_,
 		.on_start = on_start,
 		.on_end = on_end,

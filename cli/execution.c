@@ -40,6 +40,7 @@ static void start_words(struct runner *r, int slot, struct words *argv, const ch
 	call.grace_ms = s->stop_timeout_ms;
 	call.die_with_parent = true;
 	call.guard = true;
+	call.guardian = r->guardian;
 	call.foreground_tty = r->foreground && s->feed == STDIN_NONE;
 	call.loop = r->loop;
 	call.done = on_done;
@@ -111,6 +112,14 @@ void execution_begin(struct runner *r)
 	r->changed_ns = 0;
 	suspicion_begin(r);
 	start_more(r);
+	execution_prepare(r);
+}
+
+/* Nothing depends on it: without, the next command's guardian is forked when it starts. */
+void execution_prepare(struct runner *r)
+{
+	if (r->guardian && !r->s->once)
+		(void)sh_guardian_ready(r->guardian);
 }
 
 /* A command that cannot be started at all is a mistake the user wants to see at once; one

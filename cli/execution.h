@@ -9,6 +9,9 @@
 /* Starts a run with the changes collected; runner_ended() is called when all of it is over. */
 void execution_begin(struct runner *r);
 
+/* Has ready what lets the next command start at once. */
+void execution_prepare(struct runner *r);
+
 /* Stops what runs by the stop policy and starts nothing more of the run; called again: kills.
  */
 void execution_stop(struct runner *r);

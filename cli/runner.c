@@ -167,6 +167,7 @@ int runner_open(struct runner *r)
 void runner_ready(struct runner *r)
 {
 	runner_act(r, busy_ready(&r->busy, now_ms(r)));
+	execution_prepare(r);
 }
 
 void runner_run_now(struct runner *r)

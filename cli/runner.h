@@ -42,6 +42,7 @@ struct runner {
 	/* Output of the command goes here, line by line; NULL: inherited. */
 	sh_data_cb on_output, on_error;
 	void *arg;
+	sh_guardian *guardian; /* the next command's, so that it starts at once; NULL: none */
 	const char *name;      /* of the rule; NULL: there are none */
 	struct circle *circle; /* of all rules' runners; NULL: it is alone */
 	int inherit_stdin;  /* the terminal */

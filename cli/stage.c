@@ -42,6 +42,7 @@ int stage_open(struct stage *st, const struct settings *s)
 	}
 	/* A write to a closed pipe is an error that is handled where it occurs. */
 	signal(SIGPIPE, SIG_IGN);
+	st->guardian = sh_guardian_new();
 	return 0;
 }
 
@@ -100,6 +101,7 @@ void stage_close(struct stage *st)
 		uv_run(&st->loop, UV_RUN_DEFAULT);
 		uv_loop_close(&st->loop);
 	}
+	sh_guardian_free(st->guardian);
 	if (st->voice.log_fd >= 0)
 		close(st->voice.log_fd);
 }

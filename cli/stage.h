@@ -9,6 +9,7 @@
 
 #include "options.h"
 #include "say.h"
+#include "whendo/shellcmd.h"
 
 struct stage {
 	/* INT, TERM or HUP came; called each time. Filled in by the caller. */
@@ -17,6 +18,7 @@ struct stage {
 
 	uv_loop_t loop;
 	struct voice voice;
+	sh_guardian *guardian; /* for the next command of any runner; NULL: none */
 	uv_signal_t signals[3];
 	uv_async_t alive;
 };

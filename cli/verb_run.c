@@ -212,6 +212,7 @@ static int open_run(struct run *m, struct settings *s)
 		.loop = &m->stage.loop,
 		.s = s,
 		.voice = &m->stage.voice,
+		.guardian = m->stage.guardian,
 		.on_exit = on_exit_,
 		.on_gone = on_gone,
 		.on_end = on_run_end,

@@ -59,7 +59,8 @@ struct sh_proc {
 	struct sh__timer timer;
 	uint64_t started_ns, ended_ns, last_output_ns;
 	uint64_t timeout_at, idle_at, force_at, look_at, drain_at, tty_at; /* 0: off */
-	uint64_t look_every, give_up_at;
+	uint64_t look_every;
+	int looks_left; /* after SIGKILL */
 	sh_result *result;
 	bool silent;	    /* it was idle_ms that passed */
 	bool next_from_err; /* sh_next: whose turn it is */

@@ -13,7 +13,7 @@ enum {
 	FIRST_LOOK_NS = 1000000, /* whether a group is empty; then twice as long each time */
 	MOST_LOOK_NS = 50000000,
 	TTY_LOOK_MS = 100, /* no event tells that a child was stopped, but SIGCHLD */
-	GIVE_UP_MS = 1000  /* after SIGKILL: what lives on is in the kernel's hands */
+	GIVE_UP_LOOKS = 25 /* after SIGKILL, in a second: what lives on is in the kernel's hands */
 };
 
 static uint64_t after_ms(uint64_t from_ns, int64_t ms)
@@ -112,12 +112,15 @@ void sh__stop_force(sh_proc *p)
 	p->timeout_at = p->idle_at = p->force_at = p->drain_at = 0;
 	if (signal_all(p, SIGKILL) == 0)
 		p->flags |= SH_KILLED;
-	p->give_up_at = after_ms(uv_hrtime(), GIVE_UP_MS);
+	p->looks_left = GIVE_UP_LOOKS;
 	start_looking(p);
 	sh__stop_set_timer(p);
 }
 
-/* Asked again by the timer as long as it says no. */
+/*
+ * Asked again by the timer as long as it says no. Looks are counted, not time: where this
+ * process had to wait for its turn, those that were killed may still wait for theirs.
+ */
 bool sh__stop_all_gone(sh_proc *p)
 {
 	bool all = true;
@@ -133,7 +136,7 @@ bool sh__stop_all_gone(sh_proc *p)
 		p->force_at = p->look_at = 0;
 		return true;
 	}
-	if (p->give_up_at && uv_hrtime() > p->give_up_at) {
+	if (p->stop == SH__FORCED && !p->looks_left) {
 		p->flags |= SH_ESCAPED;
 		return true;
 	}
@@ -155,7 +158,10 @@ static void cut_drain(sh_proc *p)
 		/* A reader that takes its time is waited for, unless it has given up. */
 		if (s->watch.fd < 0 || (s->paused && p->stop == SH__NOT_STOPPING))
 			continue;
+		/* The first takes what is there, the second sees whether that was all. */
 		sh__sink_read(s);
+		if (s->watch.fd >= 0)
+			sh__sink_read(s);
 		if (s->watch.fd >= 0)
 			p->flags |= SH_DRAIN_CUT;
 		sh__sink_close(s);
@@ -196,7 +202,8 @@ void sh__stop_timer(struct sh__timer *t)
 	uint64_t now = uv_hrtime();
 
 	p->busy++;
-	is_due(&p->look_at, now);
+	if (is_due(&p->look_at, now) && p->looks_left)
+		p->looks_left--;
 	if (is_due(&p->tty_at, now)) {
 		sh__tty_look(p);
 		p->tty_at = after_ms(uv_hrtime(), TTY_LOOK_MS);

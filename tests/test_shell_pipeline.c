@@ -71,7 +71,8 @@ static void test_pipeline_33_a_reader_that_had_enough_is_success(void **state)
 static void test_pipeline_34_a_stage_that_cannot_start_stops_the_others(void **state)
 {
 	size_t fds = count_fds();
-	sh_result *r = sh_pipe(SH("sleep", "100"), SH("whendo-no-such-program"), SH("cat"));
+	sh_result *r = sh_pipe(SH("sleep", "100"), SH("whendo-no-such-program"),
+			       SH("cat", .grace_ms = 60000));
 
 	(void)state;
 	assert_status(r, SH_NOTFOUND);
@@ -90,7 +91,7 @@ static void test_pipeline_34_a_stage_that_cannot_start_stops_the_others(void **s
 static void test_pipeline_35_a_timeout_ends_every_stage(void **state)
 {
 	sh_result *r = sh_pipe(SH("sleep", "100"), SH("sleep", "101"), SH("sleep", "102"),
-			       SH("cat", .timeout_ms = 50));
+			       SH("cat", .timeout_ms = 50, .grace_ms = 60000));
 
 	(void)state;
 	assert_status(r, SH_TIMEOUT);

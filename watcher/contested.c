@@ -57,13 +57,26 @@ static bool may_alias(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
 #endif
 }
 
+/* Is it in what has left its name by half of a move, or by another that took it? Where that is,
+ * or that it is gone, is known in a moment. */
+static bool is_between(const struct watcher *w, uint32_t node)
+{
+	const struct dir *d = tree_dir(&w->tree, node);
+
+	if (d->parent == NO_DIR)
+		return false;
+	while (d->parent != NO_DIR)
+		d = tree_dir(&w->tree, d->parent);
+	return !d->roots;
+}
+
 /* Finds the waiting half of a move that took `node` away; its name goes to the arrival. */
 static bool take_half(struct watcher *w, uint32_t node, struct arrival *a)
 {
 	for (uint32_t i = 0; i < w->nhalves; i++) {
 		struct half_move *h = &w->halves[i];
 
-		if (h->node != node)
+		if (h->node != node || h->pushed)
 			continue;
 		if (!(a->from = malloc(h->len)))
 			return false;
@@ -234,6 +247,10 @@ bool watcher__contested(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
 		return false;
 	if (is_root_here(w, dir, owner) && graft(w, dir, owner))
 		return false;
+	if (is_between(w, owner)) {
+		watcher__node_limbo(w, dir);
+		return false;
+	}
 	if (d->parent != NO_DIR && !d->roots && still_there(w, owner, &st)) {
 		/* At both places at once, or on its way between them just now? */
 		if (!may_alias(w, dir, owner, fd) || !still_there(w, dir, &st)) {

@@ -108,12 +108,25 @@ static int fault; /* an errno, 0: none */
 int __real_inotify_add_watch(int fd, const char *path, uint32_t mask);
 int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask);
 
+/* The limit is one of new watches: a directory that has one can be watched again. */
+static bool is_watched(int fd, const char *path)
+{
+	int wd = __real_inotify_add_watch(fd, path, IN_DELETE_SELF | IN_ONLYDIR | IN_MASK_CREATE);
+
+	if (wd < 0)
+		return errno == EEXIST;
+	inotify_rm_watch(fd, wd);
+	return false;
+}
+
 int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
 {
 	if (!fault)
 		return __real_inotify_add_watch(fd, path, mask);
 	switch (dice(8)) {
 	case 0:
+		if (fault == ENOSPC && is_watched(fd, path))
+			break;
 		errno = fault;
 		return -1;
 	case 1:

@@ -339,6 +339,15 @@ out:
 	return r;
 }
 
+static int32_t poll_known(struct backend *b, int fd, const char *path)
+{
+	struct identity self;
+
+	if (watcher__disk_identity(b->config.disk, fd, path, &self) < 0)
+		return -1;
+	return keys_find(&b->keys, &self, sizeof self);
+}
+
 static void poll_unwatch(struct backend *b, int32_t id)
 {
 	if (id >= b->cap || !b->dirs[id])
@@ -447,6 +456,7 @@ const struct backend_ops watcher__poll = {
 	.caps = BACKEND_SCANS,
 	.open = poll_open,
 	.watch = poll_watch,
+	.known = poll_known,
 	.unwatch = poll_unwatch,
 	.want = poll_want,
 	.fill = poll_fill,

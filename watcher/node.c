@@ -105,6 +105,28 @@ static bool unwatchable(int r)
 	       r == UV_ENOSYS;
 }
 
+/* Is a directory that could be watched under the new number `id` polled already, as another
+ * node's? It was moved from where it could not be watched, and is polled from here on, too. */
+static bool polled_elsewhere(struct watcher *w, uint32_t dir, int fd, const char *path, int32_t id,
+			     uint32_t *owner)
+{
+	struct source *s = &w->sources[0], *polling = &w->sources[1];
+	int32_t polled;
+
+	if (w->nsources < 2 || tree_dir(&w->tree, dir)->backend != 0 ||
+	    ids_get(&s->nodes, id) != IDS_NONE)
+		return false;
+	polled = polling->ops->known(polling->backend, fd, path);
+	*owner = polled < 0 ? IDS_NONE : ids_get(&polling->nodes, polled);
+	if (*owner == IDS_NONE || *owner == dir)
+		return false;
+	/* To be read anew: what has changed since is not for the next round to find. */
+	polling->ops->watch(polling->backend, fd, path, WATCH_ALL, &polled);
+	if (ids_get(&s->anchors, id) == IDS_NONE)
+		s->ops->unwatch(s->backend, id);
+	return true;
+}
+
 int watcher__node_watch(struct watcher *w, uint32_t dir, int fd, const char *path,
 			uint32_t *owner)
 {
@@ -122,6 +144,8 @@ int watcher__node_watch(struct watcher *w, uint32_t dir, int fd, const char *pat
 	}
 	if (r < 0)
 		return r;
+	if (polled_elsewhere(w, dir, fd, path, id, owner))
+		return UV_EEXIST;
 	return watcher__node_claim(w, dir, d->backend, id, owner);
 }
 

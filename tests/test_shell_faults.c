@@ -78,10 +78,12 @@ static bool run_guarded(void)
 
 static bool run_guarded_ahead(void)
 {
-	sh_guardian *g = sh_guardian_new();
+	sh_guardian *g;
 	bool clean;
 
-	if (!g)
+	if (!(sh__engine()->can & SH__CAN_TREE))
+		return true;
+	if (!(g = sh_guardian_new()))
 		return fault.kind == MEMORY;
 	/* Whether it is ready or not. */
 	(void)sh_guardian_ready(g);

@@ -58,13 +58,14 @@ bool watcher__depart(struct watcher *w, uint32_t dir, const struct entry *e)
 	if (!watcher__look_room(l, (void **)&l->departures, l->ndepartures, &l->departures_cap,
 				sizeof *l->departures))
 		return false;
-	tree_set_marks(&w->tree, dir, e->rec, ENTRY_DOOMED);
+	tree_set_marks(&w->tree, dir, e->rec, ENTRY_DOOMED | (e->marks & ENTRY_NEW));
 	l->departures[l->ndepartures++] = (struct departure){ .dir = dir,
 							      .gen = tree_dir(&w->tree, dir)->gen,
 							      .rec = e->rec,
 							      .ino = l->strange ? 0 : e->ino,
 							      .type = e->type,
 							      .had_node = e->node != NO_DIR,
+							      .arrived = (e->marks & ENTRY_NEW) != 0,
 							      .arrival = NO_ITEM };
 	return true;
 }

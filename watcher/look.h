@@ -41,6 +41,7 @@ struct departure {
 	uint64_t ino; /* 0: not known, or not to be found again */
 	uint8_t type;
 	bool done, had_node;
+	bool arrived; /* ... in this very pass: its entry is that of an arrival, too */
 	uint32_t arrival; /* NO_ITEM: deleted */
 	uint32_t inside, ninside; /* of a directory: the departures of its entries */
 	bool others; /* ... and there are others, from before it was known to be gone */

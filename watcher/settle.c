@@ -196,6 +196,16 @@ static void put_off_end(struct watcher *w, struct departure *d)
 		tree_set_marks(&w->tree, d->dir, d->rec, e.marks & (uint8_t)~ENTRY_DOOMED);
 }
 
+/* What came and went in one pass is told to have come first. */
+static void announce_coming(struct watcher *w, const struct departure *d, int depth)
+{
+	struct look *l = w->look;
+
+	for (uint32_t i = 0; d->arrived && depth < DEEP && i < l->narrivals; i++)
+		if (l->arrivals[i].dir == d->dir && l->arrivals[i].rec == d->rec)
+			announce_arrival(w, i, depth + 1);
+}
+
 /* A departure that turned out not to be a move, or whose move cannot be told as one. */
 static void announce_end(struct watcher *w, uint32_t i, int depth)
 {
@@ -210,6 +220,9 @@ static void announce_end(struct watcher *w, uint32_t i, int depth)
 		put_off_end(w, d);
 		return;
 	}
+	announce_coming(w, d, depth);
+	if (d->done)
+		return;
 	d->done = true;
 	unmatch(l, d);
 	e = tree_entry(&w->tree, d->dir, d->rec);
@@ -340,6 +353,14 @@ static void drop_arrival(struct watcher *w, struct arrival *a, int depth)
 	watcher__emit(w, &n);
 }
 
+/* It may have gone again in this pass: that is told after this. */
+static void unmark_new(struct watcher *w, const struct arrival *a)
+{
+	uint8_t marks = tree_entry(&w->tree, a->dir, a->rec).marks;
+
+	tree_set_marks(&w->tree, a->dir, a->rec, marks & ENTRY_DOOMED);
+}
+
 static void announce_arrival(struct watcher *w, uint32_t i, int depth)
 {
 	struct look *l = w->look;
@@ -382,11 +403,11 @@ static void announce_arrival(struct watcher *w, uint32_t i, int depth)
 		/* Its old place is found while it counts as not announced. */
 		announce_move(w, a, &e);
 		a->done = true;
-		tree_set_marks(&w->tree, a->dir, a->rec, 0);
+		unmark_new(w, a);
 		return;
 	}
 	a->done = true;
-	tree_set_marks(&w->tree, a->dir, a->rec, 0);
+	unmark_new(w, a);
 	n = news_for(w, replaced ? WATCHER_MODIFIED : WATCHER_CREATED, a->type, a->ino);
 	n.dir = a->dir;
 	n.name = e.name;

@@ -1,33 +1,54 @@
 /*
  * Moves that meet directories read ahead of them: the kernel's queue still has what led there
- * when a directory is found, by the path it has now, that the index knows at another place.
+ * when a directory is found, by the path it has now, that the index knows at another place, or
+ * is read with what the queue is still to tell of.
  * link: -Wl,--wrap=inotify_add_watch
  */
 #include "watch_test.h"
 
 #include <sys/inotify.h>
+#include <sys/syscall.h>
 
 #include "next_tick.h"
 
 static watcher *w;
 static struct told seen;
 
-/* ---- the limit of watches, for one directory ---- */
+/* ---- one directory that cannot be watched, or changes between that and being read ---- */
 
-static ino_t unwatchable; /* 0: none */
+static ino_t unwatchable, exchanged; /* 0: none */
+
+/* By a thread that stands elsewhere. */
+static void exchange(const char *one, const char *other)
+{
+	char a[PATH_MAX], b[PATH_MAX];
+
+	snprintf(a, sizeof a, "%s/%s", watch_test_top, one);
+	snprintf(b, sizeof b, "%s/%s", watch_test_top, other);
+	assert_int_equal(syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2), 0);
+}
 
 int __real_inotify_add_watch(int fd, const char *path, uint32_t mask);
 int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask);
 
 int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
 {
+	ino_t ino = 0;
 	struct stat st;
+	int wd;
 
-	if (unwatchable && stat(path, &st) == 0 && st.st_ino == unwatchable) {
+	if ((unwatchable || exchanged) && stat(path, &st) == 0)
+		ino = st.st_ino;
+	if (ino && ino == unwatchable) {
 		errno = ENOSPC;
 		return -1;
 	}
-	return __real_inotify_add_watch(fd, path, mask);
+	wd = __real_inotify_add_watch(fd, path, mask);
+	if (ino && ino == exchanged) {
+		exchanged = 0;
+		exchange("in/d/e", "in/f");
+	}
+	return wd;
 }
 
 /* ---- the tests ---- */
@@ -35,7 +56,7 @@ int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
 static int enter(void **state)
 {
 	memset(&seen, 0, sizeof seen);
-	unwatchable = 0;
+	unwatchable = exchanged = 0;
 	if (watch_test_enter(state) || mkdir("in", 0755) || mkdir("out", 0755) ||
 	    mkdir("in/d", 0755) || mkdir("in/d/e", 0755))
 		return -1;
@@ -92,6 +113,23 @@ static void test_polled_found_elsewhere(void **state)
 	assert_string_equal(told(&seen), "created in/n/g");
 }
 
+/* A directory and a file have changed places, and one of both places was read after that: what
+ * leaves a name is known by what it is. */
+static void test_exchange_read_in_half(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	put("in/f", "");
+	next_tick();
+	assert_int_equal(stat("in/d", &st), 0);
+	exchanged = st.st_ino;
+	watch_in();
+	sync_watcher(w);
+	assert_int_equal(exchanged, 0);
+	assert_string_equal(told(&seen), "deleted in/f, created in/f, created in/f/f, modified in/d/e");
+}
+
 #define MOVES_TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 
 int main(void)
@@ -99,6 +137,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		MOVES_TEST(test_out_of_what_has_left),
 		MOVES_TEST(test_polled_found_elsewhere),
+		MOVES_TEST(test_exchange_read_in_half),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -131,13 +131,15 @@ static bool is_exchange(struct watcher *w, const struct half_move *h, const stru
 	    (h->back_dir != dir || h->back_len != c->name_len ||
 	     memcmp(h->back, c->name, c->name_len) != 0))
 		return false;
+	if (rec != NO_REC) {
+		e = tree_entry(&w->tree, h->dir, rec);
+		if (watcher__kernel_dir(w, &e) != h->is_dir)
+			return c->is_dir == h->is_dir;
+	}
 	if (dir != NO_DIR && tree_find(&w->tree, dir, c->name, c->name_len) != NO_REC)
 		return false;
 	if (rec == NO_REC)
 		return true;
-	e = tree_entry(&w->tree, h->dir, rec);
-	if (watcher__kernel_dir(w, &e) != h->is_dir)
-		return c->is_dir == h->is_dir;
 	if (h->node != NO_DIR)
 		return true;
 	/* A guess, to be looked at when things are calm. */
@@ -156,6 +158,18 @@ static bool not_pushed(struct watcher *w, struct half_move *h, const struct chan
 		return false;
 	*h = take_out(w, h->dir, rec, c);
 	return true;
+}
+
+/* Did what is said to land leave that name? Else it is to be told as something new: also where
+ * the index has it already. */
+static bool left_by_move(struct watcher *w, struct half_move *h, const struct change *c,
+			 uint32_t dir)
+{
+	if (!tree_alive(&w->tree, h->dir, h->gen))
+		return false;
+	if (!is_exchange(w, h, c, dir))
+		return not_pushed(w, h, c);
+	return tree_find(&w->tree, dir, c->name, c->name_len) == NO_REC;
 }
 
 /* No second half has come. */
@@ -560,8 +574,7 @@ void watcher__moved_to(struct watcher *w, const struct change *c, uint32_t dir)
 			h = remove_half(w, i);
 			found = true;
 		}
-	if (found && h.pushed && (!tree_alive(&w->tree, h.dir, h.gen) ||
-				  (!is_exchange(w, &h, c, dir) && !not_pushed(w, &h, c)))) {
+	if (found && h.pushed && !left_by_move(w, &h, c, dir)) {
 		drop_node(w, h.node);
 		found = false;
 	}

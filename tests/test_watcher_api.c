@@ -363,6 +363,77 @@ static void test_close_does_not_block(void **state)
 	assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+/* The kernel's count of this process's inotify watches. */
+static int kernel_watches(void)
+{
+	DIR *d = opendir("/proc/self/fdinfo");
+	const struct dirent *e;
+	char path[300], line[256];
+	int n = 0;
+	FILE *f;
+
+	assert_non_null(d);
+	while ((e = readdir(d))) {
+		snprintf(path, sizeof path, "/proc/self/fdinfo/%s", e->d_name);
+		f = fopen(path, "r");
+		while (f && fgets(line, sizeof line, f))
+			n += strncmp(line, "inotify wd:", 11) == 0;
+		if (f)
+			fclose(f);
+	}
+	closedir(d);
+	return n;
+}
+
+static bool watches_are(void *arg)
+{
+	return kernel_watches() == *(int *)arg;
+}
+
+/* Watches of a large tree end a few at a time; a watch that begins meanwhile loses none. */
+static void test_removed_tree_gives_its_watches_back(void **state)
+{
+	static struct told t, u;
+	watcher *w = open_with(NULL);
+	watcher_watch *watch;
+	char path[32];
+	int before, with;
+
+	(void)state;
+	assert_int_equal(mkdir("t", 0755), 0);
+	assert_int_equal(mkdir("other", 0755), 0);
+	for (int i = 0; i < 600; i++) {
+		snprintf(path, sizeof path, "t/d%d", i);
+		assert_int_equal(mkdir(path, 0755), 0);
+	}
+	add_with(w, "other", WATCH(.on_batch = on_told, .arg = &u));
+	sync_watcher(w);
+	before = kernel_watches();
+	watch = add_with(w, "t", WATCH(.on_batch = on_told, .arg = &t));
+	sync_watcher(w);
+	with = kernel_watches();
+	assert_in_range(with - before, 601, 610);
+	watcher_remove(watch);
+	put("t/d0/f", "");
+	assert_int_equal(rename("t/d0/f", "other/f"), 0);
+	turn_until(watcher_loop(w), watches_are, &before);
+	assert_string_equal(told(&u), "created other/f");
+	assert_string_equal(told(&t), "");
+	watch = add_with(w, "t", WATCH(.on_batch = on_told, .arg = &t));
+	watcher_remove(watch);
+	watch = add_with(w, "t", WATCH(.on_batch = on_told, .arg = &t));
+	sync_watcher(w);
+	for (int i = 0; i < 600; i += 599) {
+		snprintf(path, sizeof path, "t/d%d/g", i);
+		assert_int_equal(symlink("x", path), 0);
+	}
+	sync_watcher(w);
+	assert_string_equal(told(&t), "created t/d0/g, created t/d599/g");
+	assert_int_equal(kernel_watches(), with);
+	watcher_remove(watch);
+	watcher_close(w);
+}
+
 static void test_removed_watch_is_silent(void **state)
 {
 	static struct told t, u;
@@ -538,6 +609,7 @@ int main(void)
 		TEST(test_several_threads),
 		TEST(test_nothing_is_left),
 		TEST(test_close_does_not_block),
+		TEST(test_removed_tree_gives_its_watches_back),
 		TEST(test_removed_watch_is_silent),
 		TEST(test_pruned_directories_are_no_files),
 		TEST(test_both_halves_of_a_move_have_its_number),

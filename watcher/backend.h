@@ -71,7 +71,8 @@ enum {
 	BACKEND_ANY_THREAD = 1 << 5, /* watch() may be called on a crawl thread */
 	BACKEND_SCANS = 1 << 6,      /* finds changes only by itself looking: sync() is a round */
 	BACKEND_DIR_ATTRIB = 1 << 7, /* tells of a directory's metadata as SELF_ATTRIB only */
-	BACKEND_BY_PATH = 1 << 8     /* hears of paths: hints for what has just moved go astray */
+	BACKEND_BY_PATH = 1 << 8,    /* hears of paths: hints for what has just moved go astray */
+	BACKEND_SLOW_UNWATCH = 1 << 9 /* thousands of unwatch() are better spread over time */
 };
 
 /* How much of a directory is wanted. A wider watch on the same directory widens, never narrows. */

@@ -392,7 +392,8 @@ static void inotify_close(struct backend *b, void (*closed)(void *), void *arg)
 const struct backend_ops watcher__inotify = {
 	.name = "inotify",
 	.number = WATCHER_BACKEND_INOTIFY,
-	.caps = BACKEND_EXACT | BACKEND_PAIRS | BACKEND_GAPS | BACKEND_OPENS | BACKEND_ANY_THREAD,
+	.caps = BACKEND_EXACT | BACKEND_PAIRS | BACKEND_GAPS | BACKEND_OPENS | BACKEND_ANY_THREAD |
+		BACKEND_SLOW_UNWATCH,
 	.open = inotify_open,
 	.watch = inotify_watch,
 	.unwatch = inotify_unwatch,

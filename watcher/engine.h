@@ -186,6 +186,12 @@ struct watcher {
 		uint32_t dir, gen;
 	} *limbo;
 	uint32_t nlimbo, limbo_cap;
+	struct {
+		int32_t id;
+		uint8_t source;
+	} *unwatch;          /* numbers that are nobody's any more, still to be told the backend */
+	uint32_t nunwatch, unwatch_cap;
+	unsigned unwatched;  /* those told in this turn */
 	unsigned calm_rounds; /* times in a row that limbo was gone through with an empty queue */
 	uint64_t limbo_due_ns; /* not again before */
 	struct {
@@ -282,6 +288,9 @@ int watcher__node_watch(struct watcher *w, uint32_t dir, int fd, const char *pat
 int watcher__node_claim(struct watcher *w, uint32_t dir, int source, int32_t id,
 			uint32_t *owner);
 void watcher__node_unwatch(struct watcher *w, uint32_t dir);
+/* Ends kernel watches of nodes that are not watched any more. False: uv_hrtime() has passed
+ * `until`, and some are left. */
+bool watcher__unwatch_rest(struct watcher *w, uint64_t until);
 /* Looked at again when the queue is empty. */
 void watcher__node_limbo(struct watcher *w, uint32_t dir);
 /* The directory has been read with a fence; `fresh`: and was not watched before. */

@@ -1,7 +1,10 @@
 /* Nodes of the index and the kernel watches that belong to them. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "watcher/look.h"
+
+#define UNWATCH_AT_ONCE 256 /* in a turn, and as many between looks at the clock */
 
 enum watch_level watcher__node_level(struct watcher *w, uint32_t dir)
 {
@@ -136,6 +139,10 @@ int watcher__node_watch(struct watcher *w, uint32_t dir, int fd, const char *pat
 	int32_t id;
 	int r = s->ops->watch(s->backend, fd, path, level, &id);
 
+	if (r == UV_ENOSPC && w->nunwatch) {
+		watcher__unwatch_rest(w, UINT64_MAX);
+		r = s->ops->watch(s->backend, fd, path, level, &id);
+	}
 	if (unwatchable(r) && fall_back(w, dir, path, r) == 0) {
 		s = &w->sources[d->backend];
 		r = s->ops->watch(s->backend, fd, path, level, &id);
@@ -149,6 +156,46 @@ int watcher__node_watch(struct watcher *w, uint32_t dir, int fd, const char *pat
 	return watcher__node_claim(w, dir, d->backend, id, owner);
 }
 
+/* A large tree is let go of at once, and its watches a few at a time: a system call for each of
+ * 100,000 takes 150 ms. What they tell meanwhile is nobody's. */
+static bool unwatch_later(struct watcher *w, uint8_t source, int32_t id)
+{
+	uint32_t cap = w->unwatch_cap ? w->unwatch_cap * 2 : 1024;
+	void *p;
+
+	if (!(w->sources[source].ops->caps & BACKEND_SLOW_UNWATCH) ||
+	    w->unwatched++ < UNWATCH_AT_ONCE)
+		return false;
+	if (w->nunwatch == w->unwatch_cap) {
+		if (!(p = realloc(w->unwatch, cap * sizeof *w->unwatch)))
+			return false;
+		w->unwatch = p;
+		w->unwatch_cap = cap;
+	}
+	w->unwatch[w->nunwatch].id = id;
+	w->unwatch[w->nunwatch++].source = source;
+	watcher__pump_soon(w);
+	return true;
+}
+
+bool watcher__unwatch_rest(struct watcher *w, uint64_t until)
+{
+	for (w->unwatched = 0; w->nunwatch;) {
+		int32_t id = w->unwatch[--w->nunwatch].id;
+		struct source *s = &w->sources[w->unwatch[w->nunwatch].source];
+
+		/* The directory may be watched again by now. */
+		if (ids_get(&s->nodes, id) == IDS_NONE && ids_get(&s->anchors, id) == IDS_NONE)
+			s->ops->unwatch(s->backend, id);
+		if (w->nunwatch % UNWATCH_AT_ONCE == 0 && w->nunwatch && uv_hrtime() > until)
+			return false;
+	}
+	free(w->unwatch);
+	w->unwatch = NULL;
+	w->unwatch_cap = 0;
+	return true;
+}
+
 void watcher__node_unwatch(struct watcher *w, uint32_t dir)
 {
 	struct dir *d = tree_dir(&w->tree, dir);
@@ -158,7 +205,7 @@ void watcher__node_unwatch(struct watcher *w, uint32_t dir)
 	if (id < 0)
 		return;
 	unmap(w, d);
-	if (ids_get(&s->anchors, id) == IDS_NONE)
+	if (ids_get(&s->anchors, id) == IDS_NONE && !unwatch_later(w, d->backend, id))
 		s->ops->unwatch(s->backend, id);
 }
 
@@ -226,18 +273,11 @@ void watcher__caught_up(struct watcher *w)
 	w->uncertain = false;
 }
 
-void watcher__node_drop(struct watcher *w, uint32_t dir)
+/* ... whose entries have no nodes. */
+static void drop_leaf(struct watcher *w, uint32_t dir)
 {
 	struct dir *d = tree_dir(&w->tree, dir);
-	uint32_t rec;
 
-	for (rec = tree_next(&w->tree, dir, NO_REC); rec != NO_REC;
-	     rec = tree_next(&w->tree, dir, rec)) {
-		struct entry e = tree_entry(&w->tree, dir, rec);
-
-		if (e.node != NO_DIR)
-			watcher__node_drop(w, e.node);
-	}
 	for (struct root *r = d->roots; r; r = r->next_at_node) {
 		r->node = NO_DIR;
 		r->recheck = w->recheck_roots = true;
@@ -251,7 +291,7 @@ void watcher__node_drop(struct watcher *w, uint32_t dir)
 	tree_dir_free(&w->tree, dir);
 }
 
-void watcher__release(struct watcher *w, uint32_t dir)
+void watcher__node_drop(struct watcher *w, uint32_t dir)
 {
 	uint32_t rec;
 
@@ -260,10 +300,31 @@ void watcher__release(struct watcher *w, uint32_t dir)
 		struct entry e = tree_entry(&w->tree, dir, rec);
 
 		if (e.node != NO_DIR)
-			watcher__release(w, e.node);
+			watcher__node_drop(w, e.node);
+	}
+	drop_leaf(w, dir);
+}
+
+void watcher__release(struct watcher *w, uint32_t dir)
+{
+	bool leaf = true;
+	uint32_t rec;
+
+	for (rec = tree_next(&w->tree, dir, NO_REC); rec != NO_REC;
+	     rec = tree_next(&w->tree, dir, rec)) {
+		struct entry e = tree_entry(&w->tree, dir, rec);
+
+		if (e.node == NO_DIR)
+			continue;
+		watcher__release(w, e.node);
+		leaf = false;
 	}
 	if (watcher__covered(w, dir))
 		return;
+	if (leaf) {
+		drop_leaf(w, dir);
+		return;
+	}
 	/* Roots below stay, on top of their own trees. */
 	for (rec = tree_next(&w->tree, dir, NO_REC); rec != NO_REC;
 	     rec = tree_next(&w->tree, dir, rec)) {

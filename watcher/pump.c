@@ -14,6 +14,7 @@
 
 #define TURN_NS        1000000 /* a turn gives the loop back after this */
 #define LOOK_NS        1000000 /* ... and a long pass after this */
+#define UNWATCH_NS     1000000 /* ... and a long list of watches to end */
 #define RETRY_NS       50000000 /* what failed for want of something is tried again */
 #define REFILL_CHANGES 4096    /* the kernel's queue is emptied again after so many */
 
@@ -480,6 +481,9 @@ void watcher__pump(struct watcher *w)
 	if (w->closing)
 		return;
 	if (!rest && !(w->paused && w->backlogged))
+		watcher__pump_soon(w);
+	w->unwatched = 0;
+	if (w->nunwatch && !watcher__unwatch_rest(w, uv_hrtime() + UNWATCH_NS))
 		watcher__pump_soon(w);
 	set_timer(w);
 }

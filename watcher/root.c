@@ -89,6 +89,8 @@ static int attach(struct watcher *w, struct root *root, struct way *y, bool *fre
 	bool widen;
 	int fd, r;
 
+	/* What is still told of a watch that has ended is not news of this one. */
+	watcher__unwatch_rest(w, UINT64_MAX);
 	fd = watcher__disk_open(&w->disk, y->at.data, true);
 	if (fd < 0)
 		return fd;

@@ -182,6 +182,7 @@ static void free_all(struct watcher *w)
 	free(w->pushed);
 	free(w->ahead);
 	free(w->limbo);
+	free(w->unwatch);
 	free(w->syncs);
 	free(w->path.buf);
 	free(w->dest_path.buf);

@@ -251,9 +251,11 @@ int watching_open(struct watching *t)
 			words_add(&t->files, t->s->paths.v[i]);
 		paths = words_list(&t->files);
 	}
-	if ((r = open_watcher(t, &err)) == 0 && (r = add_watch(t, paths, &err)) == 0)
-		return 0;
+	if ((r = open_watcher(t, &err)) == 0)
+		r = add_watch(t, paths, &err);
 	clear_progress(t);
+	if (r == 0)
+		return 0;
 	say_error("%s", err.message[0] ? err.message : uv_strerror(r));
 	return EXIT_FAILED;
 }

@@ -2,7 +2,7 @@
 # Options that no other script is about: what is watched, which events pass, how runs and
 # messages look.
 . tests/lib/tap.sh
-plan 63
+plan 64
 mkdir -p t/d/e/f out/in
 
 # seen NAME WANT OPTIONS...: what log prints for names created in t, sorted.
@@ -171,7 +171,9 @@ if pid == 0:
     os.environ.pop("NO_COLOR", None)
     os.environ["TERM"] = "xterm"
     os.execv(sys.argv[2], sys.argv[2:])
-seen, keys, patience = b"", sys.argv[1].encode(), 8
+seen, keys = b"", sys.argv[1].encode()
+# plan ends by itself, after a look at all processes.
+most = patience = 100 if "plan" in sys.argv else 8
 while select.select([fd], [], [], patience)[0]:
     try:
         data = os.read(fd, 65536)
@@ -181,7 +183,7 @@ while select.select([fd], [], [], patience)[0]:
     if b"run 1: ok" in seen and keys:
         os.write(fd, keys)
         keys = b""
-    patience = 8 if b"run 1: ok" not in seen or "--keys" in sys.argv else 1
+    patience = most if b"run 1: ok" not in seen or "--keys" in sys.argv else 1
     if b"run 2: ok" in seen:
         patience = 0
 else:
@@ -210,13 +212,15 @@ if command -v python3 >/dev/null; then
     python3 on_terminal.py '' $(command -v strace) ${slow#strace} "$W" run --color never slow -- true
     like 'a long first look says how far it is' "$(tr '\r' '\n' <screen)" '^whendo: reading: [0-9]+ directories, [0-9]+ names$'
     like '... on a line that goes' "$(cat screen)" "$esc\[Kwhendo: watching slow \(10 directories\) in "
+    python3 on_terminal.py '' $(command -v strace) ${slow#strace} "$W" plan slow
+    like '... also before what plan says' "$(cat screen)" "${esc}\[Kroot       slow"
     $slow "$W" run --exit-on-error slow -- false 2>err
     is '... only on a terminal' "$(count err reading) $(count err 'watching slow')" '0 1'
   else
-    for what in 'a long first look' '... on a line' '... only on a terminal'; do skip "$what" 'no strace, or sanitizers'; done
+    for what in 'a long first look' '... on a line' '... also before plan' '... only on a terminal'; do skip "$what" 'no strace, or sanitizers'; done
   fi
 else
-  for what in 'long look' '...' '... ' --keys --no-keys --clear --clear=reset 'a list on stdin' '--color never'; do skip "$what" 'no python3'; done
+  for what in 'long look' '...' '... ' '...  ' --keys --no-keys --clear --clear=reset 'a list on stdin' '--color never'; do skip "$what" 'no python3'; done
 fi
 
 cat "$top"/tests/cli/*.sh "$top/tests/lib/tap.sh" | tr " =;|'\"" '[\n*]' | sed -n 's/^--//p' | sort -u >used

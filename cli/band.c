@@ -431,6 +431,7 @@ static int play(struct band *b)
 	int r = take_next(b);
 
 	if (r == 0) {
+		stage_listen(&b->stage);
 		stage_run(&b->stage);
 		r = b->status;
 	}
@@ -446,9 +447,9 @@ static int open_band(struct band *b)
 
 	b->stage.on_signal = on_signal;
 	b->stage.arg = b;
+	b->stage.ends_well = b->s->watchmedo;
 	if ((r = stage_open(&b->stage, b->s)) != 0)
 		return r;
-	stage_listen(&b->stage);
 	uv_signal_init(&b->stage.loop, &b->child);
 	b->child.data = b;
 	uv_signal_start(&b->child, on_child, SIGCHLD);

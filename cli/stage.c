@@ -30,6 +30,22 @@ static int voice_open(struct voice *v, const struct settings *s)
 	return 0;
 }
 
+/* What was ignored when we were started stays ignored: nohup, and & in scripts. */
+static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+
+static int is_ignored(int signum)
+{
+	struct sigaction old;
+
+	return sigaction(signum, NULL, &old) == 0 && old.sa_handler == SIG_IGN;
+}
+
+static void end_well(int signum)
+{
+	(void)signum;
+	_exit(0);
+}
+
 int stage_open(struct stage *st, const struct settings *s)
 {
 	int r = voice_open(&st->voice, s);
@@ -43,6 +59,9 @@ int stage_open(struct stage *st, const struct settings *s)
 	/* A write to a closed pipe is an error that is handled where it occurs. */
 	signal(SIGPIPE, SIG_IGN);
 	st->guardian = sh_guardian_new();
+	for (int i = 0; st->ends_well && i < 3; i++)
+		if (!is_ignored(signals[i]))
+			signal(signals[i], end_well);
 	return 0;
 }
 
@@ -53,17 +72,12 @@ static void on_signal(uv_signal_t *h, int signum)
 	st->on_signal(signum, st->arg);
 }
 
-/* What was ignored when we were started stays ignored: nohup, and & in scripts. */
 void stage_listen(struct stage *st)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-	struct sigaction old;
-
 	for (int i = 0; i < 3; i++) {
 		uv_signal_init(&st->loop, &st->signals[i]);
 		st->signals[i].data = st;
-		if (signals[i] != SIGTERM && sigaction(signals[i], NULL, &old) == 0 &&
-		    old.sa_handler == SIG_IGN)
+		if (signals[i] != SIGTERM && is_ignored(signals[i]))
 			continue;
 		uv_signal_start(&st->signals[i], on_signal, signals[i]);
 		uv_unref((uv_handle_t *)&st->signals[i]);

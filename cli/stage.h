@@ -15,6 +15,7 @@ struct stage {
 	/* INT, TERM or HUP came; called each time. Filled in by the caller. */
 	void (*on_signal)(int signum, void *arg);
 	void *arg;
+	int ends_well; /* a signal that comes before stage_listen() means status 0, too */
 
 	uv_loop_t loop;
 	struct voice voice;

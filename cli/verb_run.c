@@ -238,7 +238,7 @@ static int open_run(struct run *m, struct settings *s)
 
 int verb_run(struct settings *s)
 {
-	struct run m = { .stage = { .on_signal = on_signal, .arg = &m } };
+	struct run m = { .stage = { .on_signal = on_signal, .arg = &m, .ends_well = 1 } };
 	int r = check(s);
 
 	if (r || (r = stage_open(&m.stage, s)) != 0)

@@ -78,7 +78,9 @@ static int play(struct solo *o, enum rule_kind kind, struct settings *s)
 	int r;
 
 	s->watchmedo = 1;
-	o->stage = (struct stage){ .on_signal = on_signal, .arg = o };
+	o->stage = (struct stage){ .on_signal = on_signal,
+				   .arg = o,
+				   .ends_well = kind == RULE_RUN };
 	o->rule = (struct rule){ .kind = kind, .name = (char *)s->verb->name, .s = *s };
 	o->act = (struct act){ .stage = &o->stage,
 			       .rule = &o->rule,
@@ -90,12 +92,12 @@ static int play(struct solo *o, enum rule_kind kind, struct settings *s)
 			       .arg = o };
 	if ((r = stage_open(&o->stage, s)) != 0)
 		return r;
-	stage_listen(&o->stage);
 	uv_signal_init(&o->stage.loop, &o->child);
 	o->child.data = o;
 	uv_signal_start(&o->child, on_child, SIGCHLD);
 	uv_unref((uv_handle_t *)&o->child);
 	if ((r = act_open(&o->act)) == 0) {
+		stage_listen(&o->stage);
 		stage_run(&o->stage);
 		r = o->status;
 	}

@@ -1,7 +1,7 @@
 #!/bin/sh
 # ^C ends whendo within the grace time, whatever it is doing just then, and leaves nothing.
 . tests/lib/tap.sh
-plan 22
+plan 29
 mkdir t
 none_left() { ! pgrep -f "$1" >/dev/null; }
 
@@ -58,3 +58,28 @@ start each run --stop-timeout 100s -P --each -j 3 t -- sh -c 'sleep 1202; : {}'
 touch t/e1 t/e2 t/e3 t/e4 t/e5
 until_true 10 pgrep -fx 'sleep 1202'
 ends 'during --each -j' 30000
+
+# While the tree is read for the first time: here each directory takes a second.
+mkdir -p slow/1 slow/2 slow/3 slow/4 slow/5 slow/6 slow/7 slow/8
+cp -r slow slow.1
+cp -r slow slow.2
+mv slow.1 slow.2 slow
+printf 'rules:\n  - run: "true"\n    paths: slow\n' >slow.yaml
+slow="strace -f -qq -o trace -e trace=getdents64 -e inject=getdents64:delay_enter=1000000"
+case $BUILD in *sanitize*) slow=none ;; esac
+for how in '0 run slow -- true' '130 rules slow.yaml' '130 log slow' '130 wait slow' '130 shell-command -R -c true slow' \
+  '0 auto-restart -R -d slow true' '130 plan slow'; do
+  if ! $slow true 2>/dev/null; then
+    skip "while it reads: ${how#* }" 'no strace, or sanitizers'
+    continue
+  fi
+  rm -f trace
+  env --default-signal=INT $slow "$W" ${how#* } >slow.out 2>&1 &
+  p=$!
+  pids="$pids $p"
+  until_true 10 has trace getdents64
+  t0=$(date +%s)
+  until_true 10 sh -c "kill -INT \$(ps -o pid= --ppid $p)"
+  wait $p
+  is "while it reads: ${how#* }" "$? $(($(date +%s) - t0 < 15))" "${how%% *} 1"
+done

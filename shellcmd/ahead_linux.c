@@ -24,13 +24,14 @@ static void let_go(struct sh_guardian *g)
 	*g = (struct sh_guardian){ .pidfd = -1, .sock = -1 };
 }
 
-/* It may not look at its socket: somebody has stopped it. */
+/* The end of the socket ends one that we may not kill any more, SIGKILL one that does not
+ * look because somebody has stopped it. */
 void sh__ahead_end(struct sh_guardian *g)
 {
+	close(g->sock);
 	if (syscall(SYS_pidfd_send_signal, g->pidfd, SIGKILL, NULL, 0) < 0 && errno == ENOSYS)
 		kill(g->pid, SIGKILL);
 	sh__reap_now(g->pid);
-	close(g->sock);
 	close(g->pidfd);
 	let_go(g);
 }

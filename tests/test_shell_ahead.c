@@ -271,7 +271,11 @@ static void test_ahead_privileges_that_were_given_up(void **state)
 		if (sh_guardian_ready(g) < 0 || setgid(65534) < 0 || setuid(65534) < 0)
 			_exit(1);
 		r = sh("id", "-u", .guard = true, .guardian = g);
-		_exit(r->status || strcmp(r->out, "65534\n") != 0 ? 2 : 0);
+		status = r->status || strcmp(r->out, "65534\n") != 0 ? 2 : 0;
+		sh_free(r);
+		/* It may not be killed any more, but must not be waited for in vain. */
+		sh_guardian_free(g);
+		_exit(status);
 	}
 	assert_int_equal(waitpid(host, &status, 0), host);
 	assert_int_equal(status, 0);

@@ -9,6 +9,7 @@
 #include <sys/inotify.h>
 #include <sys/syscall.h>
 
+#include "index_check.h"
 #include "next_tick.h"
 
 static watcher *w;
@@ -130,6 +131,44 @@ static void test_exchange_read_in_half(void **state)
 	assert_string_equal(told(&seen), "deleted in/f, created in/f, created in/f/f, modified in/d/e");
 }
 
+/* It was replaced before it could be watched, and what replaced it moved on. */
+static void test_move_over_the_unwatched(void **state)
+{
+	(void)state;
+	watch_in();
+	sync_watcher(w);
+	assert_int_equal(mkdir("in/n", 0755), 0);
+	assert_int_equal(rename("in/d", "in/n"), 0);
+	assert_int_equal(rename("in/n", "out/n"), 0);
+	sync_watcher(w);
+	assert_string_equal(told(&seen), "created in/n, moved in/d in/n, moved in/d/e in/n/e, "
+					 "moved in/d/e/f in/n/e/f, deleted in/n/e/f, "
+					 "deleted in/n/e, deleted in/n");
+}
+
+/* The kernel makes one of the two moves away from "in/d", and tells the first number only. */
+static void test_moves_made_one(void **state)
+{
+	char flaws[1000] = "";
+
+	(void)state;
+	assert_int_equal(mkdir("in/c", 0755), 0);
+	assert_int_equal(mkdir("in/c/b", 0755), 0);
+	assert_int_equal(mkdir("out/a", 0755), 0);
+	watch_in();
+	sync_watcher(w);
+	exchange("out/a", "in/d");
+	exchange("in/d", "in/c/b");
+	put("in/c/b/last", "");
+	sync_watcher(w);
+	sync_watcher(w);
+	index_check(w, flaws, sizeof flaws);
+	assert_string_equal(flaws, "");
+	put("in/c/b/more", "");
+	sync_watcher(w);
+	assert_non_null(strstr(told(&seen), "created in/c/b/more"));
+}
+
 #define MOVES_TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 
 int main(void)
@@ -138,6 +177,8 @@ int main(void)
 		MOVES_TEST(test_out_of_what_has_left),
 		MOVES_TEST(test_polled_found_elsewhere),
 		MOVES_TEST(test_exchange_read_in_half),
+		MOVES_TEST(test_move_over_the_unwatched),
+		MOVES_TEST(test_moves_made_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

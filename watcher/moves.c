@@ -119,8 +119,18 @@ static struct half_move take_out(struct watcher *w, uint32_t dir, uint32_t rec,
 	return h;
 }
 
+/* A directory that is replaced is told to be so, right after the move, if it is watched. */
+static bool would_be_told_gone(const struct watcher *w, uint32_t node)
+{
+	const struct dir *d = tree_dir(&w->tree, node);
+
+	return d->id >= 0 && w->sources[d->backend].ops->caps & BACKEND_EXACT;
+}
+
 /* Did what was pushed off, and not what took its name, move away? `dir`: to there, or NO_DIR if
- * that is not known. */
+ * that is not known. What is but a guess is looked at when things are calm: the kernel makes one
+ * of two moves away from a name that come one after the other, as those of two exchanges with what
+ * is not watched do. */
 static bool is_exchange(struct watcher *w, const struct half_move *h, const struct change *c,
 			uint32_t dir)
 {
@@ -136,13 +146,14 @@ static bool is_exchange(struct watcher *w, const struct half_move *h, const stru
 		if (watcher__kernel_dir(w, &e) != h->is_dir)
 			return c->is_dir == h->is_dir;
 	}
-	if (dir != NO_DIR && tree_find(&w->tree, dir, c->name, c->name_len) != NO_REC)
+	if (dir != NO_DIR && tree_find(&w->tree, dir, c->name, c->name_len) != NO_REC) {
+		watcher__node_limbo(w, h->dir);
 		return false;
+	}
 	if (rec == NO_REC)
 		return true;
-	if (h->node != NO_DIR)
+	if (h->node != NO_DIR && would_be_told_gone(w, h->node))
 		return true;
-	/* A guess, to be looked at when things are calm. */
 	watcher__node_limbo(w, h->dir);
 	return watcher__ino_at(w, h->dir, h->name, h->len) != 0;
 }

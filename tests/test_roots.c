@@ -6,6 +6,8 @@
 
 #include "index_check.h"
 
+#include <sys/syscall.h>
+
 static struct told outer, inner;
 
 static watcher *open_watcher(int backend)
@@ -129,6 +131,25 @@ static void test_both_come_back(void **state)
 	watcher_close(w);
 }
 
+/* Each hears of the one name that it has, which something else gets. */
+static void test_exchanged_between_two(void **state)
+{
+	watcher *w = open_watcher(WATCHER_BACKEND_AUTO);
+
+	(void)state;
+	make_tree();
+	assert_int_equal(mkdir("in/e", 0755), 0);
+	put("in/e/g", "");
+	add(w, "in/c", &inner);
+	add(w, "in/e", &outer);
+	check(w);
+	assert_int_equal(syscall(SYS_renameat2, AT_FDCWD, "in/c/f", AT_FDCWD, "in/e/g", 2), 0);
+	check(w);
+	assert_string_equal(told(&inner), "deleted in/c/f, created in/c/f");
+	assert_string_equal(told(&outer), "created in/e/g");
+	watcher_close(w);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, watch_test_enter, watch_test_leave)
 
 int main(void)
@@ -138,6 +159,7 @@ int main(void)
 		TEST(test_file_in_it_first),
 		TEST(test_one_watch_hears_once),
 		TEST(test_both_come_back),
+		TEST(test_exchanged_between_two),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -337,6 +337,8 @@ static void emit_move(struct watcher *w, struct news *n, const struct hit *src, 
 				tell(watch, n, WATCHER_CREATED, &to, NULL);
 			else
 				tell(watch, n, WATCHER_MOVED, &from, &to);
+		} else if (n->exchange && !(watch->flags & WATCHER_WATCHDOG_EVENTS)) {
+			continue; /* its name is that of the other by now, as has been told */
 		} else if (watch->flags & WATCHER_FULL_MOVES) {
 			tell(watch, n, WATCHER_MOVED, &from, &nowhere);
 		} else {

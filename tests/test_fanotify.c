@@ -2,10 +2,12 @@
  * The fanotify backend, which reads a tree after it has told that it is ready: changes that came
  * before. What operations give which events is in the scenario table, random ones are in
  * test_replay, and what fails in test_watcher_faults.
+ * link: -Wl,--wrap=watcher__scan_read
  */
 #include "watch_test.h"
 
 #include "index_check.h"
+#include "watcher/engine.h"
 
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -174,6 +176,54 @@ static void test_another_directory_in_the_same_inode(void **state)
 	assert_non_null(strstr(news.text, "created in/a/x"));
 }
 
+static void (*while_read)(void); /* done once, when a directory has just been read */
+
+void __real_watcher__scan_read(int fd, struct listing *l);
+void __wrap_watcher__scan_read(int fd, struct listing *l);
+
+void __wrap_watcher__scan_read(int fd, struct listing *l)
+{
+	void (*now)(void) = while_read;
+
+	__real_watcher__scan_read(fd, l);
+	while_read = NULL;
+	if (now)
+		now();
+}
+
+static void exchange_and_move(void)
+{
+	assert_int_equal(syscall(SYS_renameat2, AT_FDCWD, "in/c", AT_FDCWD, "in/d", 2), 0);
+	assert_int_equal(rename("in/c/y", "in/c/z"), 0);
+}
+
+/* Names that have been to and fro are looked at again, which may be between the two halves of an
+ * exchange: the directory that the second moves is found where it is going. */
+static void test_looks_between_the_halves_of_an_exchange(void **state)
+{
+	const char *told;
+
+	(void)state;
+	needs_root();
+	assert_int_equal(mkdir("in/c", 0755), 0);
+	assert_int_equal(mkdir("in/d", 0755), 0);
+	put("in/c/x", "");
+	put("in/d/y", "");
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &news));
+	sync_watcher(w);
+	assert_int_equal(rename("in/d", "in/t"), 0);
+	assert_int_equal(rename("in/t", "in/d"), 0);
+	while_read = exchange_and_move;
+	sync_watcher(w);
+	assert_null(while_read);
+	check_index();
+	told = strstr(news.text, "moved in/c in/d, moved in/c/x in/d/x, ");
+	assert_non_null(told);
+	assert_non_null(told = strstr(told, "created in/c, created in/c/y"));
+	assert_non_null(strstr(told, "moved in/c/y in/c/z"));
+	assert_null(strstr(told, "in/x"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -181,6 +231,7 @@ int main(void)
 		FAN(test_waits_without_turning),
 		FAN(test_a_file_system_below_the_root),
 		FAN(test_another_directory_in_the_same_inode),
+		FAN(test_looks_between_the_halves_of_an_exchange),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

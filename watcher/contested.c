@@ -90,6 +90,20 @@ static bool take_half(struct watcher *w, uint32_t node, struct arrival *a)
 	return false;
 }
 
+/* What was pushed off its name by the first half of an exchange has been found before the second:
+ * it has come to where it is. */
+static bool take_pushed(struct watcher *w, uint32_t node)
+{
+	for (uint32_t i = 0; i < w->npushed; i++) {
+		if (w->pushed[i].node != node)
+			continue;
+		w->pushed[i].node = NO_DIR;
+		w->pushed[i].found = true;
+		return true;
+	}
+	return false;
+}
+
 /* The arrival of an entry; one that was told as created already may still turn out moved. */
 static struct arrival *arrival_of(struct watcher *w, uint32_t dir, uint32_t rec)
 {
@@ -112,14 +126,14 @@ static struct arrival *arrival_of(struct watcher *w, uint32_t dir, uint32_t rec)
 	return &l->arrivals[l->narrivals++];
 }
 
-/* Notes where a node is now, before it is taken away from there. */
+/* Notes where a node is now, if it is anywhere, before it is taken away from there. */
 static bool note_origin(struct watcher *w, uint32_t node, struct arrival *a)
 {
 	struct dir *n = tree_dir(&w->tree, node);
 	struct entry old;
 
 	if (n->parent == NO_DIR)
-		return take_half(w, node, a);
+		return take_half(w, node, a) || take_pushed(w, node);
 	old = tree_entry(&w->tree, n->parent, n->rec);
 	if (old.marks & ENTRY_NEW || !(a->from = malloc(old.len)))
 		return false;

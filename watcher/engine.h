@@ -95,6 +95,7 @@ struct half_move {
 	int32_t pid;
 	int64_t time_ns;
 	bool is_dir, pushed;
+	bool found; /* pushed off, and the index has it where the second half moves it */
 	uint8_t len, back_len;
 	char name[255], back[255];
 };

@@ -137,6 +137,8 @@ static bool is_exchange(struct watcher *w, const struct half_move *h, const stru
 	uint32_t rec = tree_find(&w->tree, h->dir, h->name, h->len);
 	struct entry e;
 
+	if (h->found)
+		return true;
 	if (dir != NO_DIR && h->back_dir != NO_DIR &&
 	    (h->back_dir != dir || h->back_len != c->name_len ||
 	     memcmp(h->back, c->name, c->name_len) != 0))
@@ -585,6 +587,8 @@ void watcher__moved_to(struct watcher *w, const struct change *c, uint32_t dir)
 			h = remove_half(w, i);
 			found = true;
 		}
+	if (found && h.found) /* the index has it */
+		return;
 	if (found && h.pushed && !left_by_move(w, &h, c, dir)) {
 		drop_node(w, h.node);
 		found = false;

@@ -117,6 +117,9 @@ struct late_ops {
 	bool (*still)(struct backend *b);
 	/* Opens a directory wherever it is now; -ESTALE: it is gone. */
 	int (*open_dir)(struct backend *b, int32_t id, const char *under);
+	/* What is being done to the names in a directory, open as fd, is among the changes when this
+	 * returns: the kernel tells of it after it has done it. */
+	void (*settle)(int fd);
 	/* Calls `one` for each mention of a name (NULL: any) in a directory, the latest first: what
 	 * comes after is what counts. UV_EAGAIN or UV_ENOMEM if not all can be told now. */
 	int (*mentions)(struct backend *b, int32_t id, const char *name,

@@ -57,7 +57,7 @@ static int fanotify_open(struct backend **out, const struct backend_config *conf
 	}
 	b->pid = getpid();
 	keys_init(&b->keys);
-	keys_init(&b->later.foreign);
+	fan_later_init(b);
 	fan_noise_init(&b->noise);
 	wakes_init(&b->wakes, config->loop, b->fd, config->wake, config->arg);
 	*out = b;

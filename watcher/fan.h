@@ -76,8 +76,11 @@ struct fan_later {
 	uint32_t nitems, cap, nbuckets;
 	uint64_t noted;      /* records before this place are in it */
 	uint32_t leaving;    /* of those, the ones by which a directory leaves its name */
-	uint64_t old, mark, mark_ns; /* what was read a while ago; what had been read at a time */
+	struct fan_doubt {
+		uint64_t old, mark, mark_ns; /* what was read a while ago; ... at a time */
+	} gone, taken;
 	struct keys foreign; /* directories that are under no root */
+	struct keys ended;   /* files whose end has been passed, and not that of their link count */
 };
 
 struct backend {
@@ -136,6 +139,7 @@ int fan_next(struct backend *b, struct change *c);
 /* ---- fan_later.c ---- */
 extern const struct late_ops fan_late_ops;
 void fan_later_passed(struct backend *b, const struct fan_info *info);
+void fan_later_init(struct backend *b);
 void fan_later_fini(struct backend *b);
 /* Is the directory, which has no number, known to be under no root? */
 bool fan_later_foreign(const struct backend *b, const struct fan_key *key);

@@ -10,10 +10,13 @@
 
 #include "watcher/fan.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "watcher/tree.h"
@@ -22,7 +25,9 @@
 #define NEXT_LOOKED 4096 /* records in which what follows a rename is looked for */
 #define FOREIGN_MAX 4096
 #define UP_MAX      64
-#define DOUBT_NS    50000000
+#define ENDED_MAX   65536
+#define GONE_NS     50000000
+#define TAKEN_NS    UINT64_C(1000000000)
 
 /* ---- the hash ---- */
 
@@ -109,15 +114,43 @@ static int note_all(struct backend *b)
 	return r;
 }
 
+static void forget_keys(struct keys *k)
+{
+	keys_fini(k);
+	keys_init(k);
+}
+
+/* The kernel merges the end of a name into what it told of it before. */
+static void note_end(struct keys *ended, const struct fan_info *info)
+{
+	size_t len = fan_key_len(info->object);
+	int32_t i = keys_find(ended, info->object, len);
+
+	if (!info->dir && i >= 0)
+		keys_remove(ended, i);
+	if (!(info->mask & FAN_DELETE) || info->mask == FAN_DELETE || i >= 0)
+		return;
+	if (ended->count >= ENDED_MAX)
+		forget_keys(ended);
+	keys_add(ended, info->object, len);
+}
+
 void fan_later_passed(struct backend *b, const struct fan_info *info)
 {
 	if (info->dir && leaves(info) && b->base + b->pos < b->later.noted)
 		b->later.leaving--;
+	if (info->object && !(info->mask & FAN_ONDIR))
+		note_end(&b->later.ended, info);
 	/* What is below a directory that moved may be under a root now. */
-	if (info->mask & FAN_ONDIR && info->mask & FAN_RENAME && b->later.foreign.count) {
-		keys_fini(&b->later.foreign);
-		keys_init(&b->later.foreign);
-	}
+	if (info->mask & FAN_ONDIR && info->mask & FAN_RENAME && b->later.foreign.count)
+		forget_keys(&b->later.foreign);
+}
+
+void fan_later_init(struct backend *b)
+{
+	b->later = (struct fan_later){ .on = false };
+	keys_init(&b->later.foreign);
+	keys_init(&b->later.ended);
 }
 
 void fan_later_fini(struct backend *b)
@@ -127,8 +160,8 @@ void fan_later_fini(struct backend *b)
 	free(l->items);
 	free(l->buckets);
 	keys_fini(&l->foreign);
-	*l = (struct fan_later){ .on = false };
-	keys_init(&l->foreign);
+	keys_fini(&l->ended);
+	fan_later_init(b);
 }
 
 static void later_unread(struct backend *b, bool on)
@@ -213,6 +246,8 @@ static bool pushed_file(const struct backend *b, const struct fan_info *attrib)
 	struct fan_info info;
 	uint64_t at;
 
+	if (keys_find(&b->later.ended, attrib->object, fan_key_len(attrib->object)) >= 0)
+		return false;
 	for (uint32_t i = next_about(b, attrib->object, NONE, &info, &at); i != NONE;
 	     i = next_about(b, attrib->object, i, &info, &at))
 		if (info.mask & (FAN_CREATE | FAN_DELETE) && info.pid == attrib->pid)
@@ -221,17 +256,82 @@ static bool pushed_file(const struct backend *b, const struct fan_info *attrib)
 }
 
 /* The record that would tell may be just about to be queued, if this one is young. */
-static int not_yet(struct backend *b, uint64_t at)
+static int not_yet(struct backend *b, struct fan_doubt *doubt, uint64_t at, uint64_t wait_ns)
 {
-	struct fan_later *l = &b->later;
 	uint64_t now = uv_hrtime();
 
-	if (now - l->mark_ns > DOUBT_NS) {
-		l->old = l->mark;
-		l->mark = b->base + b->len;
-		l->mark_ns = now;
+	if (now - doubt->mark_ns > wait_ns) {
+		doubt->old = doubt->mark;
+		doubt->mark = b->base + b->len;
+		doubt->mark_ns = now;
 	}
-	return at < l->old ? 0 : UV_EAGAIN;
+	return at < doubt->old ? 0 : UV_EAGAIN;
+}
+
+/* Does a thread of the process run, or wait within the kernel for what it has asked for? Then it
+ * may be between one record and the next, for long where the processors are busy. */
+static bool at_work(int32_t pid)
+{
+	char path[64], stat[512], *state;
+	struct dirent *e;
+	bool works = false;
+	size_t n;
+	FILE *f;
+	DIR *d;
+
+	snprintf(path, sizeof path, "/proc/%d/task", pid);
+	if (!pid || !(d = opendir(path)))
+		return !pid || errno != ENOENT;
+	while (!works && (e = readdir(d))) {
+		snprintf(path, sizeof path, "/proc/%d/task/%.16s/stat", pid, e->d_name);
+		if (e->d_name[0] == '.' || !(f = fopen(path, "re")))
+			continue;
+		n = fread(stat, 1, sizeof stat - 1, f);
+		stat[n] = '\0';
+		state = strrchr(stat, ')');
+		works = state && strchr("RD", state[1] ? state[2] : ' ');
+		fclose(f);
+	}
+	closedir(d);
+	return works;
+}
+
+/* A rename is the last that has been told of its process: 0 if nothing belongs to it. */
+static int last_of(struct backend *b, uint64_t at, int32_t pid)
+{
+	struct pollfd p = { .fd = b->fd, .events = POLLIN };
+
+	if (at_work(pid))
+		return not_yet(b, &b->later.taken, at, TAKEN_NS);
+	return poll(&p, 1, 0) == 0 ? 0 : UV_EAGAIN; /* it may have come since */
+}
+
+/* Does something get the name, or lose it? (Not what may have been merged in later.) */
+static bool is_about(const struct fan_info *r, const struct fan_key *dir, const char *name)
+{
+	return (r->mask & (FAN_CREATE | FAN_RENAME) || r->mask == FAN_DELETE) &&
+	       ((same_key(r->dir, dir) && strcmp(r->name, name) == 0) ||
+		(same_key(r->dir2, dir) && strcmp(r->name2, name) == 0));
+}
+
+/* Is `back`, the next of its process, the other half of an exchange? Nobody else can do anything
+ * with the two names between one half and the other. */
+static bool is_exchange(const struct backend *b, uint64_t at, const struct fan_info *rename,
+			const struct fan_info *back, size_t back_pos)
+{
+	struct fan_info info;
+
+	if (!same_key(back->dir, rename->dir2) || !same_key(back->dir2, rename->dir) ||
+	    strcmp(back->name, rename->name2) != 0 || strcmp(back->name2, rename->name) != 0 ||
+	    same_key(back->object, rename->object))
+		return false;
+	for (size_t pos = at - b->base + rename->len; pos < back_pos; pos += info.len) {
+		fan_parse(b->memory + pos, &info);
+		if (is_about(&info, back->dir, back->name) ||
+		    is_about(&info, back->dir2, back->name2))
+			return false;
+	}
+	return true;
 }
 
 /* What the rename at `at` pushed off its new name, or exchanged with; 0: nothing. UV_EAGAIN. */
@@ -242,14 +342,11 @@ static int was_taken(struct backend *b, uint64_t at, const struct fan_info *rena
 	struct fan_info next;
 
 	if (!next_of_same(b, rename->pid, &pos, &next))
-		return not_yet(b, at);
+		return pos < b->len ? 0 : last_of(b, at, rename->pid);
 	*is_dir = next.mask & FAN_ONDIR;
 	*object = next.object;
 	if (next.mask & FAN_RENAME)
-		return same_key(next.dir, rename->dir2) && same_key(next.dir2, rename->dir) &&
-		       strcmp(next.name, rename->name2) == 0 &&
-		       strcmp(next.name2, rename->name) == 0 &&
-		       !same_key(next.object, rename->object);
+		return is_exchange(b, at, rename, &next, pos - next.len);
 	if (!(next.mask & FAN_ATTRIB) || *is_dir != !!(rename->mask & FAN_ONDIR))
 		return 0;
 	if (!*is_dir)
@@ -343,6 +440,14 @@ static int later_open_dir(struct backend *b, int32_t id, const char *under)
 	return fan_open(&b->places, &key, under, 0);
 }
 
+/* Changes of names are made, and told, while the directory is locked; so is reading it. */
+static void later_settle(int fd)
+{
+	char buf[1024];
+
+	syscall(SYS_getdents64, fd, buf, sizeof buf);
+}
+
 bool fan_later_foreign(const struct backend *b, const struct fan_key *key)
 {
 	return b->later.foreign.count &&
@@ -379,10 +484,8 @@ static void later_foreign(struct backend *b)
 
 	if (!unknown_keys(b, keys))
 		return;
-	if (f->count >= FOREIGN_MAX) {
-		keys_fini(f);
-		keys_init(f);
-	}
+	if (f->count >= FOREIGN_MAX)
+		forget_keys(f);
 	keys_add(f, keys[0], fan_key_len(keys[0]));
 }
 
@@ -425,8 +528,9 @@ static int later_where(struct backend *b, const char *under, char *path, size_t 
 		memcpy(&copy, key, fan_key_len(key));
 		r = UV_EAGAIN;
 	}
-	if (r == -ESTALE)
-		return UV_ENOENT;
+	if (r == -ESTALE) /* the record of its end may have been passed, or not be queued yet */
+		return not_yet(b, &b->later.gone, b->base + b->pos, GONE_NS) < 0 ? UV_EAGAIN :
+										  UV_ENOENT;
 	if (r == UV_ENOENT) /* `under` itself */
 		return UV_EAGAIN;
 	return r == 0 && b->later.leaving ? UV_EAGAIN : r;
@@ -438,6 +542,7 @@ const struct late_ops fan_late_ops = {
 	.where = later_where,
 	.still = later_still,
 	.open_dir = later_open_dir,
+	.settle = later_settle,
 	.mentions = later_mentions,
 };
 

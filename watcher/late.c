@@ -141,6 +141,8 @@ static int open_moved(struct watcher *w, uint32_t dir)
 	if (in >= 0 && fd < 0)
 		fd = -errno;
 	if (in >= 0)
+		s->ops->late->settle(in);
+	if (in >= 0)
 		close(in);
 	/* Asked after it was opened: what is not mentioned then is what was opened. */
 	r = s->ops->late->mentions(s->backend, tree_dir(&w->tree, up)->id, name, on_identity, &m);
@@ -155,23 +157,38 @@ static int open_moved(struct watcher *w, uint32_t dir)
 	return s->ops->late->open_dir(s->backend, m.id, under);
 }
 
+/* Is what a path has led to what the index has there? Something may have been done to a name on
+ * the way that is not among the changes yet; then it is not, or the change of it is. */
+static bool is_expected(struct watcher *w, uint32_t dir, int fd)
+{
+	const struct dir *d = tree_dir(&w->tree, dir);
+	struct stat st;
+
+	return fd >= 0 && d->parent != NO_DIR && fstat(fd, &st) == 0 && st.st_nlink &&
+	       (st.st_ino == tree_entry(&w->tree, d->parent, d->rec).ino ||
+		watcher__scan_mount(fd, NULL));
+}
+
 static int open_late(struct watcher *w, uint32_t dir)
 {
 	const struct dir *d = tree_dir(&w->tree, dir);
 	struct source *s = source_of(w, dir);
 	const char *path = watcher__path(w, dir, NULL, 0);
 	bool link = d->flags & DIR_LINK;
-	int fd;
+	int fd, moved;
 
 	bytes_clear(&w->look->path);
 	if (!path || bytes_adds(&w->look->path, path) < 0)
 		return UV_ENOMEM;
 	fd = watcher__scan_open(path, link || d->parent == NO_DIR);
-	if (link || !s->ops->late || s->ops->late->still(s->backend))
+	if (link || !s->ops->late || (is_expected(w, dir, fd) && s->ops->late->still(s->backend)))
+		return fd;
+	moved = open_moved(w, dir);
+	if (moved == -EPERM) /* to open by handles is not allowed */
 		return fd;
 	if (fd >= 0)
 		close(fd);
-	return open_moved(w, dir);
+	return moved;
 }
 
 /* The node is read (again) with nothing in it. */

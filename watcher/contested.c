@@ -170,6 +170,24 @@ static bool is_taken(struct watcher *w, uint32_t node)
 	return path && watcher__disk_stat_path(&w->disk, path, false, &st) == 0;
 }
 
+/* Is a node a mount point, or below one? */
+static bool behind_mount(const struct watcher *w, uint32_t node)
+{
+	for (; node != NO_DIR; node = tree_dir(&w->tree, node)->parent)
+		if (tree_dir(&w->tree, node)->flags & DIR_MOUNTED)
+			return true;
+	return false;
+}
+
+/* A mount puts a directory at a second place, and is not moved by moving the directory: what is
+ * mounted here and was not there, or the other way round, has not moved. */
+static bool may_have_moved(struct watcher *w, uint32_t owner, int fd)
+{
+	bool was = tree_dir(&w->tree, owner)->flags & DIR_MOUNTED;
+
+	return watcher__disk_is_users(&w->disk) || was == (watcher__scan_mount(fd, NULL) != 0);
+}
+
 /* The directory at this place is one that the index has elsewhere, and it is not there any
  * more: it was moved here. Its node takes the place of the fresh one. */
 static bool adopt(struct watcher *w, uint32_t fresh, uint32_t node)
@@ -177,6 +195,7 @@ static bool adopt(struct watcher *w, uint32_t fresh, uint32_t node)
 	struct dir *f = tree_dir(&w->tree, fresh), *n = tree_dir(&w->tree, node);
 	uint32_t dir = f->parent, rec = f->rec, old_dir = n->parent, old_rec = n->rec;
 	bool taken = old_dir != NO_DIR && is_taken(w, node);
+	bool mounts = behind_mount(w, node) || behind_mount(w, fresh);
 	struct arrival *a = NULL;
 
 	if (dir == NO_DIR || f->roots || f->count || tree_is_below(&w->tree, dir, node))
@@ -199,10 +218,12 @@ static bool adopt(struct watcher *w, uint32_t fresh, uint32_t node)
 	tree_dir_free(&w->tree, fresh);
 	tree_attach(&w->tree, dir, rec, node);
 	/* It was not as believed: what has the old name now? The kernel tells, but for a mount. */
-	if (taken || (old_dir != NO_DIR && !watcher__look_waits(w, node)))
+	if (taken || (old_dir != NO_DIR && (mounts || !watcher__look_waits(w, node))))
 		watcher__node_limbo(w, old_dir);
-	if (!watcher__look_waits(w, node))
+	if (!watcher__look_waits(w, node)) {
 		look_moved(w, node);
+		watcher__mounts_doubt(w);
+	}
 	return true;
 }
 
@@ -281,7 +302,7 @@ bool watcher__contested(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
 		watcher__node_limbo(w, dir);
 		return false;
 	}
-	if (adopt(w, dir, owner))
+	if (may_have_moved(w, owner, fd) && adopt(w, dir, owner))
 		return false;
 	if (watcher__look_waits(w, dir)) {
 		watcher__node_limbo(w, dir);

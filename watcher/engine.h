@@ -341,6 +341,8 @@ bool watcher__mounts_heard(const struct watcher *w);
 bool watcher__mounts_due(struct watcher *w);
 /* When it will be; 0: nothing waits. */
 uint64_t watcher__mounts_due_ns(const struct watcher *w);
+/* A directory is elsewhere by now than the index had it: what is mounted there may be, too. */
+void watcher__mounts_doubt(struct watcher *w);
 /* Has looked at what leads elsewhere since the last time. */
 void watcher__mounts_check(struct watcher *w);
 

@@ -189,6 +189,12 @@ bool watcher__mounts_due(struct watcher *w)
 	return m->changed && (w->nsyncs || uv_hrtime() >= m->due_ns);
 }
 
+void watcher__mounts_doubt(struct watcher *w)
+{
+	if (w->mounts && w->mounts->fd >= 0)
+		w->mounts->changed = true;
+}
+
 uint64_t watcher__mounts_due_ns(const struct watcher *w)
 {
 	return w->mounts && w->mounts->changed ? w->mounts->due_ns : 0;

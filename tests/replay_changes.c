@@ -21,10 +21,12 @@
 
 #include "dice.h"
 
-/* A path of up to five components out of a small namespace, so that names collide. */
+/* A small namespace, so that names collide; behind those that paths are made of, others. */
+static const char *const names[] = { "a", "b", "c", "d", "longer_name", "x y", "w", "again" };
+
+/* A path of up to five components. */
 static const char *some_path(char *buf, const char *root)
 {
-	static const char *const names[] = { "a", "b", "c", "d", "longer_name", "x y" };
 	int depth = 1 + (int)dice(4);
 	char *at = buf + sprintf(buf, "%s", root);
 
@@ -61,6 +63,20 @@ static void remove_tree(const char *path)
 	rmdir(path);
 }
 
+/* The same, without listing any directory. */
+static void remove_named(const char *path)
+{
+	char sub[PATH_MAX];
+
+	if (unlink(path) == 0 || errno == ENOENT || rmdir(path) == 0 || errno != ENOTEMPTY)
+		return;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		snprintf(sub, sizeof sub, "%s/%s", path, names[i]);
+		remove_named(sub);
+	}
+	rmdir(path);
+}
+
 static void deep_write(char *path)
 {
 	for (char *at = path + 1; (at = strchr(at, '/')); at++) {
@@ -78,9 +94,9 @@ static const char *some_root(const struct places *p)
 }
 
 /* Gone and there again at once, as the same or as another. */
-static void replace(char *path)
+static void replace(char *path, void (*remove_it)(const char *path))
 {
-	remove_tree(path);
+	remove_it(path);
 	if (dice(2)) {
 		write_file(path, 0);
 		return;
@@ -108,7 +124,7 @@ static void mount_tmpfs(const char *path)
 	if (mount("none", path, "tmpfs", 0, "size=1m") < 0 || dice(2))
 		return;
 	snprintf(in_it, sizeof in_it, "%s/%s", path, dice(2) ? "a" : "b");
-	replace(in_it);
+	replace(in_it, remove_tree);
 }
 
 static void mount_over(const struct places *p, const char *path)
@@ -148,6 +164,7 @@ static void one_change(const struct places *p, const struct changes *how)
 {
 	char a[256], b[256], c[300];
 	const char *out = p->out;
+	void (*remove_it)(const char *) = how->unmerged ? remove_named : remove_tree;
 
 	some_path(a, some_root(p));
 	some_path(b, some_root(p));
@@ -170,7 +187,7 @@ static void one_change(const struct places *p, const struct changes *how)
 		rmdir(a);
 		break;
 	case 7:
-		remove_tree(a);
+		remove_it(a);
 		break;
 	case 8:
 	case 9:
@@ -198,7 +215,7 @@ static void one_change(const struct places *p, const struct changes *how)
 			(void)!link(a, b);
 		break;
 	case 15:
-		replace(a);
+		replace(a, remove_it);
 		break;
 	default:
 		some_path(c, out);

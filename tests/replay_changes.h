@@ -13,9 +13,10 @@ struct places {
 
 /* What the changes may be beside the usual ones. */
 struct changes {
-	/* Neither hard links nor chmod: fanotify merges what it tells of them with what it tells
-	 * of a file that is pushed off its name, which is lost then. It is needed only to know
-	 * what was at a name before the changes that came while the tree was not yet read. */
+	/* Neither hard links nor chmod, nor are directories listed: fanotify merges what it tells
+	 * of them with what it tells of a file or a directory that is pushed off its name, which
+	 * is lost then. It is needed only to know what was at a name before the changes that came
+	 * while the tree was not yet read. */
 	bool unmerged;
 	/* Directories and files are mounted over: by what is inside and outside of the roots, by
 	 * file systems in memory; mounts are moved, and end. In mounts of the process's own. */

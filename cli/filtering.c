@@ -109,28 +109,73 @@ static int ignore_file(watcher_filter *f, const char *root, const char *file,
 	return r;
 }
 
+enum { OUTPUTS = 3 };
+
+static const char *output_name(const struct settings *s, int i)
+{
+	static const char *const names[OUTPUTS] = { "/dev/fd/1", "/dev/fd/2", NULL };
+
+	return names[i] ? names[i] : s->log_file;
+}
+
+/* Whether there is such an output and it is a file. */
+static int find_output(const struct settings *s, int i, struct stat *st)
+{
+	const char *name = output_name(s, i);
+
+	return name && stat(name, st) == 0 && S_ISREG(st->st_mode);
+}
+
+static const char *const *roots_of(const struct settings *s)
+{
+	static const char *const here[] = { ".", NULL };
+
+	return s->paths.n ? words_list(&s->paths) : here;
+}
+
+/* A predicate: behind a link that is followed, our own output has a name of which no pattern
+ * knows. */
+static int is_no_output(const char *path, int type, unsigned kind, void *arg)
+{
+	const struct settings *s = arg;
+	struct stat at, own;
+
+	(void)kind;
+	for (const char *const *root = roots_of(s); *root && type == WATCHER_TYPE_FILE; root++) {
+		char *full = alloc_text("%s/%s", *root, path);
+		int is_there = stat(full, &at) == 0;
+
+		free(full);
+		for (int i = 0; is_there && i < OUTPUTS; i++)
+			if (find_output(s, i, &own) && own.st_ino == at.st_ino &&
+			    own.st_dev == at.st_dev)
+				return 0;
+	}
+	return 1;
+}
+
 /*
  * What is printed into a file below a root would be an event, which would be printed: our own
  * output is no change.
  */
 static void ignore_own_output(watcher_filter *f, const struct settings *s)
 {
-	static const char *const names[] = { "/dev/fd/1", "/dev/fd/2", NULL };
-	static const char *const here[] = { ".", NULL };
-	const char *const *roots = s->paths.n ? words_list(&s->paths) : here;
+	int is_followed = 0;
 
-	for (int i = 0; i < 3; i++) {
-		const char *name = names[i] ? names[i] : s->log_file;
+	for (int i = 0; i < OUTPUTS; i++) {
+		const char *name = output_name(s, i);
 		struct stat st;
 		char *file;
 
-		if (!name || stat(name, &st) < 0 || !S_ISREG(st.st_mode) ||
-		    !(file = realpath(name, NULL)))
+		if (!find_output(s, i, &st) || !(file = realpath(name, NULL)))
 			continue;
-		for (const char *const *root = roots; *root; root++)
+		for (const char *const *root = roots_of(s); *root; root++)
 			ignore_file(f, *root, file, i < 2 ? "our own output" : "--log-file");
 		free(file);
+		is_followed = s->follow_symlinks;
 	}
+	if (is_followed)
+		watcher_filter_predicate(f, is_no_output, (void *)(uintptr_t)s);
 }
 
 int filter_open(watcher_filter **out, const struct settings *s)

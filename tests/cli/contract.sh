@@ -2,7 +2,7 @@
 # What users rely on and no other script is about: defaults, the forms of paths, fields of
 # records, what counts as one event, and the exit status of each end.
 . tests/lib/tap.sh
-plan 37
+plan 38
 mkdir t
 
 # ---- the command line
@@ -237,4 +237,12 @@ start k log -q -L --events created loop
 touch loop/f
 until_true 10 has k.out f
 is '-L: a link that leads back adds nothing' "$(cat k.out)" 'created loop/f'
+finish INT
+ln -s "$tmp" loop/up
+start k log -L loop
+touch loop/first
+until_true 10 has k.out 'loop/first'
+touch loop/second
+until_true 10 has k.out 'loop/second'
+is '... nor is what is printed an event behind one' "$(grep -c 'k\.\(out\|err\)$' k.out)" 0
 finish INT

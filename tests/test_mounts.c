@@ -1,7 +1,7 @@
 /*
  * What is mounted over what is watched, and unmounted again: told by the difference. Each test is
  * in a mount namespace of its own making, so nobody else sees any of it.
- * link: -Wl,--wrap=mount_points_open,--wrap=mount_points_each,--wrap=statfs
+ * link: -Wl,--wrap=mount_points_open,--wrap=mount_points_each,--wrap=statfs,--wrap=watcher__scan_read
  */
 #include "watch_test.h"
 
@@ -10,6 +10,7 @@
 
 #include "index_check.h"
 #include "own_mounts.h"
+#include "watcher/engine.h"
 #include "watcher/mount_points.h"
 
 #define NFS_MAGIC 0x6969
@@ -57,11 +58,27 @@ int __wrap_statfs(const char *path, struct statfs *fs)
 	return r;
 }
 
+static const char *while_read; /* what is done, once, when a directory has just been read */
+
+void __real_watcher__scan_read(int fd, struct listing *l);
+void __wrap_watcher__scan_read(int fd, struct listing *l);
+
+void __wrap_watcher__scan_read(int fd, struct listing *l)
+{
+	const char *now = while_read;
+
+	__real_watcher__scan_read(fd, l);
+	while_read = NULL;
+	if (now)
+		assert_int_equal(system(now), 0);
+}
+
 /* ---- what the tests share ---- */
 
 static int enter(void **state)
 {
 	no_list = false;
+	while_read = NULL;
 	list_takes_ms = 0;
 	silent = NULL;
 	problem[0] = '\0';
@@ -338,6 +355,24 @@ static void test_mounts_that_tell_nothing_are_polled(void **state)
 	assert_string_equal(after("echo > in/b/net/s/x"), "created in/b/net/s/x, modified in/b/net/s/x");
 }
 
+/* A directory is found where it is mounted, too, while what it is in moves: it is not where it was
+ * just then, but has not moved to the mount. */
+static void test_mounts_are_no_moves(void **state)
+{
+	const char *all;
+
+	(void)state;
+	begin("mkdir -p in/p/d; echo > in/p/d/f");
+	while_read = "mv in/p in/q";
+	all = after("mkdir -p in/n/m; mount --bind in/p/d in/n/m");
+	assert_null(while_read);
+	check_index();
+	assert_null(strstr(all, "moved in/p/d in/n/m"));
+	assert_null(strstr(all, "moved in/q/d in/n/m"));
+	assert_non_null(strstr(all, "moved in/p in/q"));
+	assert_string_equal(after("umount in/n/m; echo > in/q/d/g"), "created in/q/d/g, modified in/q/d/g");
+}
+
 #undef TEST
 #define TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 
@@ -355,6 +390,7 @@ int main(void)
 		TEST(test_mounts_elsewhere_cost_little),
 		TEST(test_mounts_without_a_list),
 		TEST(test_mounts_that_tell_nothing_are_polled),
+		TEST(test_mounts_are_no_moves),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,6 +22,7 @@ cat >server.sh <<'X1'
 date +%N >t/state # opened, written and closed at once
 exec sleep 1081
 X1
+known_by_pid() { # who wrote it is asked of the guardian
 start a run -r -i .new t -- sh server.sh
 check '-r: a server that writes a file at each start is told of' until_true 30 has a.err \
   't/state is changed by the command itself: not reacting to it until something else changes; -i /state ignores it for good'
@@ -48,6 +49,17 @@ check 'a server that writes it long after its start is known' until_true 30 has 
 pause 3
 is '... and not restarted any more' "$(runs b.err)" 3
 finish INT
+}
+has_guardians '-r: a server that writes a file at each start is told of' \
+  '... and is not restarted by it any more' \
+  '... another file restarts it, once' \
+  '... so does somebody who writes that file' \
+  '... or puts another in its place' \
+  '... also the new one' \
+  '... all this is said once' \
+  'nobody who opens the file is kept waiting' \
+  'a server that writes it long after its start is known' \
+  '... and not restarted any more' && known_by_pid
 
 # Another file in the place of the old one: nothing tells whose it is.
 rm -rf t; mkdir t
@@ -84,7 +96,8 @@ is '-r: who saves at once after every start is reacted to' "$(react 60 in-place 
 is '... also by another file in its place' "$(react 6 rename -r -i .new t -- sh -c 'echo up; exec sleep 1083')" 6
 is '... and while the command is busy with writing elsewhere' "$(
   react 20 in-place -r t -- sh -c 'echo up; i=0; while [ $i -lt 200 ]; do echo >elsewhere; i=$((i + 1)); done; exec sleep 1083')" 20
-is 'a command that ends: who saves with its output is reacted to' "$(react 12 in-place t -- sh -c 'echo up; sleep 0.05')" 12
+! has_guardians 'a command that ends: who saves with its output is reacted to' ||
+  is 'a command that ends: who saves with its output is reacted to' "$(react 12 in-place t -- sh -c 'echo up; sleep 0.05')" 12
 
 # What was taken for the command's is reacted to when the command cannot have done it.
 rm -rf t; mkdir t

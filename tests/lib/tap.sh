@@ -116,8 +116,8 @@ start() {
   shift 2
   rm -f "$log.ready"
   mkfifo "$log.ready"
-  # A job in the background of a script ignores INT, and so would whendo.
-  env --default-signal=INT,QUIT "$W" "$verb" --ready-fd 3 "$@" >"$log.out" 2>"$log.err" 3>"$log.ready" </dev/null &
+  # A job in the background of a script ignores INT, one under nohup HUP, and so would whendo.
+  env --default-signal=INT,QUIT,HUP "$W" "$verb" --ready-fd 3 "$@" >"$log.out" 2>"$log.err" 3>"$log.ready" </dev/null &
   pid=$!
   pids="$pids $pid"
   # Opening waits for whendo to open its end, reading for the newline.

@@ -100,6 +100,25 @@ static void unmatch(struct look *l, struct departure *d)
 	d->arrival = NO_ITEM;
 }
 
+/* What was told as created in a directory before it was known to have moved there ends, too. */
+static void end_told_in(struct watcher *w, uint32_t node)
+{
+	struct look *l = w->look;
+
+	for (size_t i = 0; i < l->norigins; i++) {
+		struct arrival *o = &l->arrivals[l->origins[i]];
+		struct news n = news_for(w, WATCHER_DELETED, o->type, o->ino);
+		struct entry e;
+
+		if (!o->told || o->done || !tree_is_below(&w->tree, o->dir, node))
+			continue;
+		e = tree_entry(&w->tree, o->dir, o->rec);
+		set_place(w, &n, o->dir, e.name, e.len);
+		watcher__emit(w, &n);
+		o->told = false;
+	}
+}
+
 /* A directory whose move cannot be told as one: it ends where it was, with all that is known to
  * be in it, and its arrival will be that of something new. */
 static void break_move(struct watcher *w, struct arrival *a, int depth)
@@ -125,6 +144,8 @@ static void break_move(struct watcher *w, struct arrival *a, int depth)
 	if (!a->from) /* broken from within */
 		return;
 	if (tree_alive(&w->tree, a->from_dir, a->from_gen)) {
+		if (a->node != NO_DIR)
+			end_told_in(w, a->node);
 		set_place(w, &n, a->from_dir, name, a->from_len);
 		if (a->node != NO_DIR)
 			watcher__emit_gone_below(w, &n, n.dir, n.name, n.len, a->node);

@@ -87,7 +87,7 @@ finish INT
 pid=$abs
 finish INT
 is 'paths begin as the root was given' "$(grep -Fxc "created $tmp/t/d/link2" abs.out) $(grep -c '"src_path":"t/d/link2","root":"t"' j.out)" '1 1'
-cat >types.py <<'Y'
+cat >fields.py <<'Y'
 import json
 seen = [e for e in map(json.loads, open("j.out")) if e["root"] == "t"]
 made = {e["src_path"]: e for e in seen if e["event_type"] == "created"}
@@ -97,11 +97,11 @@ print(made["t/d"]["is_directory"], made["t/d"]["is_synthetic"])
 batches = [e["batch"] for e in map(json.loads, open("j.out"))]
 print(sorted(set(batches)) == list(range(1, max(batches) + 1)), batches == sorted(batches))
 Y
-python3 types.py >types
-is 'file_type' "$(sed -n 1p types)" 'dir file symlink other'
-is 'dest_path is there for moved only' "$(sed -n 2p types)" 't/d/g False False False False'
-is 'what the kernel told is not synthetic' "$(sed -n 3p types)" 'True False'
-is 'batches count up by one' "$(sed -n 4p types)" 'True True'
+python3 fields.py >fields
+is 'file_type' "$(sed -n 1p fields)" 'dir file symlink other'
+is 'dest_path is there for moved only' "$(sed -n 2p fields)" 't/d/g False False False False'
+is 'what the kernel told is not synthetic' "$(sed -n 3p fields)" 'True False'
+is 'batches count up by one' "$(sed -n 4p fields)" 'True True'
 mkdir -p from/in
 touch from/in/f
 start j log --format json t

@@ -146,6 +146,30 @@ static void test_move_over_the_unwatched(void **state)
 					 "deleted in/n/e, deleted in/n");
 }
 
+/* It was exchanged before it could be watched, and what came to its place moved on: nothing is
+ * there any more that tells the exchange from a move there and back. */
+static void test_exchange_with_the_unwatched(void **state)
+{
+	char flaws[1000] = "";
+
+	(void)state;
+	assert_int_equal(mkdir("in/c", 0755), 0);
+	assert_int_equal(rename("in/d", "in/c/d"), 0);
+	watch_in();
+	sync_watcher(w);
+	assert_int_equal(mkdir("in/n", 0755), 0);
+	exchange("in/c/d", "in/n");
+	assert_int_equal(rename("in/n", "out/n"), 0);
+	sync_watcher(w);
+	sync_watcher(w);
+	index_check(w, flaws, sizeof flaws);
+	assert_string_equal(flaws, "");
+	assert_non_null(strstr(told(&seen), "deleted in/c/d/e/f"));
+	put("in/c/d/more", "");
+	sync_watcher(w);
+	assert_string_equal(told(&seen), "created in/c/d/more");
+}
+
 /* The kernel makes one of the two moves away from "in/d", and tells the first number only. */
 static void test_moves_made_one(void **state)
 {
@@ -178,6 +202,7 @@ int main(void)
 		MOVES_TEST(test_polled_found_elsewhere),
 		MOVES_TEST(test_exchange_read_in_half),
 		MOVES_TEST(test_move_over_the_unwatched),
+		MOVES_TEST(test_exchange_with_the_unwatched),
 		MOVES_TEST(test_moves_made_one),
 	};
 

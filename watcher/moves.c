@@ -127,10 +127,18 @@ static bool would_be_told_gone(const struct watcher *w, uint32_t node)
 	return d->id >= 0 && w->sources[d->backend].ops->caps & BACKEND_EXACT;
 }
 
+/* What is but a guess is looked at when things are calm: also where it has come to, for what is
+ * there may be the other of the two. */
+static void guess(struct watcher *w, const struct half_move *h, uint32_t to)
+{
+	watcher__node_limbo(w, h->dir);
+	if (to != NO_DIR)
+		watcher__node_limbo(w, to);
+}
+
 /* Did what was pushed off, and not what took its name, move away? `dir`: to there, or NO_DIR if
- * that is not known. What is but a guess is looked at when things are calm: the kernel makes one
- * of two moves away from a name that come one after the other, as those of two exchanges with what
- * is not watched do. */
+ * that is not known. It is not always told: the kernel makes one of two moves away from a name
+ * that come one after the other, as those of two exchanges with what is not watched do. */
 static bool is_exchange(struct watcher *w, const struct half_move *h, const struct change *c,
 			uint32_t dir)
 {
@@ -149,14 +157,14 @@ static bool is_exchange(struct watcher *w, const struct half_move *h, const stru
 			return c->is_dir == h->is_dir;
 	}
 	if (dir != NO_DIR && tree_find(&w->tree, dir, c->name, c->name_len) != NO_REC) {
-		watcher__node_limbo(w, h->dir);
+		guess(w, h, dir);
 		return false;
 	}
 	if (rec == NO_REC)
 		return true;
 	if (h->node != NO_DIR && would_be_told_gone(w, h->node))
 		return true;
-	watcher__node_limbo(w, h->dir);
+	guess(w, h, dir);
 	return watcher__ino_at(w, h->dir, h->name, h->len) != 0;
 }
 

@@ -314,40 +314,39 @@ static void test_nothing_is_left(void **state)
 	assert_int_equal(count_threads(), threads);
 }
 
-static uint64_t thread_ns(void)
+/* How long this thread has waited for a processor that others had; 0 where that is not told. */
+static uint64_t waited_ns(void)
 {
-	struct timespec t;
+	unsigned long long ran, waited = 0;
+	FILE *f = fopen("/proc/thread-self/schedstat", "r");
 
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	if (f && fscanf(f, "%llu %llu", &ran, &waited) != 2)
+		waited = 0;
+	if (f)
+		fclose(f);
+	return waited;
 }
 
-/* How long it took; its work, which others cannot make longer, is checked. */
+/* How long it took, but for what others made it wait. */
 static uint64_t close_large(uv_loop_t *loop)
 {
 	watcher *w = open_with(WATCHER(.loop = loop));
-	uint64_t start, worked, took;
+	uint64_t start, waited, took;
 
 	add_with(w, ".", WATCH(.depth = 0));
-	worked = thread_ns();
+	waited = waited_ns();
 	start = uv_hrtime();
 	watcher_close(w);
 	took = uv_hrtime() - start;
-	worked = thread_ns() - worked;
+	waited = waited_ns() - waited;
 	uv_run(loop, UV_RUN_DEFAULT);
-	print_message("close: %.3f ms, %.3f ms of work\n", (double)took / 1e6,
-		      (double)worked / 1e6);
-	assert_true(worked < 20000000);
-	return took;
+	return took > waited ? took - waited : 0;
 }
 
-/*
- * Closing hands the kernel's part and a large index to threads: the loop turns on at once. One
- * of many times at least; others may have the processor for a while in any of them.
- */
+/* Closing hands the kernel's part and a large index to threads: the loop turns on at once. */
 static void test_close_does_not_block(void **state)
 {
-	uint64_t took = UINT64_MAX;
+	uint64_t worst = 0, took;
 	uv_loop_t loop;
 	char path[32];
 
@@ -357,9 +356,11 @@ static void test_close_does_not_block(void **state)
 		assert_int_equal(mkdir(path, 0755), 0);
 	}
 	assert_int_equal(uv_loop_init(&loop), 0);
-	for (int i = 0; i < 3 || (i < 50 && took >= 20000000); i++)
-		took = close_large(&loop);
-	assert_true(took < 20000000);
+	for (int i = 0; i < 3; i++)
+		if ((took = close_large(&loop)) > worst)
+			worst = took;
+	print_message("close: %.3f ms\n", (double)worst / 1e6);
+	assert_true(worst < 20000000);
 	assert_int_equal(uv_loop_close(&loop), 0);
 }
 

@@ -249,9 +249,10 @@ void places_make(struct places *p, uint64_t seed, const struct changes *how)
 {
 	/* Nothing is at two places yet: it would not be known at which it is told of. */
 	const struct changes still = { .unmerged = how->unmerged };
+	const char *top = getenv("REPLAY_DIR");
 	char path[256], from[256];
 
-	strcpy(p->base, "/tmp/whendo-replay-XXXXXX");
+	snprintf(p->base, sizeof p->base, "%s/whendo-replay-XXXXXX", top ? top : "/tmp");
 	assert_non_null(mkdtemp(p->base));
 	snprintf(p->in, sizeof p->in, "%s/in", p->base);
 	snprintf(p->two, sizeof p->two, "%s/two", p->base);

@@ -8,7 +8,7 @@
 
 /* The directories of a round: two roots of one watch, and one that is not watched. */
 struct places {
-	char base[32], in[64], two[64], out[64];
+	char base[64], in[80], two[80], out[80];
 };
 
 /* What the changes may be beside the usual ones. */

@@ -1,7 +1,7 @@
 /*
  * What is mounted over what is watched, and unmounted again: told by the difference. Each test is
  * in a mount namespace of its own making, so nobody else sees any of it.
- * link: -Wl,--wrap=mount_points_open,--wrap=mount_points_each,--wrap=statfs,--wrap=watcher__scan_read
+ * link: -Wl,--wrap=mount_points_open,--wrap=mount_points_each,--wrap=mount_points_changed,--wrap=statfs,--wrap=watcher__scan_read
  */
 #include "watch_test.h"
 
@@ -22,6 +22,8 @@ static char problem[sizeof((watcher_error *)NULL)->message];
 /* ---- what the kernel says, or does not ---- */
 
 static bool no_list;
+/* What is done, once, right before it is asked whether the list has changed, or it is read. */
+static const char *before_asked, *before_listed;
 static int lists_read, list_takes_ms;
 static const char *silent; /* a directory whose file system does not tell of its changes */
 
@@ -31,18 +33,36 @@ int __real_mount_points_each(int fd, struct bytes *text, void (*one)(void *, con
 			     void *arg);
 int __wrap_mount_points_each(int fd, struct bytes *text, void (*one)(void *, const char *),
 			     void *arg);
+int __real_mount_points_changed(int fd);
+int __wrap_mount_points_changed(int fd);
 int __real_statfs(const char *path, struct statfs *fs);
 int __wrap_statfs(const char *path, struct statfs *fs);
+
+static void do_now(const char **command)
+{
+	const char *now = *command;
+
+	*command = NULL;
+	if (now)
+		assert_int_equal(system(now), 0);
+}
 
 int __wrap_mount_points_open(void)
 {
 	return no_list ? UV_EACCES : __real_mount_points_open();
 }
 
+int __wrap_mount_points_changed(int fd)
+{
+	do_now(&before_asked);
+	return __real_mount_points_changed(fd);
+}
+
 int __wrap_mount_points_each(int fd, struct bytes *text, void (*one)(void *, const char *),
 			     void *arg)
 {
 	lists_read++;
+	do_now(&before_listed);
 	usleep((useconds_t)list_takes_ms * 1000);
 	return __real_mount_points_each(fd, text, one, arg);
 }
@@ -65,12 +85,8 @@ void __wrap_watcher__scan_read(int fd, struct listing *l);
 
 void __wrap_watcher__scan_read(int fd, struct listing *l)
 {
-	const char *now = while_read;
-
 	__real_watcher__scan_read(fd, l);
-	while_read = NULL;
-	if (now)
-		assert_int_equal(system(now), 0);
+	do_now(&while_read);
 }
 
 /* ---- what the tests share ---- */
@@ -78,7 +94,7 @@ void __wrap_watcher__scan_read(int fd, struct listing *l)
 static int enter(void **state)
 {
 	no_list = false;
-	while_read = NULL;
+	while_read = before_asked = before_listed = NULL;
 	list_takes_ms = 0;
 	silent = NULL;
 	problem[0] = '\0';
@@ -373,6 +389,34 @@ static void test_mounts_are_no_moves(void **state)
 	assert_string_equal(after("umount in/n/m; echo > in/q/d/g"), "created in/q/d/g, modified in/q/d/g");
 }
 
+/* The list names what is mounted by the name that the way there has got meanwhile. */
+static void test_mounts_whose_way_is_renamed(void **state)
+{
+	(void)state;
+	begin("mkdir -p in/up/m in/other/m; echo > in/f");
+	before_listed = "mv in/up in/to";
+	assert_string_equal(sorted_after("mount -t tmpfs none in/up/m; echo > in/up/m/a"),
+			    "created in/to/m/a, moved in/up in/to, moved in/up/m in/to/m");
+	assert_string_equal(after("umount in/to/m"), "deleted in/to/m/a");
+	before_listed = "mv in/other in/up; mv in/to in/other";
+	assert_string_equal(sorted_after("mount -t tmpfs none in/to/m; echo > in/to/m/b"),
+			    "created in/other/m/b, moved in/other in/up, moved in/other/m in/up/m, "
+			    "moved in/to in/other, moved in/to/m in/other/m");
+	assert_string_equal(after("umount in/other/m"), "deleted in/other/m/b");
+}
+
+/* A file that the list has before the index does. */
+static void test_mounts_over_a_file_not_yet_known(void **state)
+{
+	(void)state;
+	begin("mkdir in; echo > other");
+	before_asked = "touch in/f; mount --bind other in/f";
+	sync_watcher(w);
+	assert_null(before_asked);
+	after("true");
+	assert_string_equal(after("umount in/f"), "modified in/f");
+}
+
 #undef TEST
 #define TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 
@@ -391,6 +435,8 @@ int main(void)
 		TEST(test_mounts_without_a_list),
 		TEST(test_mounts_that_tell_nothing_are_polled),
 		TEST(test_mounts_are_no_moves),
+		TEST(test_mounts_whose_way_is_renamed),
+		TEST(test_mounts_over_a_file_not_yet_known),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

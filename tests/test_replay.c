@@ -4,7 +4,7 @@
  *
  * Every event must also make sense after those before it. Seeds are printed; a failing round is
  * run again with REPLAY_SEED=n (and REPLAY_MODE=plain|late|..., REPLAY_BACKEND=poll|...).
- * REPLAY_ROUNDS says how many, REPLAY_CHANGES of how many changes a process.
+ * REPLAY_ROUNDS says how many, REPLAY_CHANGES of how many changes a process, REPLAY_DIR where.
  *
  * In the mode "pieces" a directory is read a few names at a time, as one of many thousands is. In
  * "late" the watcher sees nothing before all changes are made; in "unread" it has not even read

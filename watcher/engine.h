@@ -343,6 +343,13 @@ bool watcher__mounts_due(struct watcher *w);
 uint64_t watcher__mounts_due_ns(const struct watcher *w);
 /* A directory is elsewhere by now than the index had it: what is mounted there may be, too. */
 void watcher__mounts_doubt(struct watcher *w);
+/* A directory has another name by a change that is applied only now: the list may have had it
+ * when it was read. */
+void watcher__mounts_moved(struct watcher *w);
+/* Has the queue not been empty since the list was read? */
+bool watcher__mounts_ahead(const struct watcher *w);
+/* It is now. */
+void watcher__mounts_caught_up(struct watcher *w);
 /* Has looked at what leads elsewhere since the last time. */
 void watcher__mounts_check(struct watcher *w);
 

@@ -33,6 +33,9 @@ struct mounts {
 	bool changed;
 	bool first;    /* files that are mount points are not known yet */
 	bool lost;     /* directories were not noted, for want of memory */
+	bool ahead;    /* the list is newer than the index: names in it may still come */
+	bool unplaced; /* ... and one of them is not in the index */
+	uint64_t applied; /* changes up to when it was read */
 	uint64_t due_ns;
 	struct mounted *known;
 	uint32_t nknown, known_cap;
@@ -195,6 +198,28 @@ void watcher__mounts_doubt(struct watcher *w)
 		w->mounts->changed = true;
 }
 
+void watcher__mounts_moved(struct watcher *w)
+{
+	if (w->mounts && w->mounts->ahead)
+		w->mounts->changed = true;
+}
+
+bool watcher__mounts_ahead(const struct watcher *w)
+{
+	return w->mounts && w->mounts->ahead;
+}
+
+void watcher__mounts_caught_up(struct watcher *w)
+{
+	struct mounts *m = w->mounts;
+
+	/* What has left its name is in the index when it has come to another. */
+	if (!m || !m->ahead || w->nhalves || w->npushed)
+		return;
+	m->ahead = false;
+	m->changed |= m->unplaced && w->stats.events_in != m->applied;
+}
+
 uint64_t watcher__mounts_due_ns(const struct watcher *w)
 {
 	return w->mounts && w->mounts->changed ? w->mounts->due_ns : 0;
@@ -349,6 +374,16 @@ static void file_point(struct watcher *w, uint32_t dir, const char *name, uint64
 		file_changed(w, dir, name);
 }
 
+/* A name that is not in the index, though its directory has been read: it came later. */
+static void not_yet_known(struct watcher *w, uint32_t dir, const char *path)
+{
+	const struct dir *d = tree_dir(&w->tree, dir);
+
+	if (d->id >= 0 && !(d->flags & (DIR_NARROW | DIR_NO_ACCESS | DIR_FAILED)) &&
+	    watcher__scan_mount(-1, path))
+		w->mounts->unplaced = true;
+}
+
 /* What is at `rel` below a node has been mounted over, perhaps lately. */
 static void point_below(struct watcher *w, uint32_t node, const char *rel, const char *path)
 {
@@ -360,8 +395,10 @@ static void point_below(struct watcher *w, uint32_t node, const char *rel, const
 	for (;; node = e.node, rel += len + 1) {
 		len = strcspn(rel, "/");
 		rec = tree_find(&w->tree, node, rel, len);
-		if (rec == NO_REC)
+		if (rec == NO_REC) {
+			not_yet_known(w, node, path);
 			return;
+		}
 		e = tree_entry(&w->tree, node, rec);
 		if (!rel[len])
 			break;
@@ -466,7 +503,9 @@ void watcher__mounts_check(struct watcher *w)
 	struct mounts *m = w->mounts;
 	uint64_t start = uv_hrtime(), now;
 
-	m->changed = false;
+	m->changed = m->unplaced = false;
+	m->ahead = true;
+	m->applied = w->stats.events_in;
 	w->now_ns = watcher__coarse_ns();
 	for (int i = 0; i < w->nsources; i++)
 		if (w->sources[i].ops->remounted)

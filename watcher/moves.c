@@ -521,6 +521,8 @@ static void look_up_late(struct watcher *w, struct news *n, uint32_t rec)
 /* The directory is where it is said to be; is it still wanted, or to be read? */
 static void landed_dir(struct watcher *w, uint32_t dir, uint32_t rec, uint32_t node)
 {
+	if (node != NO_DIR)
+		watcher__mounts_moved(w);
 	if (node == NO_DIR)
 		watcher__look_new_dir(w, dir, rec);
 	else if (!watcher__covered(w, node))

@@ -271,6 +271,7 @@ void watcher__caught_up(struct watcher *w)
 			    (uint16_t)~(DIR_AHEAD | DIR_FRESH);
 	w->nahead = 0;
 	w->uncertain = false;
+	watcher__mounts_caught_up(w);
 }
 
 /* ... whose entries have no nodes. */

@@ -365,7 +365,8 @@ static bool nothing_waits(struct watcher *w)
 {
 	return !w->nhalves && !w->npushed && !w->nlimbo && !w->nahead && !w->uncertain &&
 	       !w->recheck_roots && !w->gap && !w->nsyncs && !w->naliases &&
-	       !watcher__late_active(w) && !watcher__look_pending(w) && !watcher__mounts_due(w);
+	       !watcher__late_active(w) && !watcher__look_pending(w) && !watcher__mounts_ahead(w) &&
+	       !watcher__mounts_due(w);
 }
 
 /* True when the pipeline is at rest, false when it wants another turn. */

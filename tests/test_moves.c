@@ -2,7 +2,7 @@
  * Moves that meet directories read ahead of them: the kernel's queue still has what led there
  * when a directory is found, by the path it has now, that the index knows at another place, or
  * is read with what the queue is still to tell of.
- * link: -Wl,--wrap=inotify_add_watch
+ * link: -Wl,--wrap=inotify_add_watch,--wrap=watcher__look_everywhere,--wrap=uv_hrtime
  */
 #include "watch_test.h"
 
@@ -11,6 +11,7 @@
 
 #include "index_check.h"
 #include "next_tick.h"
+#include "watcher/engine.h"
 
 static watcher *w;
 static struct told seen;
@@ -52,12 +53,40 @@ int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
 	return wd;
 }
 
+/* ---- a half of a move that waits while everything is looked at ---- */
+
+static uint64_t stopped_ns; /* the time, if it has been stopped */
+
+uint64_t __real_uv_hrtime(void);
+uint64_t __wrap_uv_hrtime(void);
+
+uint64_t __wrap_uv_hrtime(void)
+{
+	return stopped_ns ? stopped_ns : __real_uv_hrtime();
+}
+
+static const char *before_look; /* what is done, once, before everything is looked at */
+
+void __real_watcher__look_everywhere(watcher *w, int64_t since_ns);
+void __wrap_watcher__look_everywhere(watcher *w, int64_t since_ns);
+
+void __wrap_watcher__look_everywhere(watcher *of, int64_t since_ns)
+{
+	const char *now = before_look;
+
+	before_look = NULL;
+	if (now)
+		assert_int_equal(system(now), 0);
+	__real_watcher__look_everywhere(of, since_ns);
+}
+
 /* ---- the tests ---- */
 
 static int enter(void **state)
 {
 	memset(&seen, 0, sizeof seen);
-	unwatchable = exchanged = 0;
+	unwatchable = exchanged = stopped_ns = 0;
+	before_look = NULL;
 	if (watch_test_enter(state) || mkdir("in", 0755) || mkdir("out", 0755) ||
 	    mkdir("in/d", 0755) || mkdir("in/d/e", 0755))
 		return -1;
@@ -77,6 +106,30 @@ static void watch_in(void)
 {
 	w = open_with(WATCHER(.backend = WATCHER_BACKEND_INOTIFY, .poll_interval_ms = 3600000));
 	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &seen));
+}
+
+/* Everything is looked at right after one change, before the other is heard of: what is told first
+ * (what is found is told once more then, as new, when it is heard of). */
+static void assert_lost(const char *change, const char *other, const char *first)
+{
+	char flaws[1000] = "";
+	const char *all;
+
+	watch_in();
+	sync_watcher(w);
+	assert_int_equal(system(change), 0);
+	before_look = other;
+	stopped_ns = __real_uv_hrtime();
+	w->gap = true;
+	while (before_look)
+		uv_run(watcher_loop(w), UV_RUN_NOWAIT);
+	stopped_ns = 0;
+	sync_watcher(w);
+	index_check(w, flaws, sizeof flaws);
+	assert_string_equal(flaws, "");
+	all = told(&seen);
+	if (strncmp(all, first, strlen(first)) != 0)
+		assert_string_equal(all, first);
 }
 
 /* In it is a directory that the index has in another, which has left its name: it is told to
@@ -193,6 +246,25 @@ static void test_moves_made_one(void **state)
 	assert_non_null(strstr(told(&seen), "created in/c/b/more"));
 }
 
+/* What it was in is found where it has moved to, which is not told yet. */
+static void test_half_in_what_is_found_elsewhere(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdir("in/n", 0755), 0);
+	put("in/y", "");
+	assert_lost("mv in/d/e/f out/f", "mv in/d in/n/d; rm in/y",
+		    "deleted in/d/e/f, moved in/d in/n/d, moved in/d/e in/n/d/e, deleted in/y");
+}
+
+/* Its name is taken, in what is found elsewhere. */
+static void test_half_whose_name_is_taken_elsewhere(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdir("in/n", 0755), 0);
+	assert_lost("mv in/d/e out/e", "mv in/d in/n/d; mkdir in/n/d/e",
+		    "deleted in/d/e/f, deleted in/d/e, moved in/d in/n/d, created in/n/d/e");
+}
+
 #define MOVES_TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 
 int main(void)
@@ -204,6 +276,8 @@ int main(void)
 		MOVES_TEST(test_move_over_the_unwatched),
 		MOVES_TEST(test_exchange_with_the_unwatched),
 		MOVES_TEST(test_moves_made_one),
+		MOVES_TEST(test_half_in_what_is_found_elsewhere),
+		MOVES_TEST(test_half_whose_name_is_taken_elsewhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,7 +56,7 @@ struct look {
 	size_t nqueue, queue_cap, head;
 	struct arrival *arrivals;
 	size_t narrivals, arrivals_cap;
-	struct ids by_node;   /* settling: node -> its arrival */
+	struct ids by_node;   /* settling: node -> its arrival; empty while reading */
 	uint32_t *origins;    /* ... and the arrivals with a `from` */
 	size_t norigins, origins_cap;
 	struct bytes told;
@@ -112,6 +112,10 @@ bool watcher__look_waits(const struct watcher *w, uint32_t dir);
 /* Finds moves among what is gone and what is new; what is below what is gone is gone, too, but
  * for what was found elsewhere. 0, or UV_ENOMEM. */
 int watcher__match(struct watcher *w);
+/* News from outside of a pass, in the middle of it: its place as the index has it becomes that
+ * which those who were told of everything so far know. Its name may be memory of the pass's then,
+ * until the next call. */
+void watcher__as_told(struct watcher *w, struct news *n);
 /* Announces what the pass has found. */
 void watcher__settle(struct watcher *w);
 

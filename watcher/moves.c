@@ -88,10 +88,13 @@ static void half_gone(struct watcher *w, struct half_move *h)
 			  .complete = true };
 	bool alive = tree_alive(&w->tree, h->dir, h->gen);
 
-	if (h->node != NO_DIR) {
+	if (h->node != NO_DIR)
 		watcher__halves_below_gone(w, h->node);
+	if (alive)
+		watcher__as_told(w, &n);
+	if (h->node != NO_DIR) {
 		if (alive)
-			watcher__emit_gone_below(w, &n, h->dir, h->name, h->len, h->node);
+			watcher__emit_gone_below(w, &n, n.dir, n.name, n.len, h->node);
 		watcher__node_drop(w, h->node);
 	}
 	if (alive)

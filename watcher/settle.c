@@ -32,12 +32,19 @@ static void announce_end(struct watcher *w, uint32_t i, int depth);
 static struct arrival *arrival_at(struct watcher *w, uint32_t dir)
 {
 	const struct dir *d = tree_dir(&w->tree, dir);
+	struct look *l = w->look;
 	uint32_t i;
 
 	if (d->parent == NO_DIR || !(tree_entry(&w->tree, d->parent, d->rec).marks & ENTRY_NEW))
 		return NULL;
-	i = ids_get(&w->look->by_node, (int32_t)dir);
-	return i == IDS_NONE ? NULL : &w->look->arrivals[i];
+	if (l->by_node.count) {
+		i = ids_get(&l->by_node, (int32_t)dir);
+		return i == IDS_NONE ? NULL : &l->arrivals[i];
+	}
+	for (i = 0; i < l->narrivals; i++)
+		if (l->arrivals[i].dir == d->parent && l->arrivals[i].rec == d->rec)
+			return &l->arrivals[i];
+	return NULL;
 }
 
 /*
@@ -89,6 +96,12 @@ static void set_place(struct watcher *w, struct news *n, uint32_t dir, const cha
 		w->gap = true;
 	n->name = rel->data;
 	n->len = rel->len;
+}
+
+void watcher__as_told(struct watcher *w, struct news *n)
+{
+	if (w->look->active)
+		set_place(w, n, n->dir, n->name, n->len);
 }
 
 /* The end of a match: both are told for themselves. */
@@ -525,5 +538,6 @@ void watcher__settle(struct watcher *w)
 	bury(w);
 	for (size_t i = 0; i < l->narrivals; i++)
 		free(l->arrivals[i].from);
+	ids_free(&l->by_node);
 	l->narrivals = l->ndepartures = l->nchanged = l->norigins = 0;
 }

@@ -34,14 +34,15 @@ static void test_identity_53_a_bad_directory_is_named(void **state)
 static void test_identity_54_umask_limits_and_priority(void **state)
 {
 	mode_t host = umask(022);
+	int nice = getpriority(PRIO_PROCESS, 0) + 3;
 	char want[64];
 	sh_result *r;
 
 	(void)state;
 	NEEDS(SH__CAN_UMASK);
 	NOT_IN_VALGRIND();
-	snprintf(want, sizeof want, "umask 077 files 77 nice %d uid ",
-		 getpriority(PRIO_PROCESS, 0) + 3);
+	/* 19 is the highest there is, and the tests may run at that. */
+	snprintf(want, sizeof want, "umask 077 files 77 nice %d uid ", nice > 19 ? 19 : nice);
 	r = sh(child(), "limits", .umask = SH_UMASK(077), .nice = 3,
 	       .rlimits = SH_RLIMITS({ RLIMIT_NOFILE, 77, 77 }));
 	assert_status(r, SH_DONE);

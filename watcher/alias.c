@@ -1,10 +1,10 @@
 /*
- * Directories at two places, by a mount: told of at the one where they were found first.
+ * Directories at two places, by a mount or by links that are followed: told of at the one where
+ * they were found first.
  *
  * The other has an entry, and no node. It is looked at when the first is not told of any more:
  * it was removed, moved out of sight, mounted over; or when the mount is gone by which the
- * directory was at the second place. Links that are followed are not kept here: what they lead
- * to is found anew when they are.
+ * directory was at the second place.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +46,7 @@ void watcher__alias_note(struct watcher *w, uint32_t dir, uint32_t owner)
 	struct alias *a;
 	struct entry e;
 
-	if (d->parent == NO_DIR || d->flags & DIR_LINK)
+	if (d->parent == NO_DIR)
 		return;
 	e = tree_entry(&w->tree, d->parent, d->rec);
 	if (!(a = alias_at(w, d->parent, &e))) {
@@ -59,6 +59,7 @@ void watcher__alias_note(struct watcher *w, uint32_t dir, uint32_t owner)
 	a->owner_gen = o->gen;
 	a->id = o->id;
 	a->source = o->backend;
+	a->link = d->flags & DIR_LINK;
 }
 
 /* Is the directory still told of where the owner is? */
@@ -74,7 +75,7 @@ static bool told_of(struct watcher *w, const struct alias *a, bool remounted)
 	if (!remounted || watcher__disk_is_users(&w->disk))
 		return true;
 	path = watcher__path(w, a->dir, a->name, strlen(a->name));
-	return path && watcher__disk_stat_path(&w->disk, path, false, &st) == 0 &&
+	return path && watcher__disk_stat_path(&w->disk, path, a->link, &st) == 0 &&
 	       st.st_ino == o->ino && watcher__dev32(st.st_dev) == o->dev;
 }
 
@@ -93,6 +94,8 @@ static void let_go(struct watcher *w, uint32_t i, bool look)
 	e = tree_entry(&w->tree, a.dir, rec);
 	if (e.type == WATCHER_TYPE_DIR && e.node == NO_DIR)
 		watcher__look_new_dir(w, a.dir, rec);
+	else if (e.type == WATCHER_TYPE_SYMLINK && watcher__follows(w, a.dir))
+		watcher__look_behind(w, a.dir, rec);
 }
 
 void watcher__aliases_check(struct watcher *w, bool remounted)

@@ -272,6 +272,8 @@ static void about_itself(struct watcher *w, int source, const struct change *c, 
 		r->recheck = w->recheck_roots = true;
 	if (c->op == CHANGE_UNMOUNTED && d->parent != NO_DIR)
 		d->flags |= DIR_UNMOUNTED;
+	if (c->op == CHANGE_SELF_MOVED && d->flags & DIR_LINK)
+		watcher__node_limbo(w, dir);
 	if (c->op == CHANGE_UNWATCHED) {
 		ids_erase(&w->sources[d->backend].nodes, d->id);
 		d->id = -1;

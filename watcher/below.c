@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "watcher/apply.h"
 #include "watcher/look.h"
 
 /* Calls one() for every announced entry below `node`, with its path relative to it behind what
@@ -44,7 +45,7 @@ static void gone_one(struct watcher *w, const struct bytes *rel, const struct en
 	n.kind = WATCHER_DELETED;
 	n.name = rel->data;
 	n.len = rel->len;
-	n.type = e->type;
+	n.type = watcher__type_of_entry(w, e);
 	n.ino = e->ino;
 	n.sub_move = true;
 	n.synthetic = true;
@@ -97,7 +98,7 @@ static void created_one(struct watcher *w, const struct bytes *rel, const struct
 
 	n.name = rel->data;
 	n.len = rel->len;
-	n.type = e->type;
+	n.type = watcher__type_of_entry(w, e);
 	n.ino = e->ino;
 	n.sub_move = true;
 	watcher__emit(w, &n);
@@ -135,7 +136,7 @@ static void moved_one(struct watcher *w, const struct bytes *rel, const struct e
 	n.len = m->src.len;
 	n.dest = rel->data;
 	n.dest_len = rel->len;
-	n.type = e->type;
+	n.type = watcher__type_of_entry(w, e);
 	n.ino = e->ino;
 	n.synthetic = n.sub_move = true;
 	watcher__emit(w, &n);

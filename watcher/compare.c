@@ -53,6 +53,7 @@ static void arrive(struct watcher *w, uint32_t dir, const char *name, uint8_t le
 
 bool watcher__depart(struct watcher *w, uint32_t dir, const struct entry *e)
 {
+	bool link = e->node != NO_DIR && tree_dir(&w->tree, e->node)->flags & DIR_LINK;
 	struct look *l = w->look;
 
 	if (!watcher__look_room(l, (void **)&l->departures, l->ndepartures, &l->departures_cap,
@@ -62,8 +63,9 @@ bool watcher__depart(struct watcher *w, uint32_t dir, const struct entry *e)
 	l->departures[l->ndepartures++] = (struct departure){ .dir = dir,
 							      .gen = tree_dir(&w->tree, dir)->gen,
 							      .rec = e->rec,
-							      .ino = l->strange ? 0 : e->ino,
-							      .type = e->type,
+							      .ino = l->strange || link ? 0 : e->ino,
+							      .type = link ? WATCHER_TYPE_SYMLINK :
+									     e->type,
 							      .had_node = e->node != NO_DIR,
 							      .arrived = (e->marks & ENTRY_NEW) != 0,
 							      .arrival = NO_ITEM };
@@ -90,12 +92,12 @@ static void look_at_content(struct watcher *w, int fd, uint32_t dir, const struc
 }
 
 /* Is what the index holds still what the listing names? */
-static bool same_thing(const struct watcher *w, const struct entry *e, int type, uint64_t ino)
+static bool same_thing(struct watcher *w, const struct entry *e, int type, uint64_t ino)
 {
 	bool link = e->node != NO_DIR && tree_dir(&w->tree, e->node)->flags & DIR_LINK;
 
 	if (link)
-		return type == WATCHER_TYPE_SYMLINK;
+		return type == WATCHER_TYPE_SYMLINK && !watcher__leads_elsewhere(w, e->node);
 	if (e->type != type)
 		return false;
 	if (e->node != NO_DIR && tree_dir(&w->tree, e->node)->flags & (DIR_FOREIGN | DIR_MOUNTED))

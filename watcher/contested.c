@@ -26,10 +26,11 @@ bool watcher__doomed(const struct watcher *w, uint32_t dir)
 static bool still_there(struct watcher *w, uint32_t node, const struct stat *here)
 {
 	const char *path = watcher__path(w, node, NULL, 0);
+	bool link = tree_dir(&w->tree, node)->flags & DIR_LINK;
 	struct stat st;
 
 	return path && !watcher__doomed(w, node) &&
-	       watcher__disk_stat_path(&w->disk, path, false, &st) == 0 &&
+	       watcher__disk_stat_path(&w->disk, path, link, &st) == 0 &&
 	       st.st_ino == here->st_ino && st.st_dev == here->st_dev;
 }
 
@@ -180,11 +181,14 @@ static bool behind_mount(const struct watcher *w, uint32_t node)
 }
 
 /* A mount puts a directory at a second place, and is not moved by moving the directory: what is
- * mounted here and was not there, or the other way round, has not moved. */
-static bool may_have_moved(struct watcher *w, uint32_t owner, int fd)
+ * mounted here and was not there, or the other way round, has not moved. Nor has what is behind a
+ * link here, and was not there. */
+static bool may_have_moved(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
 {
 	bool was = tree_dir(&w->tree, owner)->flags & DIR_MOUNTED;
 
+	if ((tree_dir(&w->tree, dir)->flags ^ tree_dir(&w->tree, owner)->flags) & DIR_LINK)
+		return false;
 	return watcher__disk_is_users(&w->disk) || was == (watcher__scan_mount(fd, NULL) != 0);
 }
 
@@ -302,7 +306,7 @@ bool watcher__contested(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
 		watcher__node_limbo(w, dir);
 		return false;
 	}
-	if (may_have_moved(w, owner, fd) && adopt(w, dir, owner))
+	if (may_have_moved(w, dir, owner, fd) && adopt(w, dir, owner))
 		return false;
 	if (watcher__look_waits(w, dir)) {
 		watcher__node_limbo(w, dir);

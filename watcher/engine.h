@@ -139,12 +139,13 @@ struct problem {
 	char path[];
 };
 
-/* A directory that is at a second place, too, by a mount: it is told of where the node `owner`
- * is, and not at `name` in `dir`. See alias.c. */
+/* A directory that is at a second place, too, by a mount or a link: it is told of where the node
+ * `owner` is, and not at `name` in `dir`. See alias.c. */
 struct alias {
 	uint32_t dir, gen, owner, owner_gen;
 	int32_t id; /* the number of the directory */
 	uint8_t source;
+	bool link; /* `name` is one */
 	char *name;
 };
 
@@ -379,6 +380,8 @@ uint32_t watcher__look_new_dir(struct watcher *w, uint32_t dir, uint32_t rec);
 
 /* A symbolic link to a directory, where links are followed. */
 void watcher__look_behind(struct watcher *w, uint32_t dir, uint32_t rec);
+/* Does the link that this node is behind lead to something else than the node by now? */
+bool watcher__leads_elsewhere(struct watcher *w, uint32_t node);
 
 /* Puts the first listing of a directory into the index, silently. False: out of memory. */
 bool watcher__look_take(struct watcher *w, uint32_t dir, struct listing *l);

@@ -216,7 +216,7 @@ static void on_mention(void *arg, const struct mention *m)
 
 	if (rec != NO_REC)
 		e = tree_entry(&w->tree, dir, rec);
-	if (rec != NO_REC && (!m->present || (e.type == WATCHER_TYPE_DIR) != m->is_dir)) {
+	if (rec != NO_REC && (!m->present || watcher__kernel_dir(w, &e) != m->is_dir)) {
 		if (e.node != NO_DIR)
 			watcher__node_drop(w, e.node);
 		tree_erase(&w->tree, dir, rec);

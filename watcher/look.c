@@ -122,6 +122,17 @@ uint32_t watcher__look_new_dir(struct watcher *w, uint32_t dir, uint32_t rec)
 	return node;
 }
 
+bool watcher__leads_elsewhere(struct watcher *w, uint32_t node)
+{
+	const struct dir *d = tree_dir(&w->tree, node);
+	const char *path = watcher__path(w, node, NULL, 0);
+	struct stat st;
+
+	/* Before it is read for the first time nothing is known; nor while there is nothing. */
+	return d->dev && path && watcher__disk_stat_path(&w->disk, path, true, &st) == 0 &&
+	       (st.st_ino != d->ino || watcher__dev32(st.st_dev) != d->dev);
+}
+
 /* Directories behind a symbolic link: only where asked for, and never one that is an ancestor. */
 void watcher__look_behind(struct watcher *w, uint32_t dir, uint32_t rec)
 {
@@ -148,6 +159,16 @@ bool watcher__look_waits(const struct watcher *w, uint32_t dir)
 
 	return s->ops->caps & BACKEND_EXACT && !w->look->calm && !w->look->everywhere &&
 	       !w->look->silent;
+}
+
+/* Is the link that the node is behind still there? */
+static bool dangles(struct watcher *w, uint32_t dir)
+{
+	const char *path = watcher__path(w, dir, NULL, 0);
+	struct stat st;
+
+	return path && watcher__disk_stat_path(&w->disk, path, false, &st) == 0 &&
+	       S_ISLNK(st.st_mode);
 }
 
 /* The directory cannot be opened or watched. */
@@ -180,6 +201,10 @@ void watcher__look_failed(struct watcher *w, uint32_t dir, int code)
 					 w->look->path.data, uv_strerror(code));
 		d->flags |= DIR_FAILED;
 		watcher__node_limbo(w, dir);
+		return;
+	}
+	if (d->flags & DIR_LINK && !watcher__look_waits(w, dir) && dangles(w, dir)) {
+		watcher__look_leave(w, dir); /* until it leads to something again */
 		return;
 	}
 	for (struct root *r = d->roots; r; r = r->next_at_node)
@@ -261,8 +286,8 @@ static bool read_fenced(struct watcher *w, uint32_t dir, int fd, bool fresh)
 	struct look *l = w->look;
 	const struct dir *d = tree_dir(&w->tree, dir);
 	struct source *s = &w->sources[d->backend];
-	bool top = d->roots || ids_get(&s->anchors, d->id) != IDS_NONE;
-	enum watch_level level = top ? WATCH_TOP : WATCH_ALL;
+	bool anchor = ids_get(&s->anchors, d->id) != IDS_NONE;
+	enum watch_level level = anchor ? WATCH_TOP : watcher__node_level(w, dir);
 	bool fenced = !l->silent && !l->everywhere && s->ops->fence;
 
 	if (fenced && s->ops->fence(s->backend, d->id, fd, level, true) < 0) {

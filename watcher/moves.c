@@ -445,6 +445,11 @@ static void push_off(struct watcher *w, const struct change *c, uint32_t dir,
 		h.back_len = by->len;
 		memcpy(h.back, by->name, by->len);
 	}
+	if (e.node != NO_DIR && !h.is_dir) { /* a link's, whose own end is not told */
+		struct news n = watcher__news_of(c, WATCHER_DELETED, dir);
+
+		watcher__emit_gone_below(w, &n, dir, c->name, c->name_len, e.node);
+	}
 	if (e.node != NO_DIR)
 		tree_detach(&w->tree, dir, rec);
 	if (rec != NO_REC)
@@ -537,6 +542,27 @@ static void landed_dir(struct watcher *w, uint32_t dir, uint32_t rec, uint32_t n
 		watcher__node_limbo(w, node);
 }
 
+/* A link is where it is said to be; what it leads to from there may be something else, or what it
+ * did not lead to when it was looked at. */
+static void landed_link(struct watcher *w, struct news *n, uint32_t rec, uint32_t node)
+{
+	struct news gone = *n;
+
+	if (node != NO_DIR && !watcher__leads_elsewhere(w, node)) {
+		landed_dir(w, n->dest_dir, rec, node);
+		if (tree_entry(&w->tree, n->dest_dir, rec).node == node)
+			watcher__node_limbo(w, node); /* it may lead nowhere */
+		return;
+	}
+	if (node != NO_DIR) {
+		gone.kind = WATCHER_DELETED;
+		watcher__emit_gone_below(w, &gone, n->dest_dir, n->dest, n->dest_len, node);
+		watcher__node_drop(w, node);
+	}
+	if (watcher__follows(w, n->dest_dir))
+		watcher__look_behind(w, n->dest_dir, rec);
+}
+
 static void land(struct watcher *w, const struct change *c, uint32_t dir, struct half_move *h)
 {
 	struct news n = { .kind = WATCHER_MOVED,
@@ -573,7 +599,9 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 	watcher__emit(w, &n);
 	if (h->node != NO_DIR)
 		watcher__emit_moved_below(w, &n, h->node);
-	if (h->type == WATCHER_TYPE_DIR || h->node != NO_DIR)
+	if (n.type == WATCHER_TYPE_SYMLINK)
+		landed_link(w, &n, rec, h->node);
+	else if (h->type == WATCHER_TYPE_DIR || h->node != NO_DIR)
 		landed_dir(w, dir, rec, h->node);
 }
 

@@ -8,7 +8,10 @@
 
 enum watch_level watcher__node_level(struct watcher *w, uint32_t dir)
 {
-	return tree_dir(&w->tree, dir)->roots ? WATCH_TOP : WATCH_ALL;
+	const struct dir *d = tree_dir(&w->tree, dir);
+
+	/* What is behind a link may move, or end, where nobody watches its name. */
+	return d->roots || d->flags & DIR_LINK ? WATCH_TOP : WATCH_ALL;
 }
 
 static void unmap(struct watcher *w, struct dir *d)
@@ -278,6 +281,7 @@ void watcher__caught_up(struct watcher *w)
 static void drop_leaf(struct watcher *w, uint32_t dir)
 {
 	struct dir *d = tree_dir(&w->tree, dir);
+	uint32_t up = d->parent, rec = d->rec;
 
 	for (struct root *r = d->roots; r; r = r->next_at_node) {
 		r->node = NO_DIR;
@@ -287,8 +291,12 @@ static void drop_leaf(struct watcher *w, uint32_t dir)
 	watcher__node_unwatch(w, dir);
 	if (d->flags & (DIR_FOREIGN | DIR_MOUNTED))
 		d->ino = 0; /* the entry has that of the directory below the mount */
-	if (d->parent != NO_DIR)
-		tree_detach(&w->tree, d->parent, d->rec);
+	if (up != NO_DIR)
+		tree_detach(&w->tree, up, rec);
+	if (up != NO_DIR && d->flags & DIR_LINK) { /* the entry is that of the link again */
+		tree_set_type(&w->tree, up, rec, WATCHER_TYPE_SYMLINK);
+		tree_set_ino(&w->tree, up, rec, 0);
+	}
 	tree_dir_free(&w->tree, dir);
 }
 

@@ -2,8 +2,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/auxv.h>
+#endif
 
 #include "emit.h"
 #include "options.h"
@@ -24,7 +26,11 @@ static int open_standard_streams(void)
 /* A verb is the only thing that may be trusted with nobody else's rights. */
 static int has_foreign_rights(void)
 {
-	return geteuid() != getuid() || getegid() != getgid() || getauxval(AT_SECURE);
+#ifdef __linux__
+	if (getauxval(AT_SECURE)) /* file capabilities, too */
+		return 1;
+#endif
+	return geteuid() != getuid() || getegid() != getgid();
 }
 
 static int print_version(const char *name)

@@ -3,7 +3,6 @@
 #include "shellcmd/guard_linux.h"
 
 #include <errno.h>
-#include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>

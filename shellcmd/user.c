@@ -74,7 +74,7 @@ static int find_groups(const char *name, struct sh__user *u)
 		free(u->groups);
 		if (!(u->groups = malloc((size_t)room * sizeof *u->groups)))
 			return UV_ENOMEM;
-		if (getgrouplist(name, u->gid, u->groups, &n) >= 0)
+		if (getgrouplist(name, u->gid, (void *)u->groups, &n) >= 0)
 			break;
 		if (n <= room)
 			n = room * 2;

@@ -4,6 +4,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "watcher/statx_linux.h"
+
 /* ---- single changes ---- */
 
 static void test_nothing(void **state)

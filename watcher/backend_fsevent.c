@@ -38,6 +38,16 @@
 
 #define LOSS_CALLS 4096 /* a quarter of the smallest usual queue */
 
+/* FSEvents tell of what happened up to a moment ago, with all that has happened to a name of
+ * late in one: libuv says "renamed" of a file that was created and written to since. */
+#ifdef __APPLE__
+#define RENAME_HIDES_WRITES true
+#define LATE_NS		    1000000000
+#else
+#define RENAME_HIDES_WRITES false
+#define LATE_NS		    0
+#endif
+
 struct handle {
 	uv_fs_event_t event;
 	struct backend *b;
@@ -57,6 +67,7 @@ struct handle {
 struct hint {
 	int32_t id;
 	uint8_t op, len; /* WRITTEN: written or metadata set */
+	bool perhaps;    /* ... or nothing of it */
 	uint32_t name, serial; /* of the handle: numbers are given out again */
 	int64_t since_ns;
 };
@@ -128,7 +139,7 @@ static void look(struct handle *h)
 		h->looked_at = hold(h, &h->b->looks, (struct hint){ .op = CHANGE_LOOK }, NULL);
 }
 
-static void touched(struct handle *h, const char *name)
+static void touched(struct handle *h, const char *name, bool perhaps)
 {
 	struct backend *b = h->b;
 	size_t len = strlen(name);
@@ -136,10 +147,11 @@ static void touched(struct handle *h, const char *name)
 
 	if (!len || len > 255)
 		return;
-	if (last && last->id == h->id && last->len == len &&
+	if (last && last->id == h->id && last->len == len && last->perhaps == perhaps &&
 	    memcmp(b->names.data + last->name, name, len) == 0)
 		return;
-	hold(h, &b->writes, (struct hint){ .op = CHANGE_WRITTEN, .len = (uint8_t)len }, name);
+	hold(h, &b->writes,
+	     (struct hint){ .op = CHANGE_WRITTEN, .len = (uint8_t)len, .perhaps = perhaps }, name);
 }
 
 /* The directory itself was moved or removed. Removal is told twice in a row: as such, and as
@@ -188,8 +200,8 @@ static void told(struct handle *h, const char *name, int events)
 	}
 	if (events & UV_RENAME)
 		look(h);
-	if (events & UV_CHANGE && h->level >= WATCH_ALL)
-		touched(h, name);
+	if ((events & UV_CHANGE || RENAME_HIDES_WRITES) && h->level >= WATCH_ALL)
+		touched(h, name, !(events & UV_CHANGE));
 }
 
 /* ---- whole trees ---- */
@@ -324,7 +336,7 @@ static void on_check(uv_check_t *check)
 
 	if (b->calls > LOSS_CALLS)
 		lose(b);
-	b->calm_ns = b->polling_ns;
+	b->calm_ns = b->polling_ns - LATE_NS;
 	b->calls = 0;
 	b->turn++;
 	b->below_id = -1; /* by the next turn another may be there */
@@ -605,8 +617,9 @@ static int fsevent_fill(struct backend *b, bool discard)
 	return b->lost || b->writes.n > b->writes.at || b->looks.n > b->looks.at;
 }
 
-/* Was it written to, or only its metadata set? What is gone already was written to. */
-static void see_which(struct backend *b, struct change *c, int64_t since_ns)
+/* Was it written to, or only its metadata set? What is gone already was written to. False: neither,
+ * or nobody knows. */
+static bool see_which(struct backend *b, struct change *c, const struct hint *hint)
 {
 	const char *path = b->config.path_of(b->config.arg, c->id);
 	struct stat st;
@@ -614,10 +627,11 @@ static void see_which(struct backend *b, struct change *c, int64_t since_ns)
 	bytes_clear(&b->path);
 	if (!path || bytes_adds(&b->path, path) < 0 || bytes_addc(&b->path, '/') < 0 ||
 	    bytes_add(&b->path, c->name, c->name_len) < 0 || lstat(b->path.data, &st) < 0)
-		return;
+		return !hint->perhaps;
 	c->is_dir = S_ISDIR(st.st_mode);
-	if (c->is_dir || stat_mtime_ns(&st) < since_ns)
+	if (c->is_dir || stat_mtime_ns(&st) < hint->since_ns)
 		c->op = CHANGE_ATTRIB;
+	return !hint->perhaps || (!c->is_dir && stat_ctime_ns(&st) >= hint->since_ns);
 }
 
 static bool from_hint(struct backend *b, const struct hint *hint, struct change *c)
@@ -639,7 +653,7 @@ static bool from_hint(struct backend *b, const struct hint *hint, struct change 
 	if (hint->len) {
 		c->name = b->names.data + hint->name;
 		c->name_len = hint->len;
-		see_which(b, c, hint->since_ns);
+		return see_which(b, c, hint);
 	}
 	return true;
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "watcher/look.h"
+#include "watcher/statx_linux.h"
 
 bool watcher__doomed(const struct watcher *w, uint32_t dir)
 {

@@ -9,11 +9,21 @@
 #ifndef WATCHER_DISK_H
 #define WATCHER_DISK_H
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 
 #include "whendo/watcher.h"
+
+/* How a directory is opened that is only gone through: that needs no right to read it. */
+#if defined(O_PATH)
+#define O_WAY O_PATH
+#elif defined(O_SEARCH)
+#define O_WAY O_SEARCH
+#else
+#define O_WAY O_RDONLY
+#endif
 
 struct listing;
 struct identity;

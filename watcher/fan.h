@@ -32,9 +32,6 @@
 #define FAN_REPORT_DFID_NAME_TARGET (FAN_REPORT_DFID_NAME | FAN_REPORT_FID | 0x1000)
 #endif
 
-/* The C libraries name it differently. */
-typedef __typeof__(((struct fanotify_event_info_fid *)NULL)->fsid) fan_fsid;
-
 #define FAN_RENAMES 128 /* as many records back the kernel looks when it merges */
 
 /* A record, taken apart; everything points into the memory, NULL: not said. */

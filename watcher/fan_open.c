@@ -12,7 +12,7 @@
 
 #define OPEN_DIR (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 
-static const char *path_on(const struct fan_places *p, const __kernel_fsid_t *fsid)
+static const char *path_on(const struct fan_places *p, const fan_fsid *fsid)
 {
 	for (int i = 0; i < p->n; i++)
 		if (memcmp(&p->items[i].fsid, fsid, sizeof *fsid) == 0)
@@ -27,7 +27,7 @@ void fan_places_fini(struct fan_places *p)
 	free(p->items);
 }
 
-void fan_places_add(struct fan_places *p, const __kernel_fsid_t *fsid, const char *path)
+void fan_places_add(struct fan_places *p, const fan_fsid *fsid, const char *path)
 {
 	struct fan_place *items;
 	char *copy;
@@ -43,7 +43,7 @@ void fan_places_add(struct fan_places *p, const __kernel_fsid_t *fsid, const cha
 }
 
 /* Some directory on a file system. */
-static int open_fs(const struct fan_places *p, const __kernel_fsid_t *fsid, const char *under)
+static int open_fs(const struct fan_places *p, const fan_fsid *fsid, const char *under)
 {
 	const char *paths[] = { under, path_on(p, fsid) };
 	int fd, r = -ENOENT;

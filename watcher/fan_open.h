@@ -12,9 +12,12 @@
 #include <stdint.h>
 #include <sys/fanotify.h>
 
+/* The C libraries name it differently. */
+typedef __typeof__(((struct fanotify_event_info_fid *)NULL)->fsid) fan_fsid;
+
 /* What a record has: the file system, length and type of the handle, its bytes. */
 struct fan_key {
-	__kernel_fsid_t fsid;
+	fan_fsid fsid;
 	uint32_t bytes;
 	int32_t type;
 	unsigned char handle[MAX_HANDLE_SZ];
@@ -26,7 +29,7 @@ static inline size_t fan_key_len(const struct fan_key *key)
 
 struct fan_places {
 	struct fan_place {
-		__kernel_fsid_t fsid;
+		fan_fsid fsid;
 		char *path;
 	} *items;
 	int n;
@@ -34,7 +37,7 @@ struct fan_places {
 
 void fan_places_fini(struct fan_places *p);
 /* `path` is a directory on the file system. Without memory it is not remembered. */
-void fan_places_add(struct fan_places *p, const __kernel_fsid_t *fsid, const char *path);
+void fan_places_add(struct fan_places *p, const fan_fsid *fsid, const char *path);
 /* Opens a directory for reading, or with O_PATH as `flags`, through `under` (may be NULL) if that
  * is on its file system, or through what is remembered. -ESTALE: it is gone; -ENOENT: its file
  * system cannot be reached; another negative errno. */

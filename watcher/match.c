@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base/sort.h"
 #include "watcher/look.h"
+#include "watcher/statx_linux.h"
 
 /* Everything below a directory that is gone is gone, but for what was found elsewhere. */
 static void expand(struct watcher *w, size_t i)
@@ -112,7 +114,7 @@ int watcher__match(struct watcher *w)
 	for (uint32_t i = 0; i < l->narrivals; i++)
 		if (l->arrivals[i].ino && !l->arrivals[i].from)
 			order[n++] = i;
-	qsort_r(order, n, sizeof *order, by_ino_arrival, l);
+	sort_items(order, n, sizeof *order, by_ino_arrival, l);
 	for (uint32_t i = 0; i < l->ndepartures; i++)
 		/* A directory with a node is known again by its watch; without that what is in it
 		 * has come and gone by itself. */

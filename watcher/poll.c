@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/sort.h"
+
 /* As in scan.c: a listing this young may change once more without its times changing. */
 #define YOUNG_NS 20000000
 
@@ -168,7 +170,7 @@ static int read_names(struct poll_work *w, int fd)
 			return UV_ENOMEM;
 	}
 	if (l->count)
-		qsort_r(w->entries, l->count, sizeof *w->entries, by_name, w->names.data);
+		sort_items(w->entries, l->count, sizeof *w->entries, by_name, w->names.data);
 	return (int)l->count;
 }
 

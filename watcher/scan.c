@@ -18,16 +18,11 @@
 #endif
 
 #include "watcher/engine.h"
+#include "watcher/statx_linux.h"
 
 /* A directory's change time proves nothing while it is younger than the clock's grain (a tick, 4 ms
  * at HZ=250, up to 10 ms): another change may share it. */
 #define YOUNG_NS 20000000
-
-#ifdef O_PATH
-#define O_WAY O_PATH
-#else
-#define O_WAY O_RDONLY
-#endif
 
 int watcher__type_of_mode(unsigned mode)
 {
@@ -105,7 +100,7 @@ int watcher__scan_identity(int fd, const char *path, struct identity *id)
 
 uint32_t watcher__dev32(dev_t dev)
 {
-	return (uint32_t)(dev ^ dev >> 32);
+	return (uint32_t)(dev ^ (uint64_t)dev >> 32);
 }
 
 static int type_of_entry(int fd, const char *name, unsigned char d_type)

@@ -13,6 +13,7 @@
 #endif
 
 #include "watcher/engine.h"
+#include "watcher/statx_linux.h"
 
 static int64_t ns_of(const struct timespec *ts)
 {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sort.h"
 #include "watcher/snapshot_diff.h"
 
 static bool same_name(const watcher_snapshot *a, const struct snap_entry *x,
@@ -157,7 +158,7 @@ int watcher__diff_match(struct diff *d)
 		if (d->to_new[o] == NO_SNAP)
 			sorted[count++] = o;
 	if (count)
-		qsort_r(sorted, count, sizeof *sorted, by_inode, d);
+		sort_items(sorted, count, sizeof *sorted, by_inode, d);
 	for (uint32_t n = 0; n < d->new->n; n++) {
 		if (d->to_old[n] == NO_SNAP)
 			tie_in_place(d, n); /* in a directory that was found elsewhere */

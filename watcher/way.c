@@ -150,11 +150,38 @@ static int way_enter(struct way *y, int fd, const char *name)
 	return bytes_adds(&y->at, name);
 }
 
+/* What a name is: *st of what *fd is open on. Without O_PATH only directories are opened, and *fd
+ * may stay -1. 0, or a negative errno. */
+static int way_open(const struct way *y, const char *name, int *fd, struct stat *st)
+{
+	int r;
+#ifndef O_PATH
+	if (fstatat(y->fd, name, st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if (!S_ISDIR(st->st_mode))
+		return 0;
+#endif
+	*fd = openat(y->fd, name, O_WAY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (*fd >= 0 && fstat(*fd, st) == 0)
+		return 0;
+	r = -errno;
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+	return r;
+}
+
+/* The link that way_open() found, read with the call for what was opened, if it was. */
+static ssize_t way_read_link(const struct way *y, int fd, const char *name, char *to, size_t size)
+{
+	return fd >= 0 ? readlinkat(fd, "", to, size) : readlinkat(y->fd, name, to, size);
+}
+
 /* A link: what it points to comes before the rest. */
-static int way_link(struct way *y, int fd)
+static int way_link(struct way *y, int fd, const char *name)
 {
 	char target[PATH_MAX], *rest;
-	ssize_t n = readlinkat(fd, "", target, sizeof target - 1);
+	ssize_t n = way_read_link(y, fd, name, target, sizeof target - 1);
 	int up;
 
 	if (n < 0)
@@ -168,7 +195,7 @@ static int way_link(struct way *y, int fd)
 	free(y->rest);
 	y->rest = rest;
 	if (target[0] == '/') {
-		if ((up = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
+		if ((up = open("/", O_WAY | O_DIRECTORY | O_CLOEXEC)) < 0)
 			return -errno;
 		close(y->fd);
 		y->fd = up;
@@ -206,7 +233,7 @@ static bool way_step(struct watcher *w, struct root *root, struct way *y)
 {
 	char name[NAME_MAX + 1];
 	struct stat st;
-	int fd;
+	int fd = -1, r;
 
 	if (!way_next(y, name))
 		return false;
@@ -214,27 +241,26 @@ static bool way_step(struct watcher *w, struct root *root, struct way *y)
 		return true;
 	if ((y->error = anchor_add(w, root, y->fd, y->at.data, NULL)) < 0)
 		return false;
-	fd = openat(y->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && errno == ENOENT) {
+	r = way_open(y, name, &fd, &st);
+	if (r == UV_ENOENT) {
 		if ((y->error = anchor_add(w, root, y->fd, y->at.data, name)) < 0)
 			return false;
-		fd = openat(y->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		r = way_open(y, name, &fd, &st);
 	}
-	if (fd < 0) {
-		y->missing = errno == ENOENT;
-		y->error = y->missing ? 0 : -errno;
+	if (r < 0) {
+		y->missing = r == UV_ENOENT;
+		y->error = y->missing ? 0 : r;
 		return false;
 	}
-	if (fstat(fd, &st) < 0) {
-		y->error = -errno;
-	} else if (S_ISDIR(st.st_mode)) {
+	if (S_ISDIR(st.st_mode)) {
 		y->error = way_enter(y, fd, name);
 		return y->error == 0;
 	} else if (S_ISLNK(st.st_mode)) {
 		y->error = anchor_add(w, root, y->fd, y->at.data, name);
 		if (y->error == 0)
-			y->error = way_link(y, fd);
-		close(fd);
+			y->error = way_link(y, fd, name);
+		if (fd >= 0)
+			close(fd);
 		return y->error == 0;
 	} else if (watcher__way_at_end(y)) {
 		strcpy(y->name, name);
@@ -242,7 +268,8 @@ static bool way_step(struct watcher *w, struct root *root, struct way *y)
 		anchor_add(w, root, y->fd, y->at.data, name);
 		y->error = UV_ENOTDIR;
 	}
-	close(fd);
+	if (fd >= 0)
+		close(fd);
 	return false;
 }
 
@@ -281,7 +308,7 @@ int watcher__way_walk(struct watcher *w, struct root *root, struct way *y)
 {
 	if (watcher__disk_is_users(&w->disk))
 		return way_ask(w, root, y);
-	*y = (struct way){ .fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) };
+	*y = (struct way){ .fd = open("/", O_WAY | O_DIRECTORY | O_CLOEXEC) };
 	if (y->fd < 0)
 		return y->error = -errno;
 	y->rest = strdup(root->path);

@@ -2,7 +2,9 @@
  * What the parts of the fanotify backend share.
  *
  *   kernel -> fan_queue (memory) -> fan_record (one change at a time) -> engine
- *                   └-> fan_later (what is still to come of a directory, for late readings)
+ *                   └-> fan_noted (names that come and go: for directories that are read later)
+ *                           ├-> fan_before (what a name was before that)
+ *                           └-> fan_later (where a directory is)
  *
  * Directories are known by their file handles: see fan_open.h.
  */
@@ -13,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/fanotify.h>
 #include <uv.h>
 
@@ -118,6 +121,11 @@ int32_t fan_find(const struct backend *b, const struct fan_key *key);
 int32_t fan_number(struct backend *b, const struct fan_key *key, enum watch_level level);
 void fan_unwatch(struct backend *b, int32_t id);
 
+static inline void fan_key_of(const struct backend *b, int32_t id, struct fan_key *key)
+{
+	memcpy(key, keys_bytes(&b->keys.slots[id]), b->keys.slots[id].len);
+}
+
 /* ---- fan_queue.c ---- */
 void fan_parse(const char *at, struct fan_info *info);
 /* Memory to begin with, so that there is always some to read into. UV_ENOMEM. */
@@ -132,6 +140,29 @@ void fan_pass(struct backend *b);
 
 /* ---- fan_record.c ---- */
 int fan_next(struct backend *b, struct change *c);
+
+/* ---- fan_noted.c ---- */
+#define FAN_NONE UINT32_MAX
+bool fan_same_key(const struct fan_key *a, const struct fan_key *b);
+/* Has everything in the hash that has happened until now. UV_ENOMEM, UV_EAGAIN. */
+int fan_note_all(struct backend *b);
+/* A record is done with. */
+void fan_noted_passed(struct backend *b, const struct fan_info *info);
+/* The newest record after `before` (FAN_NONE: of all) that is about a key, and where it is. */
+uint32_t fan_next_about(const struct backend *b, const struct fan_key *key, uint32_t before,
+			struct fan_info *info, uint64_t *at);
+/* The directory whose entry `key` was, where it is gone now. */
+bool fan_holder(const struct backend *b, const struct fan_key **key);
+/* A record that would tell may be just about to be queued, if the one at `at` is young: UV_EAGAIN
+ * then, else 0. */
+int fan_not_yet(struct backend *b, struct fan_doubt *doubt, uint64_t at, uint64_t wait_ns);
+
+/* ---- fan_before.c ---- */
+/* As late_ops.mentions. */
+int fan_before(struct backend *b, int32_t id, const char *name,
+	       void (*one)(void *arg, const struct mention *m), void *arg);
+/* A record about a file is done with. */
+void fan_before_passed(struct backend *b, const struct fan_info *info);
 
 /* ---- fan_later.c ---- */
 extern const struct late_ops fan_late_ops;

@@ -33,6 +33,12 @@ int32_t keys_find(const struct keys *k, const void *key, size_t len);
 /* Adds a key that is not there: its number, or UV_ENOMEM. */
 int32_t keys_add(struct keys *k, const void *key, size_t len);
 void keys_remove(struct keys *k, int32_t number);
+/* Removes all. */
+static inline void keys_clear(struct keys *k)
+{
+	keys_fini(k);
+	keys_init(k);
+}
 
 static inline int keys_has(const struct keys *k, int32_t number)
 {

@@ -1,6 +1,6 @@
 /*
  * What the two halves of applying exact changes share: apply.c (names coming, going, touched)
- * and moves.c (names moving).
+ * and moves.c (names moving), with pushed_off.c (what these move onto).
  */
 #ifndef WATCHER_APPLY_H
 #define WATCHER_APPLY_H

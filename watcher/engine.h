@@ -84,7 +84,7 @@ struct anchor {
 };
 
 /* The first half of a move, waiting for the second; or what a move has pushed off its name,
- * which is gone, or is half of an exchange (see moves.c). */
+ * which is gone, or is half of an exchange (see moves.h). */
 struct half_move {
 	uint32_t cookie, dir, gen, node; /* node: NO_DIR for what is not an indexed directory */
 	uint32_t back_dir, back_gen; /* pushed off: where what took the name came from */

@@ -1,27 +1,21 @@
 /*
- * Halves of moves, and exchanges.
+ * Moves of which the kernel tells in two halves.
  *
- * A first half waits for the second in `halves`, outside the index. A move onto a name that is
- * taken either replaces what is there, or is the first of an exchange (renameat2(2) with
- * RENAME_EXCHANGE), which the kernel tells as two moves: a to b, then b to a. So what is pushed
- * off its name (it may not be in the index) is kept in `pushed`; if that name is then said to move away, it may be either
- * of the two that does, and where to tells: in an exchange it goes to where the first came
- * from. The rest is told by the kernel, which says of a directory that is replaced that its
- * link count has changed, and for files by a look whether anything has the name.
+ * A first half waits for the second in `halves`, outside the index. One whose second half does
+ * not come has moved out of sight, and is told to have gone; a second half without a first is
+ * something new. A move onto a name that is taken pushes off what is there: see pushed_off.c.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#include "watcher/apply.h"
 #include "watcher/look.h"
+#include "watcher/moves.h"
 
 #define HALF_WAIT_NS UINT64_C(10000000)
-#define COOKIE_GAP   256 /* the halves of an exchange have cookies no further apart */
-#define PUSHED_MAX   8
 #define HALVES_MAX   256 /* that wait; then those that are older than COOKIE_GAP renames end */
 
-static bool half_room(struct watcher *w, struct half_move **items, uint32_t n, uint32_t *cap)
+bool watcher__half_room(struct watcher *w, struct half_move **items, uint32_t n, uint32_t *cap)
 {
 	uint32_t more = *cap ? *cap * 2 : 4;
 	struct half_move *p;
@@ -37,8 +31,8 @@ static bool half_room(struct watcher *w, struct half_move **items, uint32_t n, u
 	return true;
 }
 
-static struct half_move half_of(const struct watcher *w, uint32_t dir, const struct entry *e,
-				const struct change *c)
+struct half_move watcher__half_of(const struct watcher *w, uint32_t dir, const struct entry *e,
+				  const struct change *c)
 {
 	struct half_move h = { .cookie = c->cookie,
 			       .dir = dir,
@@ -58,14 +52,9 @@ static struct half_move half_of(const struct watcher *w, uint32_t dir, const str
 	return h;
 }
 
-static bool names(const struct half_move *h, uint32_t dir, const char *name, size_t len)
-{
-	return h->dir == dir && h->len == len && memcmp(h->name, name, len) == 0;
-}
-
 /* ---- the end of a half ---- */
 
-static void drop_node(struct watcher *w, uint32_t node)
+void watcher__half_drop(struct watcher *w, uint32_t node)
 {
 	if (node == NO_DIR)
 		return;
@@ -101,9 +90,8 @@ static void half_gone(struct watcher *w, struct half_move *h)
 		watcher__emit(w, &n);
 }
 
-/* Takes an entry out of the index as the half of a move. */
-static struct half_move take_out(struct watcher *w, uint32_t dir, uint32_t rec,
-				 const struct change *c)
+struct half_move watcher__take_out(struct watcher *w, uint32_t dir, uint32_t rec,
+				   const struct change *c)
 {
 	struct entry e = tree_entry(&w->tree, dir, rec);
 	struct half_move h;
@@ -115,85 +103,11 @@ static struct half_move take_out(struct watcher *w, uint32_t dir, uint32_t rec,
 		/* What was found at this name came there later than what moves now. */
 		watcher__unbind(w, dir, rec, c);
 	e = tree_entry(&w->tree, dir, rec);
-	h = half_of(w, dir, &e, c);
+	h = watcher__half_of(w, dir, &e, c);
 	if (e.node != NO_DIR)
 		tree_detach(&w->tree, dir, rec);
 	tree_erase(&w->tree, dir, rec);
 	return h;
-}
-
-/* A directory that is replaced is told to be so, right after the move, if it is watched. */
-static bool would_be_told_gone(const struct watcher *w, uint32_t node)
-{
-	const struct dir *d = tree_dir(&w->tree, node);
-
-	return d->id >= 0 && w->sources[d->backend].ops->caps & BACKEND_EXACT;
-}
-
-/* What is but a guess is looked at when things are calm: also where it has come to, for what is
- * there may be the other of the two. */
-static void guess(struct watcher *w, const struct half_move *h, uint32_t to)
-{
-	watcher__node_limbo(w, h->dir);
-	if (to != NO_DIR)
-		watcher__node_limbo(w, to);
-}
-
-/* Did what was pushed off, and not what took its name, move away? `dir`: to there, or NO_DIR if
- * that is not known. It is not always told: the kernel makes one of two moves away from a name
- * that come one after the other, as those of two exchanges with what is not watched do. */
-static bool is_exchange(struct watcher *w, const struct half_move *h, const struct change *c,
-			uint32_t dir)
-{
-	uint32_t rec = tree_find(&w->tree, h->dir, h->name, h->len);
-	struct entry e;
-
-	if (h->found)
-		return true;
-	if (dir != NO_DIR && h->back_dir != NO_DIR &&
-	    (h->back_dir != dir || h->back_len != c->name_len ||
-	     memcmp(h->back, c->name, c->name_len) != 0))
-		return false;
-	if (rec != NO_REC) {
-		e = tree_entry(&w->tree, h->dir, rec);
-		if (watcher__kernel_dir(w, &e) != h->is_dir)
-			return c->is_dir == h->is_dir;
-	}
-	if (dir != NO_DIR && tree_find(&w->tree, dir, c->name, c->name_len) != NO_REC) {
-		guess(w, h, dir);
-		return false;
-	}
-	if (rec == NO_REC)
-		return true;
-	if (h->node != NO_DIR && would_be_told_gone(w, h->node))
-		return true;
-	guess(w, h, dir);
-	return watcher__ino_at(w, h->dir, h->name, h->len) != 0;
-}
-
-/* It was what took the name that moved on; what was pushed off is gone. */
-static bool not_pushed(struct watcher *w, struct half_move *h, const struct change *c)
-{
-	uint32_t rec = tree_find(&w->tree, h->dir, h->name, h->len);
-
-	drop_node(w, h->node);
-	h->node = NO_DIR;
-	if (rec == NO_REC)
-		return false;
-	*h = take_out(w, h->dir, rec, c);
-	return true;
-}
-
-/* Did what is said to land leave that name? Else it is to be told as something new: also where
- * the index has it already. */
-static bool left_by_move(struct watcher *w, struct half_move *h, const struct change *c,
-			 uint32_t dir)
-{
-	if (!tree_alive(&w->tree, h->dir, h->gen))
-		return false;
-	if (!is_exchange(w, h, c, dir))
-		return not_pushed(w, h, c);
-	return tree_find(&w->tree, dir, c->name, c->name_len) == NO_REC;
 }
 
 /* No second half has come. */
@@ -201,11 +115,7 @@ static void half_ends(struct watcher *w, struct half_move *h)
 {
 	struct change c = { .cookie = h->cookie, .is_dir = h->is_dir, .time_ns = h->time_ns };
 
-	if (!h->pushed)
-		half_gone(w, h);
-	else if (!tree_alive(&w->tree, h->dir, h->gen) || is_exchange(w, h, &c, NO_DIR))
-		drop_node(w, h->node);
-	else if (not_pushed(w, h, &c))
+	if (!h->pushed || watcher__pushed_ends(w, h, &c))
 		half_gone(w, h);
 }
 
@@ -214,14 +124,6 @@ static struct half_move remove_half(struct watcher *w, uint32_t i)
 	struct half_move h = w->halves[i];
 
 	w->halves[i] = w->halves[--w->nhalves];
-	return h;
-}
-
-static struct half_move remove_pushed(struct watcher *w, uint32_t i)
-{
-	struct half_move h = w->pushed[i];
-
-	w->pushed[i] = w->pushed[--w->npushed];
 	return h;
 }
 
@@ -239,16 +141,7 @@ void watcher__halves_below_gone(struct watcher *w, uint32_t node)
 		half_ends(w, &h);
 		i = 0;
 	}
-	for (uint32_t i = 0; i < w->npushed;) {
-		h = w->pushed[i];
-		if (!tree_alive(&w->tree, h.dir, h.gen) || !tree_is_below(&w->tree, h.dir, node)) {
-			i++;
-			continue;
-		}
-		remove_pushed(w, i);
-		drop_node(w, h.node);
-		i = 0;
-	}
+	watcher__pushed_below_gone(w, node);
 }
 
 static void half_left(struct watcher *w, uint32_t dir, const char *name, size_t len)
@@ -256,7 +149,7 @@ static void half_left(struct watcher *w, uint32_t dir, const char *name, size_t 
 	struct half_move h;
 
 	for (uint32_t i = 0; i < w->nhalves; i++)
-		if (names(&w->halves[i], dir, name, len)) {
+		if (half_is(&w->halves[i], dir, name, len)) {
 			h = remove_half(w, i);
 			half_ends(w, &h);
 			return;
@@ -265,15 +158,8 @@ static void half_left(struct watcher *w, uint32_t dir, const char *name, size_t 
 
 void watcher__name_taken(struct watcher *w, uint32_t dir, const char *name, size_t len)
 {
-	struct half_move h;
-
 	half_left(w, dir, name, len);
-	for (uint32_t i = 0; i < w->npushed; i++)
-		if (names(&w->pushed[i], dir, name, len)) {
-			h = remove_pushed(w, i);
-			drop_node(w, h.node);
-			return;
-		}
+	watcher__pushed_name_taken(w, dir, name, len);
 }
 
 void watcher__halves_expire(struct watcher *w, uint64_t now_ns)
@@ -282,7 +168,7 @@ void watcher__halves_expire(struct watcher *w, uint64_t now_ns)
 
 	for (uint32_t i = 0; i < w->nhalves;) {
 		h = w->halves[i];
-		if (now_ns != UINT64_MAX && h.deadline_ns > now_ns && h.drain + 1 >= w->drain) {
+		if (half_waits(w, &h, now_ns)) {
 			i++;
 			continue;
 		}
@@ -290,16 +176,7 @@ void watcher__halves_expire(struct watcher *w, uint64_t now_ns)
 		half_ends(w, &h);
 		i = 0; /* the end of one may be that of others */
 	}
-	for (uint32_t i = 0; i < w->npushed;) {
-		h = w->pushed[i];
-		if (now_ns != UINT64_MAX && h.deadline_ns > now_ns && h.drain + 1 >= w->drain) {
-			i++;
-			continue;
-		}
-		remove_pushed(w, i);
-		drop_node(w, h.node);
-		i = 0;
-	}
+	watcher__pushed_expire(w, now_ns);
 }
 
 /* Thousands of names moved out at once would all be looked through for each. The other half of
@@ -347,44 +224,7 @@ void watcher__half_skipped(struct watcher *w, const struct change *c)
 		}
 }
 
-void watcher__pushed_gone(struct watcher *w, uint32_t node)
-{
-	for (uint32_t i = 0; i < w->npushed; i++)
-		if (w->pushed[i].node == node) {
-			remove_pushed(w, i);
-			drop_node(w, node);
-			return;
-		}
-}
-
 /* ---- away ---- */
-
-/* The name was taken by a move just before: it may be the other one that leaves. */
-static bool pushed_leaves(struct watcher *w, const struct change *c, uint32_t dir)
-{
-	struct half_move h;
-
-	for (uint32_t i = w->npushed; i-- > 0;) {
-		if (!names(&w->pushed[i], dir, c->name, c->name_len))
-			continue;
-		h = remove_pushed(w, i);
-		if (c->cookie - h.cookie - 1 >= COOKIE_GAP ||
-		    (h.type && c->is_dir != h.is_dir) ||
-		    !half_room(w, &w->halves, w->nhalves, &w->halves_cap)) {
-			drop_node(w, h.node);
-			return false;
-		}
-		h.cookie = c->cookie;
-		h.pushed = true;
-		if (!h.type)
-			h.type = c->is_dir ? WATCHER_TYPE_DIR : WATCHER_TYPE_FILE;
-		h.is_dir = c->is_dir;
-		h.drain = w->drain;
-		w->halves[w->nhalves++] = h;
-		return true;
-	}
-	return false;
-}
 
 void watcher__moved_from(struct watcher *w, const struct change *c, uint32_t dir)
 {
@@ -394,7 +234,7 @@ void watcher__moved_from(struct watcher *w, const struct change *c, uint32_t dir
 	if (w->nhalves >= HALVES_MAX)
 		thin_out(w, c->cookie);
 	half_left(w, dir, c->name, c->name_len);
-	if (w->npushed && pushed_leaves(w, c, dir))
+	if (w->npushed && watcher__pushed_leaves(w, c, dir))
 		return;
 	rec = tree_find(&w->tree, dir, c->name, c->name_len);
 	if (rec == NO_REC)
@@ -402,64 +242,14 @@ void watcher__moved_from(struct watcher *w, const struct change *c, uint32_t dir
 	e = tree_entry(&w->tree, dir, rec);
 	if (watcher__kernel_dir(w, &e) != c->is_dir)
 		return;
-	if (half_room(w, &w->halves, w->nhalves, &w->halves_cap)) {
-		struct half_move h = take_out(w, dir, rec, c);
+	if (watcher__half_room(w, &w->halves, w->nhalves, &w->halves_cap)) {
+		struct half_move h = watcher__take_out(w, dir, rec, c);
 
 		w->halves[w->nhalves++] = h;
 	}
 }
 
 /* ---- and to ---- */
-
-/* Remembers that a move took a name, and from what: the last few are enough. */
-static void remember_pushed(struct watcher *w, const struct half_move *h)
-{
-	if (w->npushed == PUSHED_MAX) {
-		uint32_t node = w->pushed[0].node;
-
-		memmove(w->pushed, w->pushed + 1, --w->npushed * sizeof *w->pushed);
-		drop_node(w, node);
-	}
-	if (half_room(w, &w->pushed, w->npushed, &w->pushed_cap))
-		w->pushed[w->npushed++] = *h;
-	else
-		drop_node(w, h->node);
-}
-
-/* What a move lands on: it leaves its name without an event of its own. */
-static void push_off(struct watcher *w, const struct change *c, uint32_t dir,
-		     const struct half_move *by)
-{
-	uint32_t rec = tree_find(&w->tree, dir, c->name, c->name_len);
-	struct entry e = { .name = c->name, .len = c->name_len, .node = NO_DIR };
-	struct half_move h;
-
-	if (rec != NO_REC)
-		e = tree_entry(&w->tree, dir, rec);
-	if (e.node != NO_DIR)
-		watcher__halves_below_gone(w, e.node);
-	h = half_of(w, dir, &e, c);
-	if (by && tree_alive(&w->tree, by->dir, by->gen)) {
-		h.back_dir = by->dir;
-		h.back_gen = by->gen;
-		h.back_len = by->len;
-		memcpy(h.back, by->name, by->len);
-	}
-	if (e.node != NO_DIR && !h.is_dir) { /* a link's, whose own end is not told */
-		struct news n = watcher__news_of(c, WATCHER_DELETED, dir);
-
-		watcher__emit_gone_below(w, &n, dir, c->name, c->name_len, e.node);
-	}
-	if (e.node != NO_DIR)
-		tree_detach(&w->tree, dir, rec);
-	if (rec != NO_REC)
-		tree_erase(&w->tree, dir, rec);
-	if (h.node != NO_DIR && (!h.is_dir || tree_dir(&w->tree, h.node)->flags & DIR_FRESH)) {
-		drop_node(w, h.node);
-		h.node = NO_DIR;
-	}
-	remember_pushed(w, &h);
-}
 
 /* Something took the place of a file that was known: told as MODIFIED if it is of the same
  * type; false if it is another. */
@@ -494,9 +284,9 @@ static void appeared(struct watcher *w, const struct change *c, uint32_t dir)
 	if (rec != NO_REC)
 		e = tree_entry(&w->tree, dir, rec);
 	/* With its other name outside, an exchange looks like this and a move away. */
-	h = half_of(w, dir, &e, c);
+	h = watcher__half_of(w, dir, &e, c);
 	h.node = NO_DIR;
-	remember_pushed(w, &h);
+	watcher__pushed_remember(w, &h);
 	n.half_move = n.complete = true;
 	n.cookie = c->cookie;
 	if (rec != NO_REC) {
@@ -582,7 +372,7 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 	uint32_t rec = NO_REC, gen = tree_dir(&w->tree, dir)->gen;
 
 	watcher__name_taken(w, dir, c->name, c->name_len);
-	push_off(w, c, dir, h);
+	watcher__push_off(w, c, dir, h);
 	if (!tree_alive(&w->tree, h->dir, h->gen))
 		n.dir = NO_DIR;
 	if (tree_alive(&w->tree, dir, gen)) /* it may have been in what was pushed off long ago */
@@ -630,8 +420,8 @@ void watcher__moved_to(struct watcher *w, const struct change *c, uint32_t dir)
 		}
 	if (found && h.found) /* the index has it */
 		return;
-	if (found && h.pushed && !left_by_move(w, &h, c, dir)) {
-		drop_node(w, h.node);
+	if (found && h.pushed && !watcher__pushed_lands(w, &h, c, dir)) {
+		watcher__half_drop(w, h.node);
 		found = false;
 	}
 	if (found && h.is_dir == c->is_dir &&

@@ -1,0 +1,240 @@
+/*
+ * What a move has pushed off the name that it took.
+ *
+ * A move onto a name that is taken either replaces what is there, or is the first of an exchange
+ * (renameat2(2) with RENAME_EXCHANGE), which the kernel tells as two moves: a to b, then b to a.
+ * So what is pushed off its name (it may not be in the index) is kept in `pushed`; if that name
+ * is then said to move away, it may be either of the two that does, and where to tells: in an
+ * exchange it goes to where the first came from. The rest is told by the kernel, which says of a
+ * directory that is replaced that its link count has changed, and for files by a look whether
+ * anything has the name.
+ */
+#include <string.h>
+
+#include "watcher/look.h"
+#include "watcher/moves.h"
+
+#define PUSHED_MAX 8
+
+static struct half_move remove_pushed(struct watcher *w, uint32_t i)
+{
+	struct half_move h = w->pushed[i];
+
+	w->pushed[i] = w->pushed[--w->npushed];
+	return h;
+}
+
+/* ---- which of the two has left the name ---- */
+
+/* A directory that is replaced is told to be so, right after the move, if it is watched. */
+static bool would_be_told_gone(const struct watcher *w, uint32_t node)
+{
+	const struct dir *d = tree_dir(&w->tree, node);
+
+	return d->id >= 0 && w->sources[d->backend].ops->caps & BACKEND_EXACT;
+}
+
+/* What is but a guess is looked at when things are calm: also where it has come to, for what is
+ * there may be the other of the two. */
+static void guess(struct watcher *w, const struct half_move *h, uint32_t to)
+{
+	watcher__node_limbo(w, h->dir);
+	if (to != NO_DIR)
+		watcher__node_limbo(w, to);
+}
+
+/* Did what was pushed off, and not what took its name, move away? `dir`: to there, or NO_DIR if
+ * that is not known. It is not always told: the kernel makes one of two moves away from a name
+ * that come one after the other, as those of two exchanges with what is not watched do. */
+static bool is_exchange(struct watcher *w, const struct half_move *h, const struct change *c,
+			uint32_t dir)
+{
+	uint32_t rec = tree_find(&w->tree, h->dir, h->name, h->len);
+	struct entry e;
+
+	if (h->found)
+		return true;
+	if (dir != NO_DIR && h->back_dir != NO_DIR &&
+	    (h->back_dir != dir || h->back_len != c->name_len ||
+	     memcmp(h->back, c->name, c->name_len) != 0))
+		return false;
+	if (rec != NO_REC) {
+		e = tree_entry(&w->tree, h->dir, rec);
+		if (watcher__kernel_dir(w, &e) != h->is_dir)
+			return c->is_dir == h->is_dir;
+	}
+	if (dir != NO_DIR && tree_find(&w->tree, dir, c->name, c->name_len) != NO_REC) {
+		guess(w, h, dir);
+		return false;
+	}
+	if (rec == NO_REC)
+		return true;
+	if (h->node != NO_DIR && would_be_told_gone(w, h->node))
+		return true;
+	guess(w, h, dir);
+	return watcher__ino_at(w, h->dir, h->name, h->len) != 0;
+}
+
+/* It was what took the name that moved on; what was pushed off is gone. */
+static bool not_pushed(struct watcher *w, struct half_move *h, const struct change *c)
+{
+	uint32_t rec = tree_find(&w->tree, h->dir, h->name, h->len);
+
+	watcher__half_drop(w, h->node);
+	h->node = NO_DIR;
+	if (rec == NO_REC)
+		return false;
+	*h = watcher__take_out(w, h->dir, rec, c);
+	return true;
+}
+
+bool watcher__pushed_ends(struct watcher *w, struct half_move *h, const struct change *c)
+{
+	if (!tree_alive(&w->tree, h->dir, h->gen) || is_exchange(w, h, c, NO_DIR)) {
+		watcher__half_drop(w, h->node);
+		return false;
+	}
+	return not_pushed(w, h, c);
+}
+
+bool watcher__pushed_lands(struct watcher *w, struct half_move *h, const struct change *c,
+			   uint32_t dir)
+{
+	if (!tree_alive(&w->tree, h->dir, h->gen))
+		return false;
+	if (!is_exchange(w, h, c, dir))
+		return not_pushed(w, h, c);
+	return tree_find(&w->tree, dir, c->name, c->name_len) == NO_REC;
+}
+
+bool watcher__pushed_leaves(struct watcher *w, const struct change *c, uint32_t dir)
+{
+	struct half_move h;
+
+	for (uint32_t i = w->npushed; i-- > 0;) {
+		if (!half_is(&w->pushed[i], dir, c->name, c->name_len))
+			continue;
+		h = remove_pushed(w, i);
+		if (c->cookie - h.cookie - 1 >= COOKIE_GAP ||
+		    (h.type && c->is_dir != h.is_dir) ||
+		    !watcher__half_room(w, &w->halves, w->nhalves, &w->halves_cap)) {
+			watcher__half_drop(w, h.node);
+			return false;
+		}
+		h.cookie = c->cookie;
+		h.pushed = true;
+		if (!h.type)
+			h.type = c->is_dir ? WATCHER_TYPE_DIR : WATCHER_TYPE_FILE;
+		h.is_dir = c->is_dir;
+		h.drain = w->drain;
+		w->halves[w->nhalves++] = h;
+		return true;
+	}
+	return false;
+}
+
+/* ---- the end ---- */
+
+void watcher__pushed_below_gone(struct watcher *w, uint32_t node)
+{
+	struct half_move h;
+
+	for (uint32_t i = 0; i < w->npushed;) {
+		h = w->pushed[i];
+		if (!tree_alive(&w->tree, h.dir, h.gen) || !tree_is_below(&w->tree, h.dir, node)) {
+			i++;
+			continue;
+		}
+		remove_pushed(w, i);
+		watcher__half_drop(w, h.node);
+		i = 0;
+	}
+}
+
+void watcher__pushed_name_taken(struct watcher *w, uint32_t dir, const char *name, size_t len)
+{
+	struct half_move h;
+
+	for (uint32_t i = 0; i < w->npushed; i++)
+		if (half_is(&w->pushed[i], dir, name, len)) {
+			h = remove_pushed(w, i);
+			watcher__half_drop(w, h.node);
+			return;
+		}
+}
+
+void watcher__pushed_expire(struct watcher *w, uint64_t now_ns)
+{
+	struct half_move h;
+
+	for (uint32_t i = 0; i < w->npushed;) {
+		h = w->pushed[i];
+		if (half_waits(w, &h, now_ns)) {
+			i++;
+			continue;
+		}
+		remove_pushed(w, i);
+		watcher__half_drop(w, h.node);
+		i = 0;
+	}
+}
+
+void watcher__pushed_gone(struct watcher *w, uint32_t node)
+{
+	for (uint32_t i = 0; i < w->npushed; i++)
+		if (w->pushed[i].node == node) {
+			remove_pushed(w, i);
+			watcher__half_drop(w, node);
+			return;
+		}
+}
+
+/* ---- being pushed off ---- */
+
+void watcher__pushed_remember(struct watcher *w, const struct half_move *h)
+{
+	if (w->npushed == PUSHED_MAX) {
+		uint32_t node = w->pushed[0].node;
+
+		memmove(w->pushed, w->pushed + 1, --w->npushed * sizeof *w->pushed);
+		watcher__half_drop(w, node);
+	}
+	if (watcher__half_room(w, &w->pushed, w->npushed, &w->pushed_cap))
+		w->pushed[w->npushed++] = *h;
+	else
+		watcher__half_drop(w, h->node);
+}
+
+void watcher__push_off(struct watcher *w, const struct change *c, uint32_t dir,
+		       const struct half_move *by)
+{
+	uint32_t rec = tree_find(&w->tree, dir, c->name, c->name_len);
+	struct entry e = { .name = c->name, .len = c->name_len, .node = NO_DIR };
+	struct half_move h;
+
+	if (rec != NO_REC)
+		e = tree_entry(&w->tree, dir, rec);
+	if (e.node != NO_DIR)
+		watcher__halves_below_gone(w, e.node);
+	h = watcher__half_of(w, dir, &e, c);
+	if (by && tree_alive(&w->tree, by->dir, by->gen)) {
+		h.back_dir = by->dir;
+		h.back_gen = by->gen;
+		h.back_len = by->len;
+		memcpy(h.back, by->name, by->len);
+	}
+	if (e.node != NO_DIR && !h.is_dir) { /* a link's, whose own end is not told */
+		struct news n = watcher__news_of(c, WATCHER_DELETED, dir);
+
+		watcher__emit_gone_below(w, &n, dir, c->name, c->name_len, e.node);
+	}
+	if (e.node != NO_DIR)
+		tree_detach(&w->tree, dir, rec);
+	if (rec != NO_REC)
+		tree_erase(&w->tree, dir, rec);
+	if (h.node != NO_DIR && (!h.is_dir || tree_dir(&w->tree, h.node)->flags & DIR_FRESH)) {
+		watcher__half_drop(w, h.node);
+		h.node = NO_DIR;
+	}
+	watcher__pushed_remember(w, &h);
+}

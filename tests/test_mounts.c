@@ -1,7 +1,7 @@
 /*
  * What is mounted over what is watched, and unmounted again: told by the difference. Each test is
  * in a mount namespace of its own making, so nobody else sees any of it.
- * link: -Wl,--wrap=mount_points_open,--wrap=mount_points_each,--wrap=mount_points_changed,--wrap=statfs,--wrap=watcher__scan_read
+ * link: -Wl,--wrap=mount_points_open,--wrap=mount_points_each,--wrap=mount_points_changed,--wrap=statfs,--wrap=watcher__scan_read,--wrap=watcher__look_everywhere
  */
 #include "watch_test.h"
 
@@ -89,12 +89,23 @@ void __wrap_watcher__scan_read(int fd, struct listing *l)
 	do_now(&while_read);
 }
 
+static const char *before_look; /* what is done, once, before everything is looked at */
+
+void __real_watcher__look_everywhere(watcher *of, int64_t since_ns);
+void __wrap_watcher__look_everywhere(watcher *of, int64_t since_ns);
+
+void __wrap_watcher__look_everywhere(watcher *of, int64_t since_ns)
+{
+	do_now(&before_look);
+	__real_watcher__look_everywhere(of, since_ns);
+}
+
 /* ---- what the tests share ---- */
 
 static int enter(void **state)
 {
 	no_list = false;
-	while_read = before_asked = before_listed = NULL;
+	while_read = before_asked = before_listed = before_look = NULL;
 	list_takes_ms = 0;
 	silent = NULL;
 	problem[0] = '\0';
@@ -417,6 +428,34 @@ static void test_mounts_over_a_file_not_yet_known(void **state)
 	assert_string_equal(after("umount in/f"), "modified in/f");
 }
 
+/* What is mounted has not moved to where it is mounted, too, when its own place is mounted over: the
+ * directory there is where it was, and is not to be seen. */
+static void test_mounts_hidden_by_others(void **state)
+{
+	(void)state;
+	begin("mkdir -p in/c/m in/n in/t out; echo > out/f; mount --bind out in/c/m");
+	assert_string_equal(sorted_after("mount --bind out in/n; mount --bind in/t in/c"),
+			    "created in/n/f, deleted in/c/m, deleted in/c/m/f");
+	assert_string_equal(after("umount in/n"), "deleted in/n/f");
+	assert_string_equal(sorted_after("umount in/c"), "created in/c/m, created in/c/m/f");
+}
+
+/* What it was in is mounted over by what is told of elsewhere, so that it is not told of itself: the
+ * move is, all the same (and once more as something new, when it is heard of). */
+static void test_mounts_over_where_all_has_moved_from(void **state)
+{
+	const char *all;
+
+	(void)state;
+	begin("mkdir -p in/c/x/s in/t");
+	before_look = "mv in/c/x in/y; mount --bind in/t in/c";
+	w->gap = true;
+	all = after("true");
+	assert_null(before_look);
+	assert_ptr_equal(strstr(all, "moved in/c/x in/y, moved in/c/x/s in/y/s"), all);
+	assert_string_equal(after("umount in/c; touch in/c/f"), "created in/c/f");
+}
+
 #undef TEST
 #define TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 
@@ -437,6 +476,8 @@ int main(void)
 		TEST(test_mounts_are_no_moves),
 		TEST(test_mounts_whose_way_is_renamed),
 		TEST(test_mounts_over_a_file_not_yet_known),
+		TEST(test_mounts_hidden_by_others),
+		TEST(test_mounts_over_where_all_has_moved_from),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

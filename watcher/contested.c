@@ -181,16 +181,20 @@ static bool behind_mount(const struct watcher *w, uint32_t node)
 	return false;
 }
 
-/* A mount puts a directory at a second place, and is not moved by moving the directory: what is
- * mounted here and was not there, or the other way round, has not moved. Nor has what is behind a
- * link here, and was not there. */
+/* A mount puts a directory at a second place, and does not move with it; nor can a directory that
+ * is mounted over be renamed, but for a link to it: what is mounted here, or was there, has not moved
+ * by itself. Nor has what is behind a link here, and was not there. */
 static bool may_have_moved(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
 {
-	bool was = tree_dir(&w->tree, owner)->flags & DIR_MOUNTED;
+	uint16_t here = tree_dir(&w->tree, dir)->flags, there = tree_dir(&w->tree, owner)->flags;
+	bool was = there & DIR_MOUNTED, is;
 
-	if ((tree_dir(&w->tree, dir)->flags ^ tree_dir(&w->tree, owner)->flags) & DIR_LINK)
+	if ((here ^ there) & DIR_LINK)
 		return false;
-	return watcher__disk_is_users(&w->disk) || was == (watcher__scan_mount(fd, NULL) != 0);
+	if (watcher__disk_is_users(&w->disk))
+		return true;
+	is = watcher__scan_mount(fd, NULL) != 0;
+	return here & DIR_LINK ? was == is : !was && !is;
 }
 
 /* The directory at this place is one that the index has elsewhere, and it is not there any
@@ -268,6 +272,17 @@ static bool is_root_here(struct watcher *w, uint32_t dir, uint32_t owner)
 	return path && o->parent == NO_DIR && o->roots && strcmp(path, o->roots->real) == 0;
 }
 
+/* Has this pass found elsewhere what was in it? That is still to be told to have come from here. */
+static bool has_lost(const struct watcher *w, uint32_t dir)
+{
+	const struct look *l = w->look;
+
+	for (size_t i = 0; i < l->narrivals; i++)
+		if (l->arrivals[i].from && l->arrivals[i].from_dir == dir)
+			return true;
+	return false;
+}
+
 /* Has this pass found the entry of the node? */
 static bool is_new(const struct watcher *w, uint32_t dir)
 {
@@ -295,7 +310,7 @@ bool watcher__contested(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
 		/* At both places at once, or on its way between them just now? */
 		if (!may_alias(w, dir, owner, fd) || !still_there(w, dir, &st)) {
 			watcher__node_limbo(w, dir);
-		} else if (d->count) {
+		} else if (d->count || has_lost(w, dir)) {
 			watcher__look_leave(w, dir);
 		} else {
 			watcher__alias_note(w, dir, owner);

@@ -5,6 +5,7 @@
 #include "watch_test.h"
 
 #include "index_check.h"
+#include "next_tick.h"
 
 #include <sys/syscall.h>
 
@@ -131,6 +132,81 @@ static void test_both_come_back(void **state)
 	watcher_close(w);
 }
 
+static void move(watcher *w, const char *from, const char *to)
+{
+	next_tick(); /* polling knows by its times what moved */
+	assert_int_equal(rename(from, to), 0);
+	check(w);
+}
+
+/* What is moved within the outer root leaves the inner one, and comes back to it whole. */
+static void moved_in_the_outer(int backend, bool outer_first)
+{
+	watcher *w = open_watcher(backend);
+
+	make_tree();
+	assert_int_equal(rmdir("in/c/d"), 0);
+	add(w, outer_first ? "in" : "in/c", outer_first ? &outer : &inner);
+	add(w, outer_first ? "in/c" : "in", outer_first ? &inner : &outer);
+	sync_watcher(w);
+	move(w, "in/c", "in/x");
+	assert_string_equal(told(&inner), "deleted in/c/f, deleted in/c");
+	assert_string_equal(told(&outer), "moved in/c in/x, moved in/c/f in/x/f");
+	put("in/x/g", "");
+	check(w);
+	assert_string_equal(told(&inner), "");
+	assert_string_equal(told(&outer), "created in/x/g");
+	assert_int_equal(unlink("in/x/g"), 0);
+	check(w);
+	told(&outer);
+	move(w, "in/x", "in/c");
+	assert_string_equal(told(&inner), "created in/c, created in/c/f");
+	assert_string_equal(told(&outer), "moved in/x in/c, moved in/x/f in/c/f");
+	assert_int_equal(unlink("in/c/f"), 0);
+	check(w);
+	assert_string_equal(told(&inner), "deleted in/c/f");
+	assert_string_equal(told(&outer), "deleted in/c/f");
+	watcher_close(w);
+	assert_int_equal(rmdir("in/c"), 0);
+	assert_int_equal(rmdir("in"), 0);
+}
+
+static void test_moved_in_the_outer(void **state)
+{
+	(void)state;
+	for (int first = 0; first < 2; first++) {
+		moved_in_the_outer(WATCHER_BACKEND_INOTIFY, first);
+		moved_in_the_outer(WATCHER_BACKEND_FSEVENT, first);
+		moved_in_the_outer(WATCHER_BACKEND_POLL, first);
+	}
+}
+
+/* A file that is a root ends for that root only. */
+static void test_a_file_moved_in_the_outer(void **state)
+{
+	static struct told other;
+	watcher *w = open_watcher(WATCHER_BACKEND_AUTO);
+
+	(void)state;
+	make_tree();
+	assert_int_equal(rmdir("in/c/d"), 0);
+	add(w, "in/c/f", &inner);
+	add(w, "in/c/f", &other);
+	add(w, "in", &outer);
+	check(w);
+	move(w, "in/c", "in/x");
+	assert_string_equal(told(&inner), "deleted in/c/f");
+	assert_string_equal(told(&other), "deleted in/c/f");
+	told(&outer);
+	move(w, "in/x/f", "in/x/g");
+	assert_string_equal(told(&outer), "moved in/x/f in/x/g");
+	move(w, "in/x/g", "in/x/f");
+	move(w, "in/x", "in/c");
+	assert_string_equal(told(&inner), "created in/c/f");
+	assert_string_equal(told(&other), "created in/c/f");
+	watcher_close(w);
+}
+
 /* Each hears of the one name that it has, which something else gets. */
 static void test_exchanged_between_two(void **state)
 {
@@ -159,6 +235,8 @@ int main(void)
 		TEST(test_file_in_it_first),
 		TEST(test_one_watch_hears_once),
 		TEST(test_both_come_back),
+		TEST(test_moved_in_the_outer),
+		TEST(test_a_file_moved_in_the_outer),
 		TEST(test_exchanged_between_two),
 	};
 

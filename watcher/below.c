@@ -115,6 +115,28 @@ void watcher__emit_created_below(struct watcher *w, struct news *n, uint32_t nod
 	bytes_free(&rel);
 }
 
+void watcher__emit_created_in(struct watcher *w, const struct news *like, uint32_t node)
+{
+	uint32_t rec;
+
+	for (rec = tree_next(&w->tree, node, NO_REC); rec != NO_REC;
+	     rec = tree_next(&w->tree, node, rec)) {
+		struct entry e = tree_entry(&w->tree, node, rec);
+		struct news n = *like;
+
+		if (e.marks & (ENTRY_NEW | ENTRY_DOOMED))
+			continue;
+		n.dir = node;
+		n.name = e.name;
+		n.len = e.len;
+		n.type = watcher__type_of_entry(w, &e);
+		n.ino = e.ino;
+		watcher__emit(w, &n);
+		if (e.node != NO_DIR)
+			watcher__emit_created_below(w, &n, e.node);
+	}
+}
+
 struct moved_below {
 	struct news like;
 	struct bytes src;

@@ -127,6 +127,8 @@ void watcher__emit_gone_below(struct watcher *w, const struct news *like, uint32
 void watcher__emit_gone_in(struct watcher *w, const struct news *like, uint32_t node);
 /* A directory that came with its content: what is in it is told as created, like itself. */
 void watcher__emit_created_below(struct watcher *w, struct news *like, uint32_t node);
+/* The same for everything in a node that a root was attached to; like->only says which. */
+void watcher__emit_created_in(struct watcher *w, const struct news *like, uint32_t node);
 /* The moves that follow from the move `like` of the directory `node`. */
 void watcher__emit_moved_below(struct watcher *w, const struct news *like, uint32_t node);
 

@@ -147,6 +147,19 @@ static void root_news(struct watcher *w, struct root *root, int kind)
 	watcher__emit(w, &n);
 }
 
+/* Does another root have the file? */
+static bool is_shared(const struct watcher *w, const struct root *root)
+{
+	const struct dir *d = tree_dir(&w->tree, root->node);
+
+	if (!(d->flags & DIR_NARROW))
+		return true;
+	for (const struct root *r = d->roots; r; r = r->next_at_node)
+		if (r != root && strcmp(r->single, root->single) == 0)
+			return true;
+	return false;
+}
+
 static void end_single(struct watcher *w, struct root *root)
 {
 	uint32_t rec = tree_find(&w->tree, root->node, root->single, strlen(root->single));
@@ -154,7 +167,23 @@ static void end_single(struct watcher *w, struct root *root)
 	if (rec == NO_REC)
 		return;
 	root_news(w, root, WATCHER_DELETED);
-	tree_erase(&w->tree, root->node, rec);
+	if (!is_shared(w, root))
+		tree_erase(&w->tree, root->node, rec);
+}
+
+/* What the index has of a root that came back: it was moved to where others watch it. What the
+ * index does not have is found, and told, by reading. */
+static void tell_known(struct watcher *w, struct root *root)
+{
+	struct news n = { .kind = WATCHER_CREATED,
+			  .time_ns = w->now_ns,
+			  .synthetic = true,
+			  .only = root };
+
+	if (!root->single)
+		watcher__emit_created_in(w, &n, root->node);
+	else if (tree_find(&w->tree, root->node, root->single, strlen(root->single)) != NO_REC)
+		root_news(w, root, WATCHER_CREATED);
 }
 
 /* The root is not there any more: everything in it ends, then itself. */
@@ -280,6 +309,8 @@ int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 				 root->given);
 	root->waiting = false;
 	root->was_there = true;
+	if (!first)
+		tell_known(w, root);
 	r = read_in(w, root, first, look);
 out:
 	watcher__way_free(w, &y);

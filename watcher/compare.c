@@ -234,11 +234,14 @@ static void note_listing(struct watcher *w, uint32_t dir)
 static void read_rules(struct watcher *w, uint32_t dir)
 {
 	const struct listing *li = &w->look->listing;
+	bool changed = watcher__rules_none(w, dir);
 
 	for (size_t at = 0; at < li->len; at += PACKED_HEAD + (uint8_t)li->packed[at + 9])
 		if (li->packed[at + PACKED_HEAD] == '.')
-			watcher__rules_read(w, dir, li->packed + at + PACKED_HEAD,
-					    (uint8_t)li->packed[at + 9]);
+			changed |= watcher__rules_read(w, dir, li->packed + at + PACKED_HEAD,
+						       (uint8_t)li->packed[at + 9]);
+	if (changed && tree_dir(&w->tree, dir)->count)
+		watcher__look_rules(w, dir);
 }
 
 static void compare_names(struct watcher *w, uint32_t dir, int fd)

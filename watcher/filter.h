@@ -70,6 +70,9 @@ bool watcher__filter_is_ignore_file(const struct filter_root *fr, const char *na
  */
 int watcher__filter_reload(struct filter_root *fr, const char *rel, size_t len);
 
+/* Are rules of exactly this directory in force? */
+bool watcher__filter_has_rules(const struct filter_root *fr, const char *rel, size_t len);
+
 /*
  * Reads everything again: the ignore files that are known, those above the root, git's own
  * excludes. For when a file that watcher__filter_outside names changed, and after events were

@@ -255,6 +255,11 @@ int watcher__filter_reload(struct filter_root *fr, const char *rel, size_t len)
 	return r;
 }
 
+bool watcher__filter_has_rules(const struct filter_root *fr, const char *rel, size_t len)
+{
+	return watcher__dirs_find(&fr->dirs, rel, len) != NULL;
+}
+
 int watcher__filter_reload_all(struct filter_root *fr)
 {
 	int r = fr ? watcher__dirs_reload_all(&fr->dirs) : 0;

@@ -35,6 +35,7 @@ void watcher__look_fini(struct watcher *w)
 	bytes_free(&l->told);
 	free(l->changed);
 	free(l->seen);
+	free(l->rules);
 	free(l->listing.packed);
 	bytes_free(&l->path);
 	free(l);
@@ -81,6 +82,14 @@ void watcher__look_hint(struct watcher *w, uint32_t dir, const struct change *hi
 		l->since_ns = hint->since_ns;
 }
 
+void watcher__look_rules(struct watcher *w, uint32_t dir)
+{
+	struct look *l = w->look;
+
+	if (watcher__look_room(l, (void **)&l->rules, l->nrules, &l->rules_cap, sizeof *l->rules))
+		l->rules[l->nrules++] = (struct looked){ dir, tree_dir(&w->tree, dir)->gen };
+}
+
 void watcher__look_everywhere(struct watcher *w, int64_t since_ns)
 {
 	struct look *l = w->look;
@@ -91,7 +100,11 @@ void watcher__look_everywhere(struct watcher *w, int64_t since_ns)
 	for (uint32_t i = 0; i < w->tree.nnodes; i++) {
 		const struct dir *d = tree_dir(&w->tree, i);
 
-		if (d->flags & DIR_USED && d->parent == NO_DIR && d->roots)
+		if (!(d->flags & DIR_USED) || !d->roots)
+			continue;
+		if (watcher__rules_again(w, i))
+			watcher__look_rules(w, i);
+		if (d->parent == NO_DIR)
 			watcher__look_at(w, i);
 	}
 	if (l->active)
@@ -452,6 +465,12 @@ static void finish(struct watcher *w)
 		l->error = UV_ENOMEM;
 	l->active = l->everywhere = l->calm = l->content = l->failed = false;
 	tree_unpin(&w->tree);
+	while (l->nrules) {
+		struct looked rules = l->rules[--l->nrules];
+
+		if (tree_alive(&w->tree, rules.dir, rules.gen))
+			watcher__reconsider(w, rules.dir);
+	}
 }
 
 void watcher__look_one_queued(struct watcher *w)

@@ -66,6 +66,8 @@ struct look {
 	size_t nchanged, changed_cap;
 	struct looked *seen;    /* nodes that have the LOOKED flag */
 	size_t nseen, seen_cap;
+	struct looked *rules;   /* nodes below which other directories may be wanted now */
+	size_t nrules, rules_cap;
 	int64_t since_ns;
 	bool active, silent, everywhere, failed;
 	bool calm;    /* the queue was empty twice: what does not fit is not on its way */
@@ -80,6 +82,8 @@ struct look {
 /* Grows an array to hold one more; false (and the pass marked as failed) without memory. */
 bool watcher__look_room(struct look *l, void **items, size_t n, size_t *cap, size_t size);
 
+/* Ignore files in the directory have changed: seen to when the pass has been announced. */
+void watcher__look_rules(struct watcher *w, uint32_t dir);
 /* Takes the listing that was read (look->listing) of a directory open as fd, -1: not open. */
 void watcher__compare(struct watcher *w, uint32_t dir, int fd);
 /* Only the content of files is to be looked at, and now has been: the names are the same. */

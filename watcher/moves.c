@@ -370,6 +370,7 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 			  .exchange = h->pushed,
 			  .complete = true };
 	uint32_t rec = NO_REC, gen = tree_dir(&w->tree, dir)->gen;
+	bool rules = false;
 
 	watcher__name_taken(w, dir, c->name, c->name_len);
 	watcher__push_off(w, c, dir, h);
@@ -382,17 +383,23 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 		half_gone(w, h);
 		return;
 	}
-	if (h->node != NO_DIR)
+	if (h->node != NO_DIR) {
 		tree_attach(&w->tree, dir, rec, h->node);
-	else if (h->type == WATCHER_TYPE_FILE && !h->ino)
+		rules = watcher__rules_arrived(w, h->node);
+	} else if (h->type == WATCHER_TYPE_FILE && !h->ino) {
 		look_up_late(w, &n, rec);
+	}
 	watcher__emit(w, &n);
 	if (h->node != NO_DIR)
 		watcher__emit_moved_below(w, &n, h->node);
+	if (h->node != NO_DIR && n.dir != NO_DIR)
+		watcher__rules_left(w, n.dir, n.name, n.len);
 	if (n.type == WATCHER_TYPE_SYMLINK)
 		landed_link(w, &n, rec, h->node);
 	else if (h->type == WATCHER_TYPE_DIR || h->node != NO_DIR)
 		landed_dir(w, dir, rec, h->node);
+	if (rules && tree_entry(&w->tree, dir, rec).node == h->node)
+		watcher__reconsider(w, h->node);
 }
 
 /* Does the index have it coming out of what it replaces? That cannot be. */

@@ -182,24 +182,3 @@ bool watcher__narrow_wants(struct watcher *w, uint32_t dir, const char *name, si
 			return true;
 	return false;
 }
-
-bool watcher__rules_read(struct watcher *w, uint32_t dir, const char *name, size_t len)
-{
-	struct hit hits[HITS_MAX];
-	bool changed = false;
-	int n;
-
-	if (!w->filters)
-		return false;
-	n = watcher__hits(w, &w->work_path, dir, NULL, 0, hits);
-	for (int i = 0; i < n; i++) {
-		struct root *r = hits[i].root;
-
-		if (r->filter && !r->single &&
-		    watcher__filter_is_ignore_file(r->filter, name, len))
-			changed |= watcher__filter_reload(
-				       r->filter, backpath_tail(&w->work_path, hits[i].rel_len),
-				       hits[i].rel_len) != 0;
-	}
-	return changed;
-}

@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "next_tick.h"
 #include "watcher/disk.h"
 #include "watcher/poll.h"
 
@@ -87,6 +88,19 @@ static int looks(void)
 	return n;
 }
 
+/* The one change that a comparison finds, or CHANGE_NONE. */
+static int finds(void)
+{
+	struct found f = { .op = CHANGE_NONE };
+
+	poll_compare(&work, &polled, 1, dir);
+	if (work.found.len)
+		memcpy(&f, work.found.data, sizeof f);
+	assert_int_equal(work.found.len, work.found.len ? sizeof f + f.len : 0);
+	bytes_clear(&work.found);
+	return f.op;
+}
+
 static void make_new(void)
 {
 	make("new");
@@ -100,6 +114,39 @@ static void test_a_name_that_comes_while_names_are_first_read(void **state)
 	begin();
 	meanwhile = make_new;
 	assert_int_equal(looks(), 1);
+}
+
+static void write_and_set_back(const char *path)
+{
+	struct timespec times[2] = { { 1000, 1 }, { 1000, 1 } };
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, "x", 1, 0), 1);
+	assert_int_equal(futimens(fd, times), 0);
+	close(fd);
+	next_tick();
+}
+
+/* Neither its size nor its modification time tells; that it changed, and nothing else did, does. */
+static void test_a_write_whose_time_is_set_back(void **state)
+{
+	char path[128];
+
+	(void)state;
+	make("old");
+	snprintf(path, sizeof path, "%s/old", dir);
+	write_and_set_back(path);
+	wait_until_old();
+	begin();
+	finds();
+	assert_int_equal(finds(), CHANGE_NONE);
+	write_and_set_back(path);
+	assert_int_equal(finds(), CHANGE_WRITTEN);
+	assert_int_equal(chmod(path, 0600), 0);
+	next_tick();
+	assert_int_equal(finds(), CHANGE_ATTRIB);
+	assert_int_equal(finds(), CHANGE_NONE);
 }
 
 static void test_a_first_reading_without_changes_finds_nothing(void **state)
@@ -162,6 +209,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 		    test_a_name_that_comes_while_names_are_first_read, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_a_write_whose_time_is_set_back, make_dir,
+						remove_dir),
 		cmocka_unit_test_setup_teardown(
 		    test_a_first_reading_without_changes_finds_nothing, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(

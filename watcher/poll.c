@@ -39,12 +39,15 @@ static uint32_t mix(uint64_t a, uint64_t b)
 
 static struct facts facts_of_stat(const struct stat *st)
 {
+	uint64_t links = S_ISDIR(st->st_mode) ? 0 : (uint64_t)st->st_nlink;
+
 	return (struct facts){ .dev = (uint64_t)st->st_dev,
 			       .ino = st->st_ino,
 			       .ctime_ns = STAT_NS(st, c),
 			       .mtime_ns = STAT_NS(st, m),
 			       .content = mix((uint64_t)st->st_size, (uint64_t)STAT_NS(st, m)),
-			       .meta = mix(st->st_mode, (uint64_t)st->st_uid << 32 | st->st_gid),
+			       .meta = mix(st->st_mode | links << 32,
+					   (uint64_t)st->st_uid << 32 | st->st_gid),
 			       .type = watcher__type_of_mode(st->st_mode) };
 }
 
@@ -238,6 +241,13 @@ static bool take_names(struct poll_work *w, struct polled *p, uint32_t n)
 	return differ;
 }
 
+/* Is it the content of a file that has changed? Also where nothing else explains that something
+ * has: it was written to, and its times set back. */
+static bool was_written(const struct polled_entry *was, const struct facts *f)
+{
+	return f->type == WATCHER_TYPE_FILE && (was->content != f->content || was->meta == f->meta);
+}
+
 /* One entry against the disk. True if something else has its name now, or nothing. */
 static bool compare_entry(struct poll_work *w, struct polled *p, int32_t id, int fd,
 			  struct polled_entry *e)
@@ -264,10 +274,7 @@ static bool compare_entry(struct poll_work *w, struct polled *p, int32_t id, int
 	news = f.type == WATCHER_TYPE_DIR ? was.meta != f.meta :
 					    was.ctime_ns != f.ctime_ns || was.content != f.content;
 	if (news)
-		find(w, p, id,
-		     f.type == WATCHER_TYPE_FILE && was.content != f.content ? CHANGE_WRITTEN :
-									       CHANGE_ATTRIB,
-		     e);
+		find(w, p, id, was_written(&was, &f) ? CHANGE_WRITTEN : CHANGE_ATTRIB, e);
 	return false;
 }
 

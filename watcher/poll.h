@@ -14,7 +14,7 @@
 struct polled_entry {
 	uint64_t ino;
 	int64_t ctime_ns;
-	uint32_t content, meta; /* hashes: of size and mtime, of mode and owner */
+	uint32_t content, meta; /* hashes: of size and mtime; of mode, owner and links */
 	uint32_t name;          /* its place in polled.names */
 	uint8_t len, type;
 };

@@ -227,6 +227,45 @@ static void test_below(void **state)
 	tree_fini(&t);
 }
 
+/* All below a node, and nothing else; what was taken out before stays. */
+static void test_cut(void **state)
+{
+	struct tree t;
+	uint32_t node[5], gen[5];
+	uint64_t empty;
+
+	(void)state;
+	tree_init(&t);
+	for (int i = 0; i < 5; i++) {
+		node[i] = tree_dir_new(&t);
+		gen[i] = tree_dir(&t, node[i])->gen;
+	}
+	empty = t.bytes;
+	for (int i = 0; i < 3; i++) /* 2 is in 4, that in 0, as 3 is; 1 is in 3 */
+		tree_attach(&t, node[(int[]){ 4, 3, 0 }[i]],
+			    tree_insert(&t, node[(int[]){ 4, 3, 0 }[i]], "n", 1, WATCHER_TYPE_DIR, 1),
+			    node[(int[]){ 2, 1, 4 }[i]]);
+	tree_attach(&t, node[0], tree_insert(&t, node[0], "m", 1, WATCHER_TYPE_DIR, 1), node[3]);
+	tree_detach(&t, node[0], tree_dir(&t, node[3])->rec);
+	tree_cut(&t, node[0]);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(tree_alive(&t, node[i], gen[i]), i == 1 || i == 3);
+	assert_int_equal(t.dirs, 2);
+	assert_int_equal(tree_dir(&t, node[1])->parent, node[3]);
+	assert_true(t.bytes > empty);
+	for (int i = 0; i < 3; i++) {
+		assert_int_not_equal(t.cut, NO_DIR);
+		assert_false(tree_dir(&t, t.cut)->flags & DIR_USED);
+		tree_cut_free(&t);
+	}
+	assert_int_equal(t.cut, NO_DIR);
+	for (int i = 0; i < 3; i++)
+		assert_in_range(tree_dir_new(&t), 0, 4);
+	assert_int_equal(t.nnodes, 5);
+	assert_int_equal(tree_dir_new(&t), 5);
+	tree_fini(&t);
+}
+
 static void test_fill(void **state)
 {
 	struct tree t;
@@ -289,7 +328,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_any_changes), cmocka_unit_test(test_offsets_stay_while_pinned),
 		cmocka_unit_test(test_marks),	    cmocka_unit_test(test_below),
-		cmocka_unit_test(test_fill),	    cmocka_unit_test(test_what_it_costs),
+		cmocka_unit_test(test_cut),	    cmocka_unit_test(test_fill),
+		cmocka_unit_test(test_what_it_costs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -398,7 +398,7 @@ void watcher__apply(struct watcher *w, int source, const struct change *c)
 	if (w->exact_counts && w->nhalves && c->op != CHANGE_MOVED_TO &&
 	    c->op != CHANGE_SELF_MOVED && c->op != CHANGE_READ)
 		watcher__halves_expire(w, UINT64_MAX);
-	dir = ids_get(&s->nodes, c->id);
+	dir = watcher__node_of(w, source, c->id);
 	if (dir == IDS_NONE || (w->nhalves && c->op != CHANGE_SELF_MOVED &&
 				watcher__left_already(w, dir)))
 		return;

@@ -312,8 +312,10 @@ void watcher__node_read(struct watcher *w, uint32_t dir);
 void watcher__caught_up(struct watcher *w);
 /* Unwatches and frees a node and everything below; its entry in the parent stays, detached. */
 void watcher__node_drop(struct watcher *w, uint32_t dir);
-/* Lets go of what no root wants any more, at and below a node; nothing is told. */
-void watcher__release(struct watcher *w, uint32_t dir);
+/* Takes a node off its entry, which stays, and roots off the node. */
+void watcher__node_uproot(struct watcher *w, uint32_t dir);
+/* The node that has this number, or IDS_NONE. */
+uint32_t watcher__node_of(const struct watcher *w, int source, int32_t id);
 /* Lets go of what is unwanted below a node, and reads what is wanted now (rules changed). */
 void watcher__reconsider(struct watcher *w, uint32_t dir);
 enum watch_level watcher__node_level(struct watcher *w, uint32_t dir);
@@ -326,6 +328,13 @@ int watcher__node_source(struct watcher *w, const char *path);
 int watcher__node_source_below(struct watcher *w, const char *path);
 /* Tells the user, once, that the kernel's limit of watches was reached. */
 void watcher__tell_limit(struct watcher *w);
+
+/* ---- release.c: letting go of trees ---- */
+/* Lets go of what no root wants any more, at and below a node; nothing is told. */
+void watcher__release(struct watcher *w, uint32_t dir);
+/* Gives back what nodes have that are cut off. False: uv_hrtime() has passed `until`, and some
+ * are left. */
+bool watcher__cut_rest(struct watcher *w, uint64_t until);
 
 /* ---- mounts.c: what is known of file systems and limits without watching ---- */
 /* Does the kernel tell of all changes on the file system of a path? *type, which may be NULL,

@@ -14,6 +14,13 @@ enum watch_level watcher__node_level(struct watcher *w, uint32_t dir)
 	return d->roots || d->flags & DIR_LINK ? WATCH_TOP : WATCH_ALL;
 }
 
+uint32_t watcher__node_of(const struct watcher *w, int source, int32_t id)
+{
+	uint32_t dir = ids_get(&w->sources[source].nodes, id);
+
+	return dir != IDS_NONE && tree_dir(&w->tree, dir)->flags & DIR_USED ? dir : IDS_NONE;
+}
+
 static void unmap(struct watcher *w, struct dir *d)
 {
 	if (d->id < 0)
@@ -28,7 +35,7 @@ int watcher__node_claim(struct watcher *w, uint32_t dir, int source, int32_t id,
 {
 	struct source *s = &w->sources[source];
 	struct dir *d = tree_dir(&w->tree, dir);
-	uint32_t held = ids_get(&s->nodes, id);
+	uint32_t held = watcher__node_of(w, source, id);
 
 	if (held != IDS_NONE && held != dir) {
 		*owner = held;
@@ -120,7 +127,7 @@ static bool polled_elsewhere(struct watcher *w, uint32_t dir, int fd, const char
 	int32_t polled;
 
 	if (w->nsources < 2 || tree_dir(&w->tree, dir)->backend != 0 ||
-	    ids_get(&s->nodes, id) != IDS_NONE)
+	    watcher__node_of(w, 0, id) != IDS_NONE)
 		return false;
 	polled = polling->ops->known(polling->backend, fd, path);
 	*owner = polled < 0 ? IDS_NONE : ids_get(&polling->nodes, polled);
@@ -142,7 +149,7 @@ int watcher__node_watch(struct watcher *w, uint32_t dir, int fd, const char *pat
 	int32_t id;
 	int r = s->ops->watch(s->backend, fd, path, level, &id);
 
-	if (r == UV_ENOSPC && w->nunwatch) {
+	if (r == UV_ENOSPC && (w->nunwatch || w->tree.cut != NO_DIR)) {
 		watcher__unwatch_rest(w, UINT64_MAX);
 		r = s->ops->watch(s->backend, fd, path, level, &id);
 	}
@@ -196,7 +203,7 @@ bool watcher__unwatch_rest(struct watcher *w, uint64_t until)
 	free(w->unwatch);
 	w->unwatch = NULL;
 	w->unwatch_cap = 0;
-	return true;
+	return watcher__cut_rest(w, until);
 }
 
 void watcher__node_unwatch(struct watcher *w, uint32_t dir)
@@ -277,8 +284,7 @@ void watcher__caught_up(struct watcher *w)
 	watcher__mounts_caught_up(w);
 }
 
-/* ... whose entries have no nodes. */
-static void drop_leaf(struct watcher *w, uint32_t dir)
+void watcher__node_uproot(struct watcher *w, uint32_t dir)
 {
 	struct dir *d = tree_dir(&w->tree, dir);
 	uint32_t up = d->parent, rec = d->rec;
@@ -288,7 +294,6 @@ static void drop_leaf(struct watcher *w, uint32_t dir)
 		r->recheck = w->recheck_roots = true;
 	}
 	d->roots = NULL;
-	watcher__node_unwatch(w, dir);
 	if (d->flags & (DIR_FOREIGN | DIR_MOUNTED))
 		d->ino = 0; /* the entry has that of the directory below the mount */
 	if (up != NO_DIR)
@@ -297,7 +302,6 @@ static void drop_leaf(struct watcher *w, uint32_t dir)
 		tree_set_type(&w->tree, up, rec, WATCHER_TYPE_SYMLINK);
 		tree_set_ino(&w->tree, up, rec, 0);
 	}
-	tree_dir_free(&w->tree, dir);
 }
 
 void watcher__node_drop(struct watcher *w, uint32_t dir)
@@ -311,38 +315,9 @@ void watcher__node_drop(struct watcher *w, uint32_t dir)
 		if (e.node != NO_DIR)
 			watcher__node_drop(w, e.node);
 	}
-	drop_leaf(w, dir);
-}
-
-void watcher__release(struct watcher *w, uint32_t dir)
-{
-	bool leaf = true;
-	uint32_t rec;
-
-	for (rec = tree_next(&w->tree, dir, NO_REC); rec != NO_REC;
-	     rec = tree_next(&w->tree, dir, rec)) {
-		struct entry e = tree_entry(&w->tree, dir, rec);
-
-		if (e.node == NO_DIR)
-			continue;
-		watcher__release(w, e.node);
-		leaf = false;
-	}
-	if (watcher__covered(w, dir))
-		return;
-	if (leaf) {
-		drop_leaf(w, dir);
-		return;
-	}
-	/* Roots below stay, on top of their own trees. */
-	for (rec = tree_next(&w->tree, dir, NO_REC); rec != NO_REC;
-	     rec = tree_next(&w->tree, dir, rec)) {
-		struct entry e = tree_entry(&w->tree, dir, rec);
-
-		if (e.node != NO_DIR && tree_dir(&w->tree, e.node)->roots)
-			tree_detach(&w->tree, dir, rec);
-	}
-	watcher__node_drop(w, dir);
+	watcher__node_unwatch(w, dir);
+	watcher__node_uproot(w, dir);
+	tree_dir_free(&w->tree, dir);
 }
 
 void watcher__reconsider(struct watcher *w, uint32_t dir)

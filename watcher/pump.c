@@ -484,7 +484,8 @@ void watcher__pump(struct watcher *w)
 	if (!rest && !(w->paused && w->backlogged))
 		watcher__pump_soon(w);
 	w->unwatched = 0;
-	if (w->nunwatch && !watcher__unwatch_rest(w, uv_hrtime() + UNWATCH_NS))
+	if ((w->nunwatch || w->tree.cut != NO_DIR) &&
+	    !watcher__unwatch_rest(w, uv_hrtime() + UNWATCH_NS))
 		watcher__pump_soon(w);
 	set_timer(w);
 }

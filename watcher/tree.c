@@ -60,7 +60,7 @@ size_t packed_put(char *to, const char *name, size_t len, int type, uint64_t ino
 void tree_init(struct tree *t)
 {
 	memset(t, 0, sizeof *t);
-	t->free_node = NO_DIR;
+	t->free_node = t->cut = NO_DIR;
 }
 
 void tree_fini(struct tree *t)
@@ -134,6 +134,43 @@ void tree_dir_free(struct tree *t, uint32_t id)
 	d->parent = t->free_node;
 	t->free_node = id;
 	t->dirs--;
+}
+
+/* Everything below a node that is cut off already is, too. */
+static bool is_cut(const struct tree *t, uint32_t id, uint32_t top)
+{
+	for (; id != NO_DIR; id = tree_dir(t, id)->parent)
+		if (id == top || !(tree_dir(t, id)->flags & DIR_USED))
+			return true;
+	return false;
+}
+
+/* Goes through all nodes, one after the other as they lie in memory: several times as fast as
+ * down the tree, from each to its entries. */
+void tree_cut(struct tree *t, uint32_t top)
+{
+	for (uint32_t id = 0; id < t->nnodes; id++) {
+		struct dir *d = tree_dir(t, id);
+
+		if (!(d->flags & DIR_USED) || !is_cut(t, id, top))
+			continue;
+		d->flags = 0;
+		d->gen++;
+		d->rec = t->cut;
+		t->cut = id;
+		t->dirs--;
+	}
+}
+
+void tree_cut_free(struct tree *t)
+{
+	uint32_t id = t->cut;
+	struct dir *d = tree_dir(t, id);
+
+	t->cut = d->rec;
+	drop_entries(t, d);
+	d->parent = t->free_node;
+	t->free_node = id;
 }
 
 static void slot_put(struct dir *d, uint32_t rec)

@@ -80,6 +80,7 @@ enum {
 struct tree {
 	struct dir **chunks;
 	uint32_t nchunks, nnodes, free_node;
+	uint32_t cut; /* nodes that are cut off, chained by `rec`; NO_DIR: none */
 	uint64_t dirs, bytes;
 	unsigned pins; /* > 0: erasing does not compact */
 };
@@ -91,6 +92,11 @@ void tree_fini(struct tree *t);
 uint32_t tree_dir_new(struct tree *t);
 /* Frees one node; its entries' nodes are the caller's business. */
 void tree_dir_free(struct tree *t, uint32_t id);
+/* Cuts off a node, which is in no other any more, with all below it: none of them is used from
+ * then on, as if freed. What they have (block, slots, id, backend) stays until each, in its turn
+ * as t->cut, is given back. */
+void tree_cut(struct tree *t, uint32_t top);
+void tree_cut_free(struct tree *t);
 
 #define TREE_CHUNK 1024
 static inline struct dir *tree_dir(const struct tree *t, uint32_t id)

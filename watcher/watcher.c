@@ -29,7 +29,7 @@ static const struct backend_ops *find_backend(int number)
 static const char *path_of(void *arg, int32_t id)
 {
 	struct source *s = arg;
-	uint32_t dir = ids_get(&s->nodes, id);
+	uint32_t dir = watcher__node_of(s->w, (int)(s - s->w->sources), id);
 
 	return dir == IDS_NONE ? NULL : watcher__path(s->w, dir, NULL, 0);
 }

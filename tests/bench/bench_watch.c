@@ -178,6 +178,28 @@ static void close_library(const char *top, struct figures *f)
 	f->ms = (bench_now_us() - start) / 1e3;
 }
 
+/* The tree goes, and the watcher stays: until the last of its watches has ended. */
+static void remove_library(const char *top, struct figures *f)
+{
+	watcher_watch *watch = NULL;
+	watcher_stats_t s;
+	double start, cpu;
+	struct use u;
+
+	use_open(&u, top, WATCHER(0), *WATCH(.watch = &watch));
+	uv_run(&u.loop, UV_RUN_NOWAIT);
+	start = bench_now_us();
+	cpu = thread_ms();
+	watcher_remove(watch);
+	at_least(&f->wall, (bench_now_us() - start) / 1e3);
+	at_least(&f->extra, thread_ms() - cpu);
+	do {
+		timed_turn(&u.loop, f);
+		watcher_stats(u.w, &s, sizeof s);
+	} while (s.watches);
+	f->ms = (bench_now_us() - start) / 1e3;
+}
+
 /* ---- idle ---- */
 
 static double of_status(pid_t pid, const char *what)
@@ -274,7 +296,8 @@ static void recovery_table(int dirs)
 {
 	int rounds = bench_rounds(dirs > 50000 ? 3 : 7);
 	struct series floor = { .n = 0 }, ours = floor, turn = floor, wall = floor, bare = floor,
-		      all = floor, block = floor, block_wall = floor, least = floor;
+		      all = floor, block = floor, block_wall = floor, least = floor, removed = floor,
+		      removing = floor, removing_wall = floor;
 	struct figures f;
 	char top[PATH_MAX];
 
@@ -291,6 +314,10 @@ static void recovery_table(int dirs)
 		add(&all, f.ms);
 		add(&block, f.extra);
 		add(&block_wall, f.wall);
+		f = in_child(remove_library, top);
+		add(&removed, f.ms);
+		add(&removing, f.extra);
+		add(&removing_wall, f.wall);
 	}
 	printf("| recovery after overflow: crawl with file change times | %.1f ms | 1 | |\n", mid(&floor));
 	printf("| ... after reading the full queue | %.1f ms | %.2f | |\n", mid(&least),
@@ -300,6 +327,8 @@ static void recovery_table(int dirs)
 	printf("| closing: close(2) of the inotify descriptor | %.1f ms | 1 | |\n", mid(&bare));
 	printf("| ... watcher_close until all is freed | %.1f ms | %.2f | longest turn of the loop %.1f ms, on the processor %.1f ms |\n",
 	       mid(&all), to(&all, &bare), mid(&block_wall), mid(&block));
+	printf("| ... watcher_remove until all watches have ended | %.1f ms | %.2f | longest turn of the loop %.1f ms, on the processor %.1f ms |\n",
+	       mid(&removed), to(&removed, &bare), mid(&removing_wall), mid(&removing));
 }
 
 /* Ten times as many directories again, in a directory that is ignored. */

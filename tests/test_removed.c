@@ -3,7 +3,7 @@
  * A large tree whose watch has been removed: it is nobody's at once, and what it holds is given
  * back a few directories at a time. Other trees, and the same one, may be watched meanwhile.
  *
- * link: -Wl,--wrap=inotify_add_watch,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
+ * link: -Wl,--wrap=inotify_add_watch,--wrap=read,--wrap=uv_hrtime,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
  */
 /* clang-format on */
 #define DEADLINE_MS 60000
@@ -35,6 +35,45 @@ int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
 	limit_reached = false;
 	errno = ENOSPC;
 	return -1;
+}
+
+/* With `only_one` the next event is heard, and no other, and the clock stands still. */
+static bool only_one, one_heard;
+static uint64_t stopped_ns;
+
+ssize_t __real_read(int fd, void *buf, size_t size);
+ssize_t __wrap_read(int fd, void *buf, size_t size);
+
+ssize_t __wrap_read(int fd, void *buf, size_t size)
+{
+	ssize_t n;
+
+	if (!only_one || size <= sizeof(struct inotify_event) + NAME_MAX)
+		return __real_read(fd, buf, size);
+	if (one_heard) {
+		errno = EAGAIN;
+		return -1;
+	}
+	n = __real_read(fd, buf, sizeof(struct inotify_event) + 16);
+	one_heard = n > 0;
+	return n;
+}
+
+uint64_t __real_uv_hrtime(void);
+uint64_t __wrap_uv_hrtime(void);
+
+uint64_t __wrap_uv_hrtime(void)
+{
+	return only_one ? stopped_ns : __real_uv_hrtime();
+}
+
+static void hear_only_one(watcher *w)
+{
+	stopped_ns = uv_hrtime();
+	only_one = true;
+	one_heard = false;
+	while (!one_heard) /* and not one turn more, for halves of moves end by the second */
+		uv_run(watcher_loop(w), UV_RUN_NOWAIT);
 }
 
 static int make_trees(void **state)
@@ -268,6 +307,75 @@ static void test_both_roots_of_a_watch(void **state)
 	watcher_close(w);
 }
 
+/* The index is sound: what comes next has its place in it. */
+static void check_new(watcher *w)
+{
+	check_index(w);
+	assert_int_equal(mkdir("other/new", 0755), 0);
+	assert_int_equal(mkdir("other/new/d", 0755), 0);
+	sync_watcher(w);
+	assert_string_equal(told(&u), "created other/new, created other/new/d");
+	check_index(w);
+	assert_int_equal(rmdir("other/new/d") | rmdir("other/new"), 0);
+}
+
+static bool is_told(void *text)
+{
+	return *(char *)text != '\0';
+}
+
+/* A directory that has a watch of its own leaves the watch above: half of a move, and no root. */
+static void test_root_that_leaves(void **state)
+{
+	watcher *w = open_with(WATCHER(.backend = WATCHER_BACKEND_INOTIFY));
+
+	(void)state;
+	assert_int_equal(mkdir("other/m", 0755) | mkdir("other/m/d", 0755), 0);
+	told(&u);
+	add_with(w, "other", WATCH(.on_batch = on_told, .arg = &u));
+	add_with(w, "other/m", WATCH(.depth = 0));
+	sync_watcher(w);
+	assert_int_equal(rename("other/m", "elsewhere"), 0);
+	turn_until(watcher_loop(w), is_told, u.text); /* sync would have it end at once */
+	assert_string_equal(told(&u), "deleted other/m/d, deleted other/m");
+	check_new(w);
+	watcher_close(w);
+	assert_int_equal(rmdir("elsewhere/d") | rmdir("elsewhere"), 0);
+}
+
+/* The watch of its own ends while it is between two names, and nobody's but the move's. It comes
+ * to another name, or to none that is watched. */
+static void test_watch_of_what_is_moving(void **state)
+{
+	static const char *const to[] = { "other/moved", "elsewhere" };
+
+	(void)state;
+	for (size_t i = 0; i < 2 * COUNT(to); i++) {
+		watcher *w = open_with(WATCHER(.backend = WATCHER_BACKEND_INOTIFY));
+		const char *dest = to[i % COUNT(to)];
+		watcher_watch *inner;
+		bool below = i >= COUNT(to);
+
+		assert_int_equal(mkdir("other/m", 0755) | mkdir("other/m/d", 0755), 0);
+		told(&u);
+		add_with(w, "other", WATCH(.on_batch = on_told, .arg = &u));
+		inner = add_with(w, below ? "other/m/d" : "other/m", WATCH(.depth = 0));
+		sync_watcher(w);
+		assert_int_equal(rename("other/m", dest), 0);
+		hear_only_one(w);
+		assert_int_equal(w->nhalves, 1);
+		watcher_remove(inner);
+		only_one = false;
+		sync_watcher(w);
+		assert_string_equal(told(&u), i % COUNT(to) ? "deleted other/m/d, deleted other/m" :
+							      "moved other/m other/moved, "
+							      "moved other/m/d other/moved/d");
+		check_new(w);
+		watcher_close(w);
+		assert_int_equal(rename(dest, "gone") | rmdir("gone/d") | rmdir("gone"), 0);
+	}
+}
+
 static void test_closing_meanwhile(void **state)
 {
 	uv_loop_t loop;
@@ -338,6 +446,8 @@ int main(void)
 		cmocka_unit_test(test_what_moves_out_of_it_is_watched),
 		cmocka_unit_test(test_overlapping_watches),
 		cmocka_unit_test(test_both_roots_of_a_watch),
+		cmocka_unit_test(test_root_that_leaves),
+		cmocka_unit_test(test_watch_of_what_is_moving),
 		cmocka_unit_test(test_closing_meanwhile),
 		cmocka_unit_test(test_without_memory),
 		cmocka_unit_test(test_watches_run_out),

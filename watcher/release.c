@@ -86,11 +86,27 @@ static void cut(struct watcher *w, uint32_t dir)
 	watcher__pump_soon(w);
 }
 
+static bool is_of(const struct half_move *halves, uint32_t n, uint32_t node)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (halves[i].node == node)
+			return true;
+	return false;
+}
+
+/* Is it on its way from one name to another? Then what takes it off the way decides. */
+static bool is_moving(const struct watcher *w, uint32_t dir)
+{
+	while (tree_dir(&w->tree, dir)->parent != NO_DIR)
+		dir = tree_dir(&w->tree, dir)->parent;
+	return is_of(w->halves, w->nhalves, dir) || is_of(w->pushed, w->npushed, dir);
+}
+
 void watcher__release(struct watcher *w, uint32_t dir)
 {
 	unsigned left = MANY;
 
-	if (wants_all(w, dir))
+	if (wants_all(w, dir) || is_moving(w, dir))
 		return;
 	/* Numbers of nodes that are cut off may stay in use where each is a watch of its own. */
 	if (w->nsources == 1 && w->sources[0].ops->caps & BACKEND_SLOW_UNWATCH &&

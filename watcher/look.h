@@ -7,8 +7,8 @@
  * entry marked NEW, what is gone has its entry marked DOOMED; nothing is announced before the
  * whole pass has been read. Moves are found by the kernel's watch while reading (contested.c),
  * and then by inode among the two (match.c). settle.c announces everything in an order in which
- * each event makes sense after those before it, and takes the marks away; below.c is what that
- * means for all that is in a directory.
+ * each event makes sense after those before it, and takes the marks away; told.c knows by which
+ * path, and below.c is what that means for all that is in a directory.
  */
 #ifndef WATCHER_LOOK_H
 #define WATCHER_LOOK_H
@@ -116,12 +116,15 @@ bool watcher__look_waits(const struct watcher *w, uint32_t dir);
 /* Finds moves among what is gone and what is new; what is below what is gone is gone, too, but
  * for what was found elsewhere. 0, or UV_ENOMEM. */
 int watcher__match(struct watcher *w);
-/* News from outside of a pass, in the middle of it: its place as the index has it becomes that
- * which those who were told of everything so far know. Its name may be memory of the pass's then,
- * until the next call. */
-void watcher__as_told(struct watcher *w, struct news *n);
 /* Announces what the pass has found. */
 void watcher__settle(struct watcher *w);
+/* Sets where news is about to `name` in `dir`, as those who were told of everything so far know it.
+ * The name of the news is memory of the pass's then, or `name`: until the next call. */
+void watcher__tell_at(struct watcher *w, struct news *n, uint32_t dir, const char *name, size_t len);
+/* The same for news from outside of the pass, whose place is the index's; without a pass it stays. */
+void watcher__as_told(struct watcher *w, struct news *n);
+/* The arrival of a node whose entry is new, or NULL. */
+struct arrival *watcher__arrival_at(struct watcher *w, uint32_t dir);
 
 /* The events for the end of everything below `name` in `dir`, whose node is (or was) `node`:
  * what is deepest first. Entries of moved or new directories are left out. */

@@ -28,82 +28,6 @@ static struct news news_for(struct watcher *w, int kind, int type, uint64_t ino)
 static void announce_arrival(struct watcher *w, uint32_t i, int depth);
 static void announce_end(struct watcher *w, uint32_t i, int depth);
 
-/* The arrival of a node whose entry is new, or NULL. */
-static struct arrival *arrival_at(struct watcher *w, uint32_t dir)
-{
-	const struct dir *d = tree_dir(&w->tree, dir);
-	struct look *l = w->look;
-	uint32_t i;
-
-	if (d->parent == NO_DIR || !(tree_entry(&w->tree, d->parent, d->rec).marks & ENTRY_NEW))
-		return NULL;
-	if (l->by_node.count) {
-		i = ids_get(&l->by_node, (int32_t)dir);
-		return i == IDS_NONE ? NULL : &l->arrivals[i];
-	}
-	for (i = 0; i < l->narrivals; i++)
-		if (l->arrivals[i].dir == d->parent && l->arrivals[i].rec == d->rec)
-			return &l->arrivals[i];
-	return NULL;
-}
-
-/*
- * Where those who were told of everything so far have a directory: below the node that is
- * given back, by the path in `rel` (empty: it is that node). The index is ahead of them where
- * a directory has been moved and the move is not announced yet.
- */
-static uint32_t told_place(struct watcher *w, uint32_t dir, struct bytes *rel)
-{
-	const struct dir *d = tree_dir(&w->tree, dir);
-	const struct arrival *a = arrival_at(w, dir);
-	struct entry e;
-	uint32_t base;
-	int r = 0;
-
-	if (d->parent == NO_DIR) {
-		bytes_clear(rel);
-		return dir;
-	}
-	if (a && a->from && !a->done && tree_alive(&w->tree, a->from_dir, a->from_gen)) {
-		base = told_place(w, a->from_dir, rel);
-		if (rel->len)
-			r = bytes_addc(rel, '/');
-		if (r < 0 || bytes_add(rel, a->from, a->from_len) < 0)
-			w->gap = true;
-		return base;
-	}
-	base = told_place(w, d->parent, rel);
-	if (!rel->len)
-		return dir;
-	e = tree_entry(&w->tree, d->parent, d->rec);
-	if (bytes_addc(rel, '/') < 0 || bytes_add(rel, e.name, e.len) < 0)
-		w->gap = true;
-	return base;
-}
-
-/* Sets where news is about to `name` in `dir`, as those who are told know it. */
-static void set_place(struct watcher *w, struct news *n, uint32_t dir, const char *name,
-		      size_t len)
-{
-	struct bytes *rel = &w->look->told;
-
-	n->dir = told_place(w, dir, rel);
-	n->name = name;
-	n->len = len;
-	if (!rel->len)
-		return;
-	if (bytes_addc(rel, '/') < 0 || bytes_add(rel, name, len) < 0)
-		w->gap = true;
-	n->name = rel->data;
-	n->len = rel->len;
-}
-
-void watcher__as_told(struct watcher *w, struct news *n)
-{
-	if (w->look->active)
-		set_place(w, n, n->dir, n->name, n->len);
-}
-
 /* The end of a match: both are told for themselves. */
 static void unmatch(struct look *l, struct departure *d)
 {
@@ -126,7 +50,7 @@ static void end_told_in(struct watcher *w, uint32_t node)
 		if (!o->told || o->done || !tree_is_below(&w->tree, o->dir, node))
 			continue;
 		e = tree_entry(&w->tree, o->dir, o->rec);
-		set_place(w, &n, o->dir, e.name, e.len);
+		watcher__tell_at(w, &n, o->dir, e.name, e.len);
 		watcher__emit(w, &n);
 		o->told = false;
 	}
@@ -159,7 +83,7 @@ static void break_move(struct watcher *w, struct arrival *a, int depth)
 	if (tree_alive(&w->tree, a->from_dir, a->from_gen)) {
 		if (a->node != NO_DIR)
 			end_told_in(w, a->node);
-		set_place(w, &n, a->from_dir, name, a->from_len);
+		watcher__tell_at(w, &n, a->from_dir, name, a->from_len);
 		if (a->node != NO_DIR)
 			watcher__emit_gone_below(w, &n, n.dir, n.name, n.len, a->node);
 		watcher__emit(w, &n);
@@ -269,7 +193,7 @@ static void announce_end(struct watcher *w, uint32_t i, int depth)
 			end_inside(w, k, depth + 1);
 	n = news_for(w, WATCHER_DELETED, d->type, d->ino);
 	e = tree_entry(&w->tree, d->dir, d->rec);
-	set_place(w, &n, d->dir, e.name, e.len);
+	watcher__tell_at(w, &n, d->dir, e.name, e.len);
 	watcher__emit(w, &n);
 }
 
@@ -283,7 +207,7 @@ static bool announce_above(struct watcher *w, uint32_t dir, int depth)
 		return true;
 	if (depth > DEEP || !announce_above(w, d->parent, depth + 1))
 		return false;
-	a = arrival_at(w, dir);
+	a = watcher__arrival_at(w, dir);
 	if (!a)
 		return true;
 	announce_arrival(w, (uint32_t)(a - w->look->arrivals), depth + 1);
@@ -352,12 +276,12 @@ static void announce_move(struct watcher *w, struct arrival *a, const struct ent
 	struct entry old;
 
 	if (a->from) {
-		set_place(w, &n, a->from_dir, a->from, a->from_len);
+		watcher__tell_at(w, &n, a->from_dir, a->from, a->from_len);
 	} else {
 		d = &l->departures[a->departure];
 		d->done = true;
 		old = tree_entry(&w->tree, d->dir, d->rec);
-		set_place(w, &n, d->dir, old.name, old.len);
+		watcher__tell_at(w, &n, d->dir, old.name, old.len);
 	}
 	n.dest_dir = a->dir;
 	n.dest = e->name;
@@ -383,7 +307,7 @@ static void drop_arrival(struct watcher *w, struct arrival *a, int depth)
 	if (!a->told)
 		return;
 	e = tree_entry(&w->tree, a->dir, a->rec);
-	set_place(w, &n, a->dir, e.name, e.len);
+	watcher__tell_at(w, &n, a->dir, e.name, e.len);
 	watcher__emit(w, &n);
 }
 

@@ -6,6 +6,8 @@
 
 #include "next_tick.h"
 
+#include <sys/syscall.h>
+
 #define NAMES (WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED)
 
 static const int backends[] = { WATCHER_BACKEND_INOTIFY, WATCHER_BACKEND_FANOTIFY,
@@ -80,6 +82,24 @@ static void move_rules(watcher *w, int backend)
 	step(w, backend, "mkdir in/d; mv in/m in/d/m",
 	     "created in/d|moved in/m in/d/m|moved in/m/k in/d/m/k|moved in/m/l in/d/m/l");
 	step(w, backend, ": > in/d/m/j3; mkdir in/d/m/s; : > in/d/m/s/f; : > in/e", "created in/e");
+}
+
+static void exchange_rules(watcher *w, int backend)
+{
+	next_tick();
+	assert_int_equal(syscall(SYS_renameat2, AT_FDCWD, "in/n", AT_FDCWD, "in/m", 2), 0);
+	next_tick();
+	sync_watcher(w);
+	told(&t);
+	step(w, backend, ": > in/n/j; : > in/m/j; : > in/m/k", "created in/n/j|created in/m/k");
+}
+
+/* One of two that are exchanged has rules: they go with it, and the other has none. */
+static void test_rules_that_are_exchanged(void **state)
+{
+	(void)state;
+	each_backend(exchange_rules, "mkdir in/n in/m; printf '*\n!k\n' >in/n/.gitignore");
+	each_backend(exchange_rules, "mkdir in/n in/m; printf 'j\n' >in/n/.gitignore");
 }
 
 /* Under the new name the rules hold, under the old one not any more. */
@@ -163,6 +183,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_rules_move_with_their_directory),
+		TEST(test_rules_that_are_exchanged),
 		TEST(test_rules_that_go_and_come),
 		TEST(test_rules_that_are_replaced),
 		TEST(test_rules_that_change_in_a_gap),

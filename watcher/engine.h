@@ -398,6 +398,8 @@ uint32_t watcher__look_new_dir(struct watcher *w, uint32_t dir, uint32_t rec);
 
 /* A symbolic link to a directory, where links are followed. */
 void watcher__look_behind(struct watcher *w, uint32_t dir, uint32_t rec);
+/* The node has moved: links below it that say where from where they are may lead elsewhere. */
+void watcher__look_behind_below(struct watcher *w, uint32_t node);
 /* Does the link that this node is behind lead to something else than the node by now? */
 bool watcher__leads_elsewhere(struct watcher *w, uint32_t node);
 

@@ -47,7 +47,7 @@ bool watcher__rules_none(struct watcher *w, uint32_t dir)
 
 bool watcher__rules_arrived(struct watcher *w, uint32_t node)
 {
-	bool changed = false;
+	bool changed = watcher__rules_none(w, node);
 	uint32_t rec;
 
 	if (!w->filters)

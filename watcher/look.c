@@ -166,6 +166,37 @@ void watcher__look_behind(struct watcher *w, uint32_t dir, uint32_t rec)
 		tree_dir(&w->tree, node)->flags |= DIR_LINK;
 }
 
+/* Is it a link, told of as created where nobody could look at it any more? */
+static bool turns_out_link(struct watcher *w, uint32_t dir, const struct entry *e)
+{
+	const char *path;
+	struct stat st;
+
+	if (e->type != WATCHER_TYPE_FILE || e->ino ||
+	    !(path = watcher__path(w, dir, e->name, e->len)) ||
+	    watcher__disk_stat_path(&w->disk, path, false, &st) < 0 || !S_ISLNK(st.st_mode))
+		return false;
+	tree_set_type(&w->tree, dir, e->rec, WATCHER_TYPE_SYMLINK);
+	return true;
+}
+
+void watcher__look_behind_below(struct watcher *w, uint32_t node)
+{
+	uint32_t rec;
+
+	for (rec = tree_next(&w->tree, node, NO_REC); rec != NO_REC;
+	     rec = tree_next(&w->tree, node, rec)) {
+		struct entry e = tree_entry(&w->tree, node, rec);
+
+		if (e.node != NO_DIR && tree_dir(&w->tree, e.node)->flags & DIR_LINK)
+			watcher__node_limbo(w, e.node);
+		else if (e.node != NO_DIR)
+			watcher__look_behind_below(w, e.node);
+		else if (e.type == WATCHER_TYPE_SYMLINK || turns_out_link(w, node, &e))
+			watcher__look_behind(w, node, rec);
+	}
+}
+
 bool watcher__look_waits(const struct watcher *w, uint32_t dir)
 {
 	const struct source *s = &w->sources[tree_dir(&w->tree, dir)->backend];

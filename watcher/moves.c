@@ -398,8 +398,12 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 		landed_link(w, &n, rec, h->node);
 	else if (h->type == WATCHER_TYPE_DIR || h->node != NO_DIR)
 		landed_dir(w, dir, rec, h->node);
-	if (rules && tree_entry(&w->tree, dir, rec).node == h->node)
+	if (h->node == NO_DIR || tree_entry(&w->tree, dir, rec).node != h->node)
+		return;
+	if (rules)
 		watcher__reconsider(w, h->node);
+	if (h->is_dir && watcher__follows(w, dir))
+		watcher__look_behind_below(w, h->node);
 }
 
 /* Does the index have it coming out of what it replaces? That cannot be. */

@@ -39,10 +39,22 @@ ALL_CPPFLAGS = -Iinclude -I. -D_GNU_SOURCE -DWHENDO_BUILDING $(if $(filter uv,$(
 ALL_CFLAGS   := -std=gnu11 $(WARN) -fvisibility=hidden -fPIC $(CFLAGS) $(SAN)
 ALL_LDFLAGS  := $(LDFLAGS) $(SAN)
 
-LIB_SRC  := $(wildcard watcher/*.c shellcmd/*.c)
+# For other systems and processors: CC, AR and PKG_CONFIG_LIBDIR of theirs, B=build/NAME, so that
+# builds do not disturb each other, and what is wanted, as in
+#	make CC=x86_64-w64-mingw32-gcc AR=x86_64-w64-mingw32-ar PKG_CONFIG_LIBDIR=... B=build/win build/win/libwhendo.a
+# Which system that is, the compiler says. For Windows there is the watcher without commands, and
+# build/win/tests/windows/watch, which needs cmocka and LDFLAGS=-static, and runs under Wine.
+TARGET  := $(shell $(CC) -dumpmachine 2>/dev/null)
+WINDOWS := $(findstring mingw,$(TARGET))
+ifneq ($(WINDOWS),)
+ALL_CPPFLAGS += -Iwindows/include -include windows/posix.h -D__USE_MINGW_ANSI_STDIO=1
+ALL_CFLAGS   += -Wno-format
+endif
+
+LIB_SRC  := $(wildcard watcher/*.c $(if $(WINDOWS),windows/*.c,shellcmd/*.c))
 CLI_SRC  := $(wildcard cli/*.c)
-TEST_SRC := $(wildcard tests/test_*.c)
-FIX_SRC  := $(filter-out $(TEST_SRC),$(wildcard tests/*.c))
+TEST_SRC := $(wildcard $(if $(WINDOWS),tests/windows/*.c,tests/test_*.c))
+FIX_SRC  := $(if $(WINDOWS),,$(filter-out $(TEST_SRC),$(wildcard tests/*.c)))
 BENCH_SRC := $(wildcard tests/bench/*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 EXAMPLE_SRC := $(wildcard tests/examples/*.c)

@@ -43,6 +43,9 @@
 #ifdef __APPLE__
 #define RENAME_HIDES_WRITES true
 #define LATE_NS		    1000000000
+#elif defined(_WIN32) /* the clock of change times may be a tick behind */
+#define RENAME_HIDES_WRITES false
+#define LATE_NS		    50000000
 #else
 #define RENAME_HIDES_WRITES false
 #define LATE_NS		    0
@@ -286,11 +289,34 @@ static void told_below(struct handle *top, const char *rel, int events)
 		look_above(top);
 }
 
+#ifdef _WIN32
+/* With "/" between its names. There is none when the system's queue has run over. */
+static const char *windows_name(struct backend *b, const char *name)
+{
+	if (!name) {
+		lose(b);
+		return NULL;
+	}
+	bytes_clear(&b->path);
+	if (bytes_adds(&b->path, name) < 0) {
+		lose(b);
+		return NULL;
+	}
+	for (char *p = b->path.data; *p; p++)
+		if (*p == '\\')
+			*p = '/';
+	return b->path.data;
+}
+#endif
+
 static void on_event(uv_fs_event_t *event, const char *name, int events, int status)
 {
 	struct handle *h = event->data;
 	struct backend *b = h->b;
 
+#ifdef _WIN32
+	name = windows_name(b, name);
+#endif
 	b->calls++;
 	b->wake_due = true;
 	if (status < 0) {
@@ -336,7 +362,10 @@ static void on_check(uv_check_t *check)
 
 	if (b->calls > LOSS_CALLS)
 		lose(b);
-	b->calm_ns = b->polling_ns - LATE_NS;
+#ifdef _WIN32
+	if (!b->calls) /* what came while one read was answered is told by the next */
+#endif
+		b->calm_ns = b->polling_ns - LATE_NS;
 	b->calls = 0;
 	b->turn++;
 	b->below_id = -1; /* by the next turn another may be there */
@@ -421,7 +450,17 @@ static int start_as(struct handle *h, int fd, const char *path, uv_fs_event_cb c
 #else
 	(void)fd;
 #endif
+#ifdef _WIN32
+	char *native = windows_native(path);
+	int r = !native ? UV_ENOMEM :
+		!strcmp(path, "/") ? UV_EACCES : /* there is no such directory */
+				     uv_fs_event_start(&h->event, cb, native, flags);
+
+	free(native);
+	return r;
+#else
 	return uv_fs_event_start(&h->event, cb, path, flags);
+#endif
 }
 
 static void end_tree(struct handle *h)

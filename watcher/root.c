@@ -5,12 +5,12 @@
  * When an anchor on the way to a root (see way.c) is hit, the way is walked again; a root that
  * leads elsewhere, or nowhere, has ended.
  */
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/path.h"
 #include "watcher/filter.h"
 #include "watcher/look.h"
 #include "watcher/way.h"
@@ -396,19 +396,6 @@ void watcher__waiting_roots(struct watcher *w)
 
 /* ---- making and ending ---- */
 
-static char *absolute(const char *path)
-{
-	char cwd[PATH_MAX], *out;
-
-	if (path[0] == '/')
-		return strdup(path);
-	if (!getcwd(cwd, sizeof cwd))
-		return NULL;
-	if ((out = malloc(strlen(cwd) + strlen(path) + 2)))
-		sprintf(out, "%s/%s", cwd, path);
-	return out;
-}
-
 int watcher__root_new(struct root **out, struct watcher_watch *watch, const char *given,
 		      watcher_error *err)
 {
@@ -422,8 +409,8 @@ int watcher__root_new(struct root **out, struct watcher_watch *watch, const char
 	root->watch = watch;
 	root->node = NO_DIR;
 	list_init(&root->link);
-	root->given = strdup(given);
-	root->path = watcher__disk_is_users(&watch->w->disk) ? strdup(given) : absolute(given);
+	root->given = path_given(given);
+	root->path = watcher__disk_is_users(&watch->w->disk) ? strdup(given) : path_absolute(given);
 	if (!root->given || !root->path) {
 		watcher__root_free(watch->w, root);
 		return watcher__fail(err, UV_ENOMEM, "%s: out of memory", given);

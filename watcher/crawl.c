@@ -256,21 +256,44 @@ out:
 	free(c);
 }
 
-int watcher__crawl(struct watcher *w, uint32_t top)
+static void begin(struct watcher *w)
 {
 	struct look *l = w->look;
-	uint64_t start = uv_hrtime();
 
 	watcher__look_go(w, UINT64_MAX);
 	l->silent = true;
 	l->error = 0;
 	l->directories = l->files = 0;
-	watcher__look_at(w, top);
-	watcher__look_one_queued(w); /* a tree of one directory needs no threads */
-	if (l->nqueue - l->head > 8)
+}
+
+static int end(struct watcher *w, uint64_t start)
+{
+	struct look *l = w->look;
+
+	if (l->nqueue - l->head > 8) /* a tree of one directory needs no threads */
 		run_threads(w);
 	watcher__look_go(w, UINT64_MAX);
 	l->silent = false;
 	w->stats.crawl_ns += uv_hrtime() - start;
 	return l->error;
+}
+
+int watcher__crawl(struct watcher *w, uint32_t top)
+{
+	uint64_t start = uv_hrtime();
+
+	begin(w);
+	watcher__look_at(w, top);
+	watcher__look_one_queued(w);
+	return end(w, start);
+}
+
+int watcher__crawl_rest(struct watcher *w, const struct root *root)
+{
+	uint64_t start = uv_hrtime();
+
+	begin(w);
+	if (!watcher__wants_all(w, root->node, root))
+		watcher__reconsider(w, root->node);
+	return end(w, start);
 }

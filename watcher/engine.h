@@ -332,6 +332,8 @@ void watcher__tell_limit(struct watcher *w);
 /* ---- release.c: letting go of trees ---- */
 /* Lets go of what no root wants any more, at and below a node; nothing is told. */
 void watcher__release(struct watcher *w, uint32_t dir);
+/* Does a root at or above a node want all that is below it, and is not `but`? */
+bool watcher__wants_all(const struct watcher *w, uint32_t dir, const struct root *but);
 /* Gives back what nodes have that are cut off. False: uv_hrtime() has passed `until`, and some
  * are left. */
 bool watcher__cut_rest(struct watcher *w, uint64_t until);
@@ -414,6 +416,9 @@ void watcher__look_result(struct watcher *w, uint32_t dir, int watched, int32_t 
 
 /* ---- crawl.c: the first reading of a tree, silent, on threads ---- */
 int watcher__crawl(struct watcher *w, uint32_t top);
+/* What this root wants below its node, which is known, and others did not. What is known is not
+ * read: others would not be told of what has changed, and not been heard of, by then. */
+int watcher__crawl_rest(struct watcher *w, const struct root *root);
 
 /* ---- late.c: the first reading of a tree, after the user was told that all is ready ---- */
 int watcher__late_init(struct watcher *w);

@@ -22,12 +22,11 @@ static bool holds_many(const struct tree *t, uint32_t dir, unsigned *left)
 	return false;
 }
 
-/* Does a root at or above a node want all that is below it? */
-static bool wants_all(const struct watcher *w, uint32_t dir)
+bool watcher__wants_all(const struct watcher *w, uint32_t dir, const struct root *but)
 {
 	for (; dir != NO_DIR; dir = tree_dir(&w->tree, dir)->parent)
 		for (const struct root *r = tree_dir(&w->tree, dir)->roots; r; r = r->next_at_node)
-			if (!r->watch->removed && !r->single && !r->filter && !r->watch->depth)
+			if (r != but && !r->watch->removed && !r->single && !r->filter && !r->watch->depth)
 				return true;
 	return false;
 }
@@ -106,7 +105,7 @@ void watcher__release(struct watcher *w, uint32_t dir)
 {
 	unsigned left = MANY;
 
-	if (wants_all(w, dir) || is_moving(w, dir))
+	if (watcher__wants_all(w, dir, NULL) || is_moving(w, dir))
 		return;
 	/* Numbers of nodes that are cut off may stay in use where each is a watch of its own. */
 	if (w->nsources == 1 && w->sources[0].ops->caps & BACKEND_SLOW_UNWATCH &&

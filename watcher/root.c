@@ -83,10 +83,17 @@ static int bind_filter(struct watcher *w, struct root *root, const struct way *y
 	return 0;
 }
 
-static int attach(struct watcher *w, struct root *root, struct way *y, bool *fresh)
+/* What is to be read of a directory that a root is attached to. */
+enum reading {
+	READ_NOTHING, /* it is known, and the file is all that is wanted */
+	READ_REST,    /* it is known: what other roots do not want */
+	READ_ALL
+};
+
+static int attach(struct watcher *w, struct root *root, struct way *y, enum reading *reading)
 {
 	struct dir *d;
-	bool widen;
+	bool fresh, widen;
 	int fd, r;
 
 	/* What is still told of a watch that has ended is not news of this one. */
@@ -104,15 +111,15 @@ static int attach(struct watcher *w, struct root *root, struct way *y, bool *fre
 	}
 	r = bind_filter(w, root, y);
 	if (r == 0)
-		r = top_node(w, fd, y->at.data, &root->node, fresh);
+		r = top_node(w, fd, y->at.data, &root->node, &fresh);
 	if (r < 0) {
 		watcher__disk_close(&w->disk, fd);
 		root->node = NO_DIR;
 		return r;
 	}
 	d = tree_dir(&w->tree, root->node);
-	widen = *fresh || d->flags & DIR_NARROW;
-	if (root->single && *fresh)
+	widen = fresh || d->flags & DIR_NARROW;
+	if (root->single && fresh)
 		d->flags |= DIR_NARROW;
 	else if (!root->single && widen)
 		d->flags &= (uint16_t)~DIR_NARROW;
@@ -126,7 +133,10 @@ static int attach(struct watcher *w, struct root *root, struct way *y, bool *fre
 		r = s->ops->watch(s->backend, fd, y->at.data, WATCH_TOP, &id);
 	}
 	watcher__disk_close(&w->disk, fd);
-	*fresh = widen || root->watch->filter || root->watch->depth || !root->single;
+	if (widen)
+		*reading = READ_ALL;
+	else
+		*reading = root->single ? READ_NOTHING : READ_REST;
 	return 0;
 }
 
@@ -228,14 +238,15 @@ static bool leads_here(struct watcher *w, const struct root *root, const struct 
 
 /* Reads what is below a root that has just been attached. Silent at first; later everything in
  * it is news. */
-static int read_in(struct watcher *w, struct root *root, bool first, bool look)
+static int read_in(struct watcher *w, struct root *root, bool first, enum reading reading)
 {
-	if (!look)
+	if (reading == READ_NOTHING)
 		return 0;
 	if (first && !root->single && watcher__late_begin(w, root->node))
 		return 0;
 	if (first) {
-		int r = watcher__crawl(w, root->node);
+		int r = reading == READ_REST ? watcher__crawl_rest(w, root) :
+					       watcher__crawl(w, root->node);
 
 		watcher__tell_limit(w);
 		return r;
@@ -258,7 +269,8 @@ static void settle_later(struct watcher *w, struct root *root)
 int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 			 watcher_error *err)
 {
-	bool look = false, had = root->node != NO_DIR;
+	enum reading reading = READ_NOTHING;
+	bool had = root->node != NO_DIR;
 	struct way y;
 	int r;
 
@@ -290,7 +302,7 @@ int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 		root->waiting = true;
 		goto out;
 	}
-	r = attach(w, root, &y, &look);
+	r = attach(w, root, &y, &reading);
 	if (r < 0) {
 		root->waiting = true;
 		if (for_want_of_means(r) && !first)
@@ -311,7 +323,7 @@ int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 	root->was_there = true;
 	if (!first)
 		tell_known(w, root);
-	r = read_in(w, root, first, look);
+	r = read_in(w, root, first, reading);
 out:
 	watcher__way_free(w, &y);
 	return r;

@@ -1,0 +1,110 @@
+/*
+ * A watch is added where another is already: it takes nothing from that one, and what only the
+ * later one wants below is read for it.
+ */
+#include "watch_test.h"
+
+#include "index_check.h"
+#include "watcher/engine.h"
+
+static struct told first, second;
+
+static watcher *open_first(watch_options o)
+{
+	watcher *w = open_with(WATCHER(.backend = WATCHER_BACKEND_INOTIFY));
+
+	told(&first);
+	told(&second);
+	o.on_batch = on_told;
+	o.arg = &first;
+	add_with(w, ".", &o);
+	sync_watcher(w);
+	return w;
+}
+
+static void check_index(watcher *w)
+{
+	char text[4000];
+
+	if (index_check(w, text, sizeof text))
+		fail_msg("%s", text);
+}
+
+/* What has happened, and was not heard of yet, when the second begins. */
+static void test_first_hears_of_what_was_before(void **state)
+{
+	static const char *const paths[] = { ".", "d", "d/e" };
+
+	(void)state;
+	assert_int_equal(mkdir("d", 0755) | mkdir("d/e", 0755), 0);
+	for (size_t i = 0; i < COUNT(paths); i++) {
+		watcher *w = open_first(*WATCH(.depth = 0));
+		char path[32], expected[300];
+
+		snprintf(path, sizeof path, "%s/f", paths[i]);
+		assert_int_equal(mkfifo(path, 0600), 0);
+		snprintf(path, sizeof path, "%s/n", paths[i]);
+		assert_int_equal(mkdir(path, 0755), 0);
+		snprintf(path, sizeof path, "%s/n/f", paths[i]);
+		assert_int_equal(mkfifo(path, 0600), 0);
+		add_with(w, paths[i], WATCH(.on_batch = on_told, .arg = &second));
+		sync_watcher(w);
+		snprintf(expected, sizeof expected, "created %s%sf, created %s%sn, created %s%sn/f",
+			 i ? paths[i] : "", i ? "/" : "", i ? paths[i] : "", i ? "/" : "",
+			 i ? paths[i] : "", i ? "/" : "");
+		assert_string_equal(told(&first), expected);
+		check_index(w);
+		for (int k = 0; k < 3; k++) {
+			snprintf(path, sizeof path, "%s/%s", paths[i],
+				 (const char *const[]){ "f", "n/f", "n" }[k]);
+			assert_int_equal(remove(path), 0);
+		}
+		sync_watcher(w);
+		snprintf(expected, sizeof expected, "deleted %s%sf, deleted %s%sn/f, deleted %s%sn",
+			 i ? paths[i] : "", i ? "/" : "", i ? paths[i] : "", i ? "/" : "",
+			 i ? paths[i] : "", i ? "/" : "");
+		assert_string_equal(told(&first), expected);
+		check_index(w);
+		watcher_close(w);
+	}
+}
+
+/* The first one is not interested in all of it: the rest is read, and not told to anybody. */
+static void test_second_wants_more(void **state)
+{
+	static const char *const ignored[] = { "b/", NULL };
+	const watch_options narrower[] = {
+		*WATCH(.depth = 1), *WATCH(.depth = 2), *WATCH(.depth = 3),
+		*WATCH(.ignores = ignored),
+	};
+
+	(void)state;
+	assert_int_equal(mkdir("a", 0755) | mkdir("a/b", 0755) | mkdir("a/b/c", 0755) |
+			     mkdir("a/b/c/d", 0755),
+			 0);
+	put("a/b/c/d/before", "");
+	for (size_t i = 0; i < COUNT(narrower); i++) {
+		watcher *w = open_first(narrower[i]);
+
+		add_with(w, ".", WATCH(.on_batch = on_told, .arg = &second));
+		sync_watcher(w);
+		assert_string_equal(told(&second), "");
+		assert_int_equal(mkfifo("a/b/c/d/f", 0600), 0);
+		assert_int_equal(unlink("a/b/c/d/f"), 0);
+		sync_watcher(w);
+		assert_string_equal(told(&first), "");
+		assert_string_equal(told(&second), "created a/b/c/d/f, deleted a/b/c/d/f");
+		check_index(w);
+		watcher_close(w);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_first_hears_of_what_was_before),
+		TEST(test_second_wants_more),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -47,11 +47,11 @@ ALL_LDFLAGS  := $(LDFLAGS) $(SAN)
 TARGET  := $(shell $(CC) -dumpmachine 2>/dev/null)
 WINDOWS := $(findstring mingw,$(TARGET))
 ifneq ($(WINDOWS),)
-ALL_CPPFLAGS += -Iwindows/include -include windows/posix.h -D__USE_MINGW_ANSI_STDIO=1
+ALL_CPPFLAGS += -Iwatcher/windows/include -include watcher/windows/posix.h -D__USE_MINGW_ANSI_STDIO=1
 ALL_CFLAGS   += -Wno-format
 endif
 
-LIB_SRC  := $(wildcard watcher/*.c $(if $(WINDOWS),windows/*.c,shellcmd/*.c))
+LIB_SRC  := $(wildcard watcher/*.c $(if $(WINDOWS),watcher/windows/*.c,shellcmd/*.c))
 CLI_SRC  := $(wildcard cli/*.c)
 TEST_SRC := $(wildcard $(if $(WINDOWS),tests/windows/*.c,tests/test_*.c))
 FIX_SRC  := $(if $(WINDOWS),,$(filter-out $(TEST_SRC),$(wildcard tests/*.c)))

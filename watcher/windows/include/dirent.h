@@ -1,4 +1,4 @@
-/* Directories read by their handle, with inode numbers: see windows/posix.h. */
+/* Directories read by their handle, with inode numbers: see watcher/windows/posix.h. */
 #ifndef WINDOWS_DIRENT_H
 #define WINDOWS_DIRENT_H
 

@@ -2,7 +2,7 @@
  * The calls of posix.h over those of Windows. What a directory's descriptor stands for is its
  * handle, shared for all uses, so that nobody is kept from moving or removing it.
  */
-#include "windows/posix.h"
+#include "watcher/windows/posix.h"
 
 #include <dirent.h>
 #include <wchar.h>

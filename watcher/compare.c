@@ -129,6 +129,8 @@ static void compare_one(struct watcher *w, uint32_t dir, const char *name, uint8
 		tree_set_marks(&w->tree, dir, rec, e.marks | ENTRY_SEEN);
 		if (type == WATCHER_TYPE_DIR && e.node == NO_DIR)
 			watcher__look_new_dir(w, dir, rec);
+		else if (type == WATCHER_TYPE_SYMLINK && e.node == NO_DIR && watcher__follows(w, dir))
+			watcher__look_behind(w, dir, rec); /* to where it did not lead before */
 		else if (type == WATCHER_TYPE_DIR)
 			tree_dir(&w->tree, e.node)->by_number = true;
 		return;

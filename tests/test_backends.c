@@ -267,6 +267,34 @@ static void test_limit_at_start_polls_the_rest(void **state)
 	assert_int_equal(with_watch_limit(7, limit_at_start), 0);
 }
 
+/* Not even the root, and what is below it is polled with it. */
+static int limit_at_root(void)
+{
+	struct run *r = begin("mkdir d1 d2 d3 d4 d5 d6 d7 d8", WATCHER_BACKEND_AUTO);
+	int bad = add_root(r) != 0;
+
+	for (int i = 0; i < 2; i++) {
+		barrier(r);
+		next_tick();
+	}
+	if (r->problems != 1 || !strstr(r->problem, " 9 of 9 directories are polled")) {
+		fprintf(stderr, "%d problems: %s\n", r->problems, r->problem);
+		bad = 1;
+	}
+	r->nseen = 0;
+	command(r, "for i in 1 2 3 4 5 6 7 8; do : > d$i/f; done");
+	barrier(r);
+	bad |= expect(r, "created", 8);
+	end(r);
+	return bad;
+}
+
+static void test_limit_at_the_root_polls_all(void **state)
+{
+	(void)state;
+	assert_int_equal(with_watch_limit(0, limit_at_root), 0);
+}
+
 static int limit_by_growth(void)
 {
 	struct run *r = begin("mkdir d1", WATCHER_BACKEND_AUTO);
@@ -392,6 +420,7 @@ int main(void)
 		cmocka_unit_test(test_backend_for_says_which_and_why),
 		cmocka_unit_test(test_backend_for_counts_watches),
 		cmocka_unit_test(test_limit_at_start_polls_the_rest),
+		cmocka_unit_test(test_limit_at_the_root_polls_all),
 		cmocka_unit_test(test_limit_by_growth_polls_what_is_new),
 		cmocka_unit_test(test_fake_words_become_events),
 		cmocka_unit_test(test_fake_two_overflows_in_a_row),

@@ -156,7 +156,7 @@ int watcher__node_watch(struct watcher *w, uint32_t dir, int fd, const char *pat
 	if (unwatchable(r) && fall_back(w, dir, path, r) == 0) {
 		s = &w->sources[d->backend];
 		r = s->ops->watch(s->backend, fd, path, level, &id);
-		if (!w->look->silent)
+		if (!w->look->silent && d->parent != NO_DIR) /* of a root, when it has been read */
 			watcher__tell_limit(w);
 	}
 	if (r < 0)

@@ -251,6 +251,7 @@ static int read_in(struct watcher *w, struct root *root, bool first, enum readin
 		watcher__tell_limit(w);
 		return r;
 	}
+	watcher__tell_limit(w);
 	watcher__look_at(w, root->node);
 	return 0;
 }

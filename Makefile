@@ -44,8 +44,13 @@ ALL_LDFLAGS  := $(LDFLAGS) $(SAN)
 #	make CC=x86_64-w64-mingw32-gcc AR=x86_64-w64-mingw32-ar PKG_CONFIG_LIBDIR=... B=build/win build/win/libwhendo.a
 # Which system that is, the compiler says. For Windows there is the watcher without commands, and
 # build/win/tests/windows/watch, which needs cmocka and LDFLAGS=-static, and runs under Wine.
+comma   := ,
 TARGET  := $(shell $(CC) -dumpmachine 2>/dev/null)
 WINDOWS := $(findstring mingw,$(TARGET))
+MACOS   := $(findstring darwin,$(TARGET))$(findstring macos,$(TARGET))
+SONAME  := $(if $(MACOS),libwhendo.$(SOVERSION).dylib,libwhendo.so.$(SOVERSION))
+SOLINK  := $(if $(MACOS),libwhendo.dylib,libwhendo.so)
+SOFLAGS := $(if $(MACOS),-dynamiclib -install_name $(LIBDIR)/$(SONAME),-shared -Wl$(comma)-soname$(comma)$(SONAME))
 ifneq ($(WINDOWS),)
 ALL_CPPFLAGS += -Iwatcher/windows/include -include watcher/windows/posix.h -D__USE_MINGW_ANSI_STDIO=1
 ALL_CFLAGS   += -Wno-format
@@ -68,8 +73,8 @@ FUZZERS  := $(FUZZ_SRC:tests/fuzz/%.c=build/fuzz/%)
 EXAMPLES := $(EXAMPLE_SRC:tests/examples/%.c=$B/examples/%)
 PROGRAMS := $(PROG_SRC:tests/programs/%.c=$B/programs/%)
 STATIC   := $B/libwhendo.a
-SHARED   := $B/libwhendo.so.$(SOVERSION)
-PROGRAM  := $(if $(CLI_SRC),$B/whendo)
+SHARED   := $(if $(WINDOWS),,$B/$(SONAME))
+PROGRAM  := $(if $(WINDOWS),,$B/whendo)
 
 # A line for each file; the whole command with V=1.
 Q   := $(if $(V),,@)
@@ -101,8 +106,8 @@ $(STATIC): $(LIB_OBJ)
 
 $(SHARED): $(LIB_OBJ)
 	$(call say,LINK)
-	$(Q)$(CC) -shared -Wl,-soname,libwhendo.so.$(SOVERSION) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
-	$(Q)ln -sf libwhendo.so.$(SOVERSION) $B/libwhendo.so
+	$(Q)$(CC) $(SOFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
+	$(Q)ln -sf $(SONAME) $B/$(SOLINK)
 
 $B/whendo: $(CLI_OBJ) $(STATIC)
 	$(call say,LINK)
@@ -161,7 +166,7 @@ install: all
 	install -m 755 $(PROGRAM) $(DESTDIR)$(BINDIR)/
 	install -m 644 $(STATIC) $(DESTDIR)$(LIBDIR)/
 	install -m 755 $(SHARED) $(DESTDIR)$(LIBDIR)/
-	ln -sf libwhendo.so.$(SOVERSION) $(DESTDIR)$(LIBDIR)/libwhendo.so
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/$(SOLINK)
 	install -m 644 $B/whendo.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
 	install -m 644 include/whendo/*.h $(DESTDIR)$(INCLUDEDIR)/whendo/
 	for m in man/*.[1-8]; do install -m 644 $$m $(DESTDIR)$(MANDIR)/man$${m##*.}/ || exit 1; done
@@ -175,7 +180,7 @@ uninstall:
 	[ "$$(readlink $(DESTDIR)$(BINDIR)/watchmedo)" != whendo ] || rm -f $(DESTDIR)$(BINDIR)/watchmedo
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/whendo $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_whendo \
 	 $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/whendo.fish
-	rm -f $(DESTDIR)$(BINDIR)/whendo $(DESTDIR)$(LIBDIR)/libwhendo.a $(DESTDIR)$(LIBDIR)/libwhendo.so* \
+	rm -f $(DESTDIR)$(BINDIR)/whendo $(DESTDIR)$(LIBDIR)/libwhendo.a $(DESTDIR)$(LIBDIR)/$(SONAME) $(DESTDIR)$(LIBDIR)/$(SOLINK) \
 	 $(DESTDIR)$(LIBDIR)/pkgconfig/whendo.pc $(addprefix $(DESTDIR)$(INCLUDEDIR)/whendo/,$(notdir $(wildcard include/whendo/*.h)))
 	for m in man/*.[1-8]; do rm -f $(DESTDIR)$(MANDIR)/man$${m##*.}/$${m#man/}; done
 

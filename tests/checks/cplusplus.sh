@@ -3,12 +3,10 @@
 set -u
 tmp=$(mktemp -d) && trap 'rm -rf "$tmp"' EXIT
 what='the C++ calls do what they say'
-define=
-[ "${ENGINE:-}" != uv ] || define=-DNO_LIMITS what="$what (the engine uv refuses limits)"
 echo 1..1
 if ! command -v g++ >/dev/null; then
   echo "ok 1 - $what # SKIP g++ is not installed"
-elif g++ -std=c++17 ${SANITIZE:+-fsanitize=$SANITIZE} $define -Iinclude -o "$tmp/calls" \
+elif g++ -std=c++17 ${SANITIZE:+-fsanitize=$SANITIZE} -Iinclude -o "$tmp/calls" \
   tests/fixtures/shellcmd.cc "${BUILD:-build}/libwhendo.a" \
   $(pkg-config --libs libuv libpcre2-8) -lpthread >"$tmp/out" 2>&1 &&
   timeout 20 "$tmp/calls" >>"$tmp/out" 2>&1; then

@@ -20,4 +20,19 @@ static inline int leave(void **state)
 	return watch_test_leave(state);
 }
 
+static inline void open_watch(void (*on_batch)(watcher_watch *, watcher_batch *, void *),
+			      void *arg, unsigned kinds)
+{
+	watcher_error err;
+
+	if (watcher_add(w, "in", WATCH(.on_batch = on_batch, .arg = arg, .kinds = kinds), &err) < 0)
+		fail_msg("%s", err.message);
+}
+
+static inline void change_and_sync(const char *path)
+{
+	assert_int_equal(symlink("x", path), 0);
+	sync_watcher(w);
+}
+
 #endif

@@ -1,22 +1,7 @@
-/*
- * The ready-made handlers with real commands: what they get, what happens while one runs, and
- * how a supervised one is stopped and started.
- */
+/* The ready-made handlers with real commands: what they get, and what happens while one runs. */
 #include "handler_test.h"
 
 #include <signal.h>
-
-static watcher_watch *watch;
-
-static void open_watch(void (*on_batch)(watcher_watch *, watcher_batch *, void *), void *arg,
-		       unsigned kinds)
-{
-	watcher_error err;
-
-	if (watcher_add(w, "in", WATCH(.on_batch = on_batch, .arg = arg, .watch = &watch,
-				       .kinds = kinds), &err) < 0)
-		fail_msg("%s", err.message);
-}
 
 /* ---- log ---- */
 
@@ -210,12 +195,6 @@ static void test_command_not_for_reading(void **state)
 /* A command that runs until the file `go` is there. */
 #define UNTIL_GO "while [ ! -e go ]; do sleep 0.01; done; echo \"$@\" >> out"
 
-static void change_and_sync(const char *path)
-{
-	assert_int_equal(symlink("x", path), 0);
-	sync_watcher(w);
-}
-
 static void test_busy_queue(void **state)
 {
 	watcher_command_handler *h = COMMAND(.shell = UNTIL_GO);
@@ -381,216 +360,6 @@ static void test_command_bad_options(void **state)
 	watcher_supervise_handler_free(NULL);
 }
 
-/* ---- supervise ---- */
-
-static struct {
-	int started, exited, waiting, code, last_wait;
-	watcher_supervise_handler *free_at_exit;
-} seen;
-
-static void on_state(watcher_supervise_handler *h, int state, int code, const char *message,
-		     void *arg)
-{
-	(void)arg;
-	assert_non_null(message);
-	if (state == WATCHER_SUPERVISE_STARTED) {
-		seen.started++;
-		assert_int_equal(code, watcher_supervise_handler_pid(h));
-	} else if (state == WATCHER_SUPERVISE_EXITED) {
-		seen.exited++;
-		seen.code = code;
-		if (seen.free_at_exit == h) {
-			seen.free_at_exit = NULL;
-			watcher_supervise_handler_free(h);
-		}
-	} else {
-		seen.waiting++;
-		seen.last_wait = code;
-	}
-}
-
-static watcher_supervise_handler *supervise(const watcher_supervise_options *options)
-{
-	watcher_supervise_options o = *options;
-	watcher_supervise_handler *h;
-	watcher_error err;
-
-	o.size = sizeof o;
-	o.on_state = on_state;
-	memset(&seen, 0, sizeof seen);
-	if (watcher_supervise_handler_new(&h, w, &o, &err) < 0)
-		fail_msg("%s", err.message);
-	return h;
-}
-#define SUPERVISE(...) supervise(&(watcher_supervise_options){ __VA_ARGS__ })
-
-static bool lines_are(void *n)
-{
-	const char *at = get("out");
-	int lines = 0;
-
-	for (; *at; at++)
-		lines += *at == '\n';
-	return lines >= *(int *)n;
-}
-
-static void await_lines(int n)
-{
-	turn_until(watcher_loop(w), lines_are, &n);
-}
-
-static bool exited(void *n)
-{
-	return seen.exited >= *(int *)n;
-}
-
-static void await_exits(int n)
-{
-	turn_until(watcher_loop(w), exited, &n);
-}
-
-#define SERVER "exec 2>/dev/null; trap 'echo bye >> out; exit 0' TERM; echo up >> out; while :; do sleep 0.01; done"
-
-static void test_supervise(void **state)
-{
-	watcher_supervise_handler *h = SUPERVISE(.shell = SERVER);
-	int first;
-
-	(void)state;
-	open_watch(watcher_supervise_handler_batch, h, 0);
-	assert_int_equal(watcher_supervise_handler_pid(h), 0);
-	watcher_supervise_handler_start(h);
-	watcher_supervise_handler_start(h);
-	first = watcher_supervise_handler_pid(h);
-	assert_true(first > 0);
-	await_lines(1);
-	change_and_sync("in/a");
-	await_lines(3);
-	assert_string_equal(get("out"), "up\nbye\nup\n");
-	assert_true(watcher_supervise_handler_pid(h) != first);
-	assert_int_equal(watcher_supervise_handler_restarts(h), 1);
-	assert_int_equal(kill(first, 0), -1);
-	watcher_supervise_handler_stop(h);
-	await_exits(2);
-	assert_int_equal(watcher_supervise_handler_pid(h), 0);
-	change_and_sync("in/b"); /* stopped is stopped */
-	assert_int_equal(watcher_supervise_handler_pid(h), 0);
-	watcher_supervise_handler_start(h);
-	await_lines(5);
-	watcher_supervise_handler_stop(h);
-	watcher_supervise_handler_start(h); /* while it is being stopped */
-	await_lines(7);
-	assert_string_equal(get("out"), "up\nbye\nup\nbye\nup\nbye\nup\n");
-	watcher_supervise_handler_free(h);
-}
-
-static void test_supervise_kill_after(void **state)
-{
-	watcher_supervise_handler *h =
-	    SUPERVISE(.shell = "trap '' INT; echo up >> out; while :; do sleep 0.01; done",
-		      .stop_signal = SIGINT, .kill_after_ms = 50);
-
-	(void)state;
-	watcher_supervise_handler_start(h);
-	await_lines(1);
-	watcher_supervise_handler_restart(h);
-	watcher_supervise_handler_restart(h); /* no second stop signal, no second start */
-	await_lines(2);
-	assert_int_equal(seen.code, 128 + SIGKILL);
-	assert_int_equal(seen.started, 2);
-	assert_int_equal(watcher_supervise_handler_restarts(h), 1);
-	watcher_supervise_handler_free(h);
-}
-
-static void test_supervise_exit(void **state)
-{
-	watcher_supervise_handler *h = SUPERVISE(.shell = "echo up >> out; exit 4", .backoff_ms = 10,
-						 .backoff_max_ms = 40);
-
-	(void)state;
-	watcher_supervise_handler_start(h);
-	await_exits(6);
-	assert_int_equal(seen.code, 4);
-	assert_true(seen.last_wait == 40 || seen.last_wait == 0); /* 0 if a run took 40 ms */
-	assert_true(watcher_supervise_handler_restarts(h) >= 5);
-	seen.free_at_exit = h;
-	await_exits(7);
-	assert_null(seen.free_at_exit);
-}
-
-static void test_supervise_stays_down(void **state)
-{
-	watcher_supervise_handler *h = SUPERVISE(.shell = "echo up >> out", .stay_down = 1);
-
-	(void)state;
-	open_watch(watcher_supervise_handler_batch, h, 0);
-	watcher_supervise_handler_start(h);
-	await_exits(1);
-	assert_int_equal(seen.waiting, 0);
-	assert_int_equal(watcher_supervise_handler_pid(h), 0);
-	change_and_sync("in/a");
-	await_exits(2);
-	assert_string_equal(get("out"), "up\nup\n");
-	watcher_supervise_handler_free(h);
-}
-
-/* False: the changes took longer than that, and may have been two restarts. */
-static bool restarts_once(int debounce_ms)
-{
-	watcher_supervise_handler *h = SUPERVISE(.shell = SERVER, .debounce_ms = debounce_ms);
-	uint64_t from, restarts;
-	bool in_time;
-
-	open_watch(watcher_supervise_handler_batch, h, 0);
-	watcher_supervise_handler_start(h);
-	await_lines(1);
-	from = uv_hrtime();
-	change_and_sync("in/a");
-	change_and_sync("in/b");
-	change_and_sync("in/c");
-	in_time = uv_hrtime() - from < (uint64_t)debounce_ms * 1000000;
-	await_lines(3);
-	restarts = watcher_supervise_handler_restarts(h);
-	watcher_supervise_handler_free(h);
-	if (in_time)
-		assert_int_equal(restarts, 1);
-	return in_time;
-}
-
-static void test_supervise_debounce(void **state)
-{
-	int debounce_ms = 30;
-
-	while (!restarts_once(debounce_ms)) {
-		debounce_ms *= 2;
-		assert_int_equal(leave(state), 0);
-		assert_int_equal(enter(state), 0);
-	}
-}
-
-static void test_supervise_not_found(void **state)
-{
-	watcher_supervise_handler *h = SUPERVISE(.command = LIST("/no/such/server"));
-	watcher_error err;
-
-	(void)state;
-	watcher_supervise_handler_start(h);
-	await_exits(2);
-	assert_int_equal(seen.code, 127);
-	assert_int_equal(seen.started, 0);
-	watcher_supervise_handler_free(h);
-	h = NULL;
-	assert_int_equal(watcher_supervise_handler_new(
-			     &h, w,
-			     &(watcher_supervise_options){ .size = sizeof(watcher_supervise_options),
-							   .shell = "x",
-							   .kill_after_ms = -1 },
-			     &err),
-			 UV_EINVAL);
-	assert_string_equal(err.message, "supervise handler: a negative time");
-	assert_null(h);
-}
-
 int main(void)
 {
 #undef TEST
@@ -611,12 +380,6 @@ int main(void)
 		TEST(test_many_paths),
 		TEST(test_command_freed_while_running),
 		TEST(test_command_bad_options),
-		TEST(test_supervise),
-		TEST(test_supervise_kill_after),
-		TEST(test_supervise_exit),
-		TEST(test_supervise_stays_down),
-		TEST(test_supervise_debounce),
-		TEST(test_supervise_not_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,7 @@
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 #ifndef DEADLINE_MS
-#define DEADLINE_MS 10000
+#define DEADLINE_MS 60000
 #endif
 
 static char watch_test_top[64], watch_test_cwd[PATH_MAX];

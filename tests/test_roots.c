@@ -181,6 +181,45 @@ static void test_moved_in_the_outer(void **state)
 	}
 }
 
+/* A directory between the two is moved out, and back, and removed. */
+static void moved_out_around_the_inner(int backend)
+{
+	watcher *w = open_watcher(backend);
+
+	make_tree();
+	put("in/c/d/g", "");
+	add(w, "in", &outer);
+	add(w, "in/c/d", &inner);
+	sync_watcher(w);
+	move(w, "in/c", "away");
+	assert_string_equal(told(&inner), "deleted in/c/d/g, deleted in/c/d");
+	assert_non_null(strstr(told(&outer), "deleted in/c/d/g, deleted in/c/d"));
+	put("away/d/h", "");
+	sync_watcher(w);
+	assert_string_equal(told(&inner), "");
+	assert_int_equal(unlink("away/d/h"), 0);
+	move(w, "away", "in/c");
+	assert_string_equal(told(&inner), "created in/c/d, created in/c/d/g");
+	assert_non_null(strstr(told(&outer), "created in/c/d/g"));
+	assert_int_equal(unlink("in/c/d/g"), 0);
+	assert_int_equal(rmdir("in/c/d"), 0);
+	check(w);
+	assert_string_equal(told(&inner), "deleted in/c/d/g, deleted in/c/d");
+	assert_string_equal(told(&outer), "deleted in/c/d/g, deleted in/c/d");
+	watcher_close(w);
+	assert_int_equal(unlink("in/c/f"), 0);
+	assert_int_equal(rmdir("in/c"), 0);
+	assert_int_equal(rmdir("in"), 0);
+}
+
+static void test_moved_out_around_the_inner(void **state)
+{
+	(void)state;
+	moved_out_around_the_inner(WATCHER_BACKEND_INOTIFY);
+	moved_out_around_the_inner(WATCHER_BACKEND_FSEVENT);
+	moved_out_around_the_inner(WATCHER_BACKEND_POLL);
+}
+
 /* A file that is a root ends for that root only. */
 static void test_a_file_moved_in_the_outer(void **state)
 {
@@ -236,6 +275,7 @@ int main(void)
 		TEST(test_one_watch_hears_once),
 		TEST(test_both_come_back),
 		TEST(test_moved_in_the_outer),
+		TEST(test_moved_out_around_the_inner),
 		TEST(test_a_file_moved_in_the_outer),
 		TEST(test_exchanged_between_two),
 	};

@@ -284,16 +284,12 @@ void watcher__caught_up(struct watcher *w)
 	watcher__mounts_caught_up(w);
 }
 
-void watcher__node_uproot(struct watcher *w, uint32_t dir)
+/* Its entry in the parent is one without a node. */
+static void leave_entry(struct watcher *w, uint32_t dir)
 {
 	struct dir *d = tree_dir(&w->tree, dir);
 	uint32_t up = d->parent, rec = d->rec;
 
-	for (struct root *r = d->roots; r; r = r->next_at_node) {
-		r->node = NO_DIR;
-		r->recheck = w->recheck_roots = true;
-	}
-	d->roots = NULL;
 	if (d->flags & (DIR_FOREIGN | DIR_MOUNTED))
 		d->ino = 0; /* the entry has that of the directory below the mount */
 	if (up != NO_DIR)
@@ -304,10 +300,40 @@ void watcher__node_uproot(struct watcher *w, uint32_t dir)
 	}
 }
 
+void watcher__node_uproot(struct watcher *w, uint32_t dir)
+{
+	struct dir *d = tree_dir(&w->tree, dir);
+
+	for (struct root *r = d->roots; r; r = r->next_at_node) {
+		r->node = NO_DIR;
+		r->recheck = w->recheck_roots = true;
+	}
+	d->roots = NULL;
+	leave_entry(w, dir);
+}
+
+/* A root stays, on top of its own tree, until it has been looked up: what is in it ends for those
+ * above it, and for the root only if it is gone. */
+static void spare(struct watcher *w, uint32_t dir)
+{
+	struct dir *d = tree_dir(&w->tree, dir);
+	uint64_t ino = d->ino;
+
+	for (struct root *r = d->roots; r; r = r->next_at_node)
+		r->recheck = w->recheck_roots = true;
+	leave_entry(w, dir);
+	d->ino = ino;
+	d->flags &= (uint16_t)~DIR_LINK;
+}
+
 void watcher__node_drop(struct watcher *w, uint32_t dir)
 {
 	uint32_t rec;
 
+	if (tree_dir(&w->tree, dir)->roots) {
+		spare(w, dir);
+		return;
+	}
 	for (rec = tree_next(&w->tree, dir, NO_REC); rec != NO_REC;
 	     rec = tree_next(&w->tree, dir, rec)) {
 		struct entry e = tree_entry(&w->tree, dir, rec);

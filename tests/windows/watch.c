@@ -115,6 +115,12 @@ static void on_any(watcher_watch *watch, const watcher_event *e, void *arg)
 	text_len += (size_t)n;
 }
 
+static int on_difference(const watcher_event *e, void *arg)
+{
+	on_any(NULL, e, arg);
+	return 0;
+}
+
 static void wake_up(uv_timer_t *timer)
 {
 	(void)timer;
@@ -327,6 +333,59 @@ static void test_more_than_a_queue_holds(void **state)
 #endif
 }
 
+/* An absolute path as Windows writes it, and a root that is not there yet. */
+static void test_an_absolute_path(void **state)
+{
+	char path[1100], expected[1300], slashes[1100];
+	watcher_error err = { 0 };
+
+	(void)state;
+	snprintf(path, sizeof path, "%s\\later", top);
+	watcher_remove_all(w);
+	if (watcher_add(w, path, WATCH(.on_any = on_any), &err) < 0 ||
+	    watcher_add(w, ".", WATCH(.on_any = on_any), &err) < 0)
+		fail_msg("%s", err.message);
+	make("../later");
+	put("../later/f", "");
+	wait_for_marker();
+	strcpy(slashes, path);
+	for (char *c = slashes; *c; c++)
+		if (*c == '\\')
+			*c = '/';
+	snprintf(expected, sizeof expected, "created %s\ncreated %s/f\n", slashes, slashes);
+	assert_string_equal(text_len ? text : "", expected);
+}
+
+static void test_snapshots(void **state)
+{
+	watcher_snapshot *before = NULL, *read = NULL, *after = NULL;
+	watcher_error err = { 0 };
+
+	(void)state;
+	make("s");
+	put("s/gone", "");
+	put("s/here", "");
+	put("s/old", "");
+	if (watcher_snapshot_take(&before, LIST("s"), NULL, &err) < 0 ||
+	    watcher_snapshot_save(before, "../saved", &err) < 0 ||
+	    watcher_snapshot_load(&read, "../saved", &err) < 0)
+		fail_msg("%s", err.message);
+	put("s/old", "new");
+	rename_to("s/here", "s/there");
+	delete ("s/gone");
+	if (watcher_snapshot_take(&after, LIST("s"), NULL, &err) < 0)
+		fail_msg("%s", err.message);
+	wait_for_marker();
+	text_len = 0;
+	assert_true(watcher_snapshot_diff(read, after, 0, on_difference, NULL) == 0);
+	assert_true(was_told("deleted s/gone\n"));
+	assert_true(was_told("moved s/here s/there\n"));
+	assert_true(was_told("modified s/old\n"));
+	watcher_snapshot_free(before);
+	watcher_snapshot_free(read);
+	watcher_snapshot_free(after);
+}
+
 #define ON(test, number) \
 	{ #test " on " #number, test, enter, leave, &(int){ WATCHER_BACKEND_##number } }
 
@@ -336,9 +395,12 @@ int main(void)
 		ON(test_a_file, FSEVENT),
 		ON(test_a_tree, FSEVENT),
 		ON(test_more_than_a_queue_holds, FSEVENT),
+		ON(test_an_absolute_path, FSEVENT),
 		ON(test_a_file, POLL),
 		ON(test_a_tree, POLL),
 		ON(test_more_than_a_queue_holds, POLL),
+		ON(test_an_absolute_path, AUTO),
+		ON(test_snapshots, AUTO),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -220,6 +220,53 @@ static void test_moved_out_around_the_inner(void **state)
 	moved_out_around_the_inner(WATCHER_BACKEND_POLL);
 }
 
+/* What a link of one root leads to is another root: both are told, in whatever order they came. */
+static void linked(int backend, bool link_first)
+{
+	watcher *w = open_watcher(backend);
+
+	assert_int_equal(mkdir("in", 0755), 0);
+	assert_int_equal(mkdir("out", 0755), 0);
+	assert_int_equal(symlink("../out", "in/l"), 0);
+	if (!link_first)
+		add(w, "out", &inner);
+	if (watcher_add(w, "in",
+			WATCH(.on_batch = on_told, .arg = &outer, .follow_symlinks = 1,
+			      .kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED),
+			NULL) < 0)
+		fail_msg("in cannot be watched");
+	if (link_first)
+		add(w, "out", &inner);
+	sync_watcher(w);
+	put("out/f", "");
+	sync_watcher(w);
+	assert_string_equal(told(&inner), "created out/f");
+	assert_string_equal(told(&outer), "created in/l/f");
+	assert_int_equal(unlink("in/l"), 0);
+	sync_watcher(w);
+	assert_string_equal(told(&outer), "deleted in/l/f, deleted in/l");
+	told(&inner); /* looking, it may be told as gone and back */
+	put("out/g", "");
+	sync_watcher(w);
+	assert_string_equal(told(&inner), "created out/g");
+	assert_string_equal(told(&outer), "");
+	watcher_close(w);
+	assert_int_equal(unlink("out/f"), 0);
+	assert_int_equal(unlink("out/g"), 0);
+	assert_int_equal(rmdir("out"), 0);
+	assert_int_equal(rmdir("in"), 0);
+}
+
+static void test_a_link_to_another_root(void **state)
+{
+	(void)state;
+	for (int first = 0; first < 2; first++) {
+		linked(WATCHER_BACKEND_INOTIFY, first);
+		linked(WATCHER_BACKEND_FSEVENT, first);
+		linked(WATCHER_BACKEND_POLL, first);
+	}
+}
+
 /* A file that is a root ends for that root only. */
 static void test_a_file_moved_in_the_outer(void **state)
 {
@@ -276,6 +323,7 @@ int main(void)
 		TEST(test_both_come_back),
 		TEST(test_moved_in_the_outer),
 		TEST(test_moved_out_around_the_inner),
+		TEST(test_a_link_to_another_root),
 		TEST(test_a_file_moved_in_the_outer),
 		TEST(test_exchanged_between_two),
 	};

@@ -256,22 +256,29 @@ static bool graft(struct watcher *w, uint32_t fresh, uint32_t top)
 		a->grafted = true;
 		tree_set_marks(&w->tree, dir, rec, ENTRY_NEW);
 	}
+	t->flags = (uint16_t)((t->flags & ~DIR_NARROW) | (f->flags & DIR_LINK));
 	tree_detach(&w->tree, dir, rec);
 	watcher__node_unwatch(w, fresh);
 	tree_dir_free(&w->tree, fresh);
 	tree_attach(&w->tree, dir, rec, top);
-	t->flags &= (uint16_t)~DIR_NARROW;
+	watcher__rules_arrived(w, top);
 	watcher__look_at(w, top);
 	return true;
 }
 
-/* Is the owner of the watch the top of a root's own tree, by the very same path? */
+/* Is the owner of the watch the top of a root's own tree, by the very same path, or behind a link
+ * that leads to it? */
 static bool is_root_here(struct watcher *w, uint32_t dir, uint32_t owner)
 {
 	const struct dir *o = tree_dir(&w->tree, owner);
-	const char *path = watcher__path(w, dir, NULL, 0);
+	const char *path;
 
-	return path && o->parent == NO_DIR && o->roots && strcmp(path, o->roots->real) == 0;
+	if (o->parent != NO_DIR || !o->roots)
+		return false;
+	if (tree_dir(&w->tree, dir)->flags & DIR_LINK)
+		return true;
+	path = watcher__path(w, dir, NULL, 0);
+	return path && strcmp(path, o->roots->real) == 0;
 }
 
 /* Has this pass found elsewhere what was in it? That is still to be told to have come from here. */

@@ -324,6 +324,7 @@ static void spare(struct watcher *w, uint32_t dir)
 	leave_entry(w, dir);
 	d->ino = ino;
 	d->flags &= (uint16_t)~DIR_LINK;
+	watcher__node_limbo(w, dir); /* what was in it may have been told to have ended */
 }
 
 void watcher__node_drop(struct watcher *w, uint32_t dir)

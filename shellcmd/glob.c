@@ -39,7 +39,9 @@ static int find(const char *pattern, glob_t *g)
 		return r;
 	globfree(g);
 	errno = 0;
-	return run_glob(pattern, flags | GLOB_ERR, g);
+	r = run_glob(pattern, flags | GLOB_ERR, g);
+	/* musl says "no match" all the same. */
+	return r == UV_ENOENT && errno == EACCES ? UV_EACCES : r;
 }
 
 int sh_glob(char ***words, const char *pattern, unsigned flags)

@@ -13,7 +13,7 @@
  * ENOENT, as it does when the directory is gone, and takes its time; in "refused" with EACCES,
  * until modes are set again; in "limit" with ENOSPC. In "mounts" and "mounts-late" directories and
  * files are mounted over, and at the end all mounts end: these are run only where REPLAY_ROUNDS says
- * how often, for a round in some hundreds is bad. test_mounts has what is sure.
+ * how often, for a round in some thousands is bad. test_mounts has what is sure.
  * link: -Wl,--wrap=inotify_add_watch,--wrap=fanotify_init,--wrap=watcher__scan_read,--wrap=syscall
  */
 #include <setjmp.h>
@@ -414,6 +414,8 @@ int main(void)
 		tests[i] = (struct CMUnitTest){ names[i], test_replay, NULL, NULL,
 						(void *)(uintptr_t)&setups[i] };
 	}
+	if (getenv("REPLAY_ROUNDS") || getenv("REPLAY_SEED"))
+		own_mounts(); /* before there is a thread, which would keep those that it began with */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
 

@@ -312,6 +312,47 @@ static void test_exchanged_between_two(void **state)
 	watcher_close(w);
 }
 
+static void on_time(uv_timer_t *timer)
+{
+	*(bool *)timer->data = true;
+}
+
+/* What a link led to is gone: that is looked for ever less often, and found at once when the link is
+ * made anew. */
+static void test_a_link_that_leads_nowhere(void **state)
+{
+	watcher *w = open_watcher(WATCHER_BACKEND_AUTO);
+	bool over = false;
+	uv_timer_t timer;
+	int turns = 0;
+
+	(void)state;
+	assert_int_equal(mkdir("in", 0755), 0);
+	assert_int_equal(mkdir("out", 0755), 0);
+	assert_int_equal(symlink("../out", "in/l"), 0);
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &outer, .follow_symlinks = 1,
+				.kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED));
+	assert_int_equal(rmdir("out"), 0);
+	sync_watcher(w);
+	uv_timer_init(watcher_loop(w), &timer);
+	timer.data = &over;
+	uv_timer_start(&timer, on_time, 2000, 0);
+	for (; !over; turns++)
+		uv_run(watcher_loop(w), UV_RUN_ONCE);
+	uv_close((uv_handle_t *)&timer, NULL);
+	if (turns > 25) /* at the start some at once, and then four or five looks */
+		fail_msg("%d turns of the loop in 2 s", turns);
+	assert_int_equal(mkdir("out", 0755), 0);
+	assert_int_equal(unlink("in/l"), 0);
+	assert_int_equal(symlink("../out", "in/l"), 0);
+	sync_watcher(w);
+	told(&outer);
+	put("out/f", "");
+	sync_watcher(w);
+	assert_string_equal(told(&outer), "created in/l/f");
+	watcher_close(w);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, watch_test_enter, watch_test_leave)
 
 int main(void)
@@ -324,6 +365,7 @@ int main(void)
 		TEST(test_moved_in_the_outer),
 		TEST(test_moved_out_around_the_inner),
 		TEST(test_a_link_to_another_root),
+		TEST(test_a_link_that_leads_nowhere),
 		TEST(test_a_file_moved_in_the_outer),
 		TEST(test_exchanged_between_two),
 	};

@@ -424,15 +424,21 @@ void watcher__apply(struct watcher *w, int source, const struct change *c)
 /* Retried at once while the queue stays empty, but not for ever: what is left then is not a
  * race, and is tried at times. */
 #define CALM_ROUNDS 6
-#define LIMBO_NS    UINT64_C(50000000)
+#define LIMBO_NS    UINT64_C(50000000) /* twice as long each time in vain, up to */
+#define LIMBO_MAX   UINT64_C(1600000000)
 
 void watcher__limbo_retry(struct watcher *w)
 {
 	uint32_t n = w->nlimbo;
+	uint64_t now = uv_hrtime();
 
-	if (++w->calm_rounds > CALM_ROUNDS && uv_hrtime() < w->limbo_due_ns)
+	if (++w->calm_rounds > CALM_ROUNDS && now < w->limbo_due_ns)
 		return;
-	w->limbo_due_ns = w->calm_rounds >= CALM_ROUNDS ? uv_hrtime() + LIMBO_NS : 0;
+	if (w->calm_rounds <= CALM_ROUNDS)
+		w->limbo_wait_ns = LIMBO_NS;
+	w->limbo_due_ns = w->calm_rounds >= CALM_ROUNDS ? now + w->limbo_wait_ns : 0;
+	if (w->limbo_due_ns && w->limbo_wait_ns < LIMBO_MAX)
+		w->limbo_wait_ns *= 2;
 	w->nlimbo = 0;
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t dir = w->limbo[i].dir;

@@ -195,7 +195,8 @@ struct watcher {
 	uint32_t nunwatch, unwatch_cap;
 	unsigned unwatched;  /* those told in this turn */
 	unsigned calm_rounds; /* times in a row that limbo was gone through with an empty queue */
-	uint64_t limbo_due_ns; /* not again before */
+	uint64_t limbo_due_ns; /* not again before, and after that, for so long: */
+	uint64_t limbo_wait_ns;
 	struct {
 		uint32_t dir, gen;
 	} *ahead;            /* nodes that have DIR_AHEAD */

@@ -16,9 +16,11 @@
 static watcher *w;
 static struct told seen;
 
-/* ---- one directory that cannot be watched, or changes between that and being read ---- */
+/* ---- what cannot be watched, or changes between that and being read ---- */
 
-static ino_t unwatchable, exchanged; /* 0: none */
+static ino_t unwatchable, exchanged, tried; /* 0: none */
+static const char *when_tried; /* what is done, once, when `tried` is to be watched */
+static ino_t only;	       /* not 0: nothing else can be watched */
 
 /* By a thread that stands elsewhere. */
 static void exchange(const char *one, const char *other)
@@ -30,6 +32,14 @@ static void exchange(const char *one, const char *other)
 	assert_int_equal(syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2), 0);
 }
 
+static void do_there(const char *command)
+{
+	char line[2 * PATH_MAX];
+
+	snprintf(line, sizeof line, "cd %s && %s", watch_test_top, command);
+	assert_int_equal(system(line), 0);
+}
+
 int __real_inotify_add_watch(int fd, const char *path, uint32_t mask);
 int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask);
 
@@ -39,9 +49,13 @@ int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
 	struct stat st;
 	int wd;
 
-	if ((unwatchable || exchanged) && stat(path, &st) == 0)
+	if ((unwatchable || exchanged || only) && stat(path, &st) == 0)
 		ino = st.st_ino;
-	if (ino && ino == unwatchable) {
+	if (ino && ino == tried) {
+		tried = 0;
+		do_there(when_tried);
+	}
+	if (ino && (ino == unwatchable || (only && ino != only))) {
 		errno = ENOSPC;
 		return -1;
 	}
@@ -85,7 +99,7 @@ void __wrap_watcher__look_everywhere(watcher *of, int64_t since_ns)
 static int enter(void **state)
 {
 	memset(&seen, 0, sizeof seen);
-	unwatchable = exchanged = stopped_ns = 0;
+	unwatchable = exchanged = tried = only = stopped_ns = 0;
 	before_look = NULL;
 	if (watch_test_enter(state) || mkdir("in", 0755) || mkdir("out", 0755) ||
 	    mkdir("in/d", 0755) || mkdir("in/d/e", 0755))
@@ -165,6 +179,37 @@ static void test_polled_found_elsewhere(void **state)
 	put("in/n/g", "");
 	sync_watcher(w);
 	assert_string_equal(told(&seen), "created in/n/g");
+}
+
+/* What is polled is found at a place where, to those who are told, it was replaced; it has changed
+ * since it was read: all of that is told as what comes there. */
+static void test_polled_found_where_replaced(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(stat("in", &st), 0);
+	only = st.st_ino;
+	watch_in();
+	assert_int_equal(mkdir("in/k", 0755), 0);
+	put("in/k/g", "");
+	assert_int_equal(mkdir("in/c", 0755), 0);
+	assert_int_equal(rename("in/k", "in/c"), 0);
+	assert_int_equal(mkdir("in/z", 0755), 0);
+	assert_int_equal(rename("in/c", "out/c"), 0);
+	assert_int_equal(mkdir("in/n", 0755), 0);
+	assert_int_equal(rename("in/n", "in/c"), 0);
+	assert_int_equal(rename("in/c", "out/n"), 0);
+	assert_int_equal(rename("out/c", "in/c"), 0);
+	assert_int_equal(stat("in/z", &st), 0);
+	tried = st.st_ino;
+	when_tried = "rm in/c/g";
+	sync_watcher(w);
+	assert_int_equal(tried, 0);
+	assert_string_equal(told(&seen),
+			    "created in/k, created in/c, created in/c/g, moved in/k in/c, "
+			    "created in/c/g, created in/z, created in/n, moved in/n in/c, "
+			    "created in/c/g, deleted in/c/g, deleted in/c, created in/c");
 }
 
 /* A directory and a file have changed places, and one of both places was read after that: what
@@ -272,6 +317,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		MOVES_TEST(test_out_of_what_has_left),
 		MOVES_TEST(test_polled_found_elsewhere),
+		MOVES_TEST(test_polled_found_where_replaced),
 		MOVES_TEST(test_exchange_read_in_half),
 		MOVES_TEST(test_move_over_the_unwatched),
 		MOVES_TEST(test_exchange_with_the_unwatched),

@@ -8,11 +8,36 @@
 #include "watcher/look.h"
 
 /* Calls one() for every announced entry below `node`, with its path relative to it behind what
- * `rel` holds already; `after`: the content of a directory before the directory. */
+ * `rel` holds already. */
 typedef void below_cb(struct watcher *w, const struct bytes *rel, const struct entry *e,
 		      void *arg);
 
-static void walk_below(struct watcher *w, uint32_t node, struct bytes *rel, bool after,
+enum walk {
+	BEFORE,	   /* a directory before its content */
+	AFTER,	   /* ... and after it */
+	AND_ENDING /* BEFORE; also what ends, if that is to be told after this */
+};
+
+/* It is not there any more, or as another, and that is not told yet. */
+static bool ends(const struct watcher *w, uint32_t node, uint32_t rec)
+{
+	const struct look *l = w->look;
+
+	for (size_t i = 0; i < l->ndepartures; i++)
+		if (l->departures[i].dir == node && l->departures[i].rec == rec)
+			return !l->departures[i].done;
+	return false;
+}
+
+static bool counts(const struct watcher *w, uint32_t node, const struct entry *e, uint32_t rec,
+		   enum walk how)
+{
+	if (e->marks & ENTRY_NEW)
+		return false;
+	return !(e->marks & ENTRY_DOOMED) || (how == AND_ENDING && ends(w, node, rec));
+}
+
+static void walk_below(struct watcher *w, uint32_t node, struct bytes *rel, enum walk how,
 		       below_cb *one, void *arg)
 {
 	size_t len = rel->len;
@@ -22,17 +47,17 @@ static void walk_below(struct watcher *w, uint32_t node, struct bytes *rel, bool
 	     rec = tree_next(&w->tree, node, rec)) {
 		struct entry e = tree_entry(&w->tree, node, rec);
 
-		if (e.marks & (ENTRY_NEW | ENTRY_DOOMED))
+		if (!counts(w, node, &e, rec, how))
 			continue;
 		if (bytes_addc(rel, '/') < 0 || bytes_add(rel, e.name, e.len) < 0) {
 			w->gap = true;
 			return;
 		}
-		if (!after)
+		if (how != AFTER)
 			one(w, rel, &e, arg);
 		if (e.node != NO_DIR)
-			walk_below(w, e.node, rel, after, one, arg);
-		if (after)
+			walk_below(w, e.node, rel, how, one, arg);
+		if (how == AFTER)
 			one(w, rel, &e, arg);
 		rel->len = len;
 	}
@@ -64,7 +89,7 @@ void watcher__emit_gone_below(struct watcher *w, const struct news *like, uint32
 	if (bytes_add(&rel, name, len) < 0)
 		w->gap = true;
 	else
-		walk_below(w, node, &rel, true, gone_one, &n);
+		walk_below(w, node, &rel, AFTER, gone_one, &n);
 	bytes_free(&rel);
 }
 
@@ -111,7 +136,7 @@ void watcher__emit_created_below(struct watcher *w, struct news *n, uint32_t nod
 	if (bytes_add(&rel, n->name, n->len) < 0)
 		w->gap = true;
 	else
-		walk_below(w, node, &rel, false, created_one, n);
+		walk_below(w, node, &rel, AND_ENDING, created_one, n);
 	bytes_free(&rel);
 }
 
@@ -173,7 +198,7 @@ void watcher__emit_moved_below(struct watcher *w, const struct news *like, uint3
 	    bytes_add(&rel, like->dest, like->dest_len) < 0)
 		w->gap = true;
 	else
-		walk_below(w, node, &rel, false, moved_one, &m);
+		walk_below(w, node, &rel, BEFORE, moved_one, &m);
 	bytes_free(&rel);
 	bytes_free(&m.src);
 }

@@ -18,7 +18,7 @@ static struct told seen;
 
 /* ---- what cannot be watched, or changes between that and being read ---- */
 
-static ino_t unwatchable, exchanged, tried; /* 0: none */
+static ino_t unwatchable, exchanged, tried, missing; /* 0: none */
 static const char *when_tried; /* what is done, once, when `tried` is to be watched */
 static ino_t only;	       /* not 0: nothing else can be watched */
 
@@ -49,11 +49,15 @@ int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
 	struct stat st;
 	int wd;
 
-	if ((unwatchable || exchanged || only) && stat(path, &st) == 0)
+	if ((unwatchable || exchanged || missing || only) && stat(path, &st) == 0)
 		ino = st.st_ino;
 	if (ino && ino == tried) {
 		tried = 0;
 		do_there(when_tried);
+	}
+	if (ino && ino == missing) {
+		errno = ENOENT;
+		return -1;
 	}
 	if (ino && (ino == unwatchable || (only && ino != only))) {
 		errno = ENOSPC;
@@ -99,7 +103,7 @@ void __wrap_watcher__look_everywhere(watcher *of, int64_t since_ns)
 static int enter(void **state)
 {
 	memset(&seen, 0, sizeof seen);
-	unwatchable = exchanged = tried = only = stopped_ns = 0;
+	unwatchable = exchanged = tried = missing = only = stopped_ns = 0;
 	before_look = NULL;
 	if (watch_test_enter(state) || mkdir("in", 0755) || mkdir("out", 0755) ||
 	    mkdir("in/d", 0755) || mkdir("in/d/e", 0755))
@@ -212,6 +216,29 @@ static void test_polled_found_where_replaced(void **state)
 			    "created in/c/g, deleted in/c/g, deleted in/c, created in/c");
 }
 
+/* What an exchange moves to a name was found there before that was told, so that it seems to be what
+ * was pushed off the name: that is something else, and comes to where the exchange moves it. */
+static void test_exchange_with_what_is_there(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(stat("in", &st), 0);
+	only = st.st_ino;
+	watch_in();
+	assert_int_equal(rename("in/d", "out/d"), 0);
+	assert_int_equal(mkdir("in/d", 0755), 0);
+	assert_int_equal(stat("in/d", &st), 0);
+	missing = st.st_ino;
+	assert_int_equal(mkdir("in/l", 0755), 0);
+	assert_int_equal(symlink("x", "in/l/g"), 0);
+	exchange("in/l", "in/d");
+	sync_watcher(w);
+	assert_string_equal(told(&seen), "deleted in/d/e/f, deleted in/d/e, deleted in/d, created in/d, "
+					 "created in/d/g, created in/l, moved in/l in/d, "
+					 "created in/d/g, created in/l");
+}
+
 /* A directory and a file have changed places, and one of both places was read after that: what
  * leaves a name is known by what it is. */
 static void test_exchange_read_in_half(void **state)
@@ -318,6 +345,7 @@ int main(void)
 		MOVES_TEST(test_out_of_what_has_left),
 		MOVES_TEST(test_polled_found_elsewhere),
 		MOVES_TEST(test_polled_found_where_replaced),
+		MOVES_TEST(test_exchange_with_what_is_there),
 		MOVES_TEST(test_exchange_read_in_half),
 		MOVES_TEST(test_move_over_the_unwatched),
 		MOVES_TEST(test_exchange_with_the_unwatched),

@@ -429,8 +429,11 @@ void watcher__moved_to(struct watcher *w, const struct change *c, uint32_t dir)
 			h = remove_half(w, i);
 			found = true;
 		}
-	if (found && h.found) /* the index has it */
-		return;
+	if (found && h.found) { /* the index has it, but where it was told to have been replaced? */
+		if (tree_find(&w->tree, dir, c->name, c->name_len) != NO_REC)
+			return;
+		found = false;
+	}
 	if (found && h.pushed && !watcher__pushed_lands(w, &h, c, dir)) {
 		watcher__half_drop(w, h.node);
 		found = false;

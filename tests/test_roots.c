@@ -337,8 +337,10 @@ static void test_a_link_that_leads_nowhere(void **state)
 	uv_timer_init(watcher_loop(w), &timer);
 	timer.data = &over;
 	uv_timer_start(&timer, on_time, 2000, 0);
-	for (; !over; turns++)
+	while (!over) {
 		uv_run(watcher_loop(w), UV_RUN_ONCE);
+		turns++;
+	}
 	uv_close((uv_handle_t *)&timer, NULL);
 	if (turns > 25) /* at the start some at once, and then four or five looks */
 		fail_msg("%d turns of the loop in 2 s", turns);

@@ -343,7 +343,7 @@ static void on_covered(uv_fs_event_t *event, const char *name, int events, int s
 	if (bytes_addf(&full, "%s/%s", path, name) < 0)
 		lose(b);
 	for (struct handle *top = full.len ? b->trees : NULL; top; top = top->next_tree)
-		if (lies_in(full.data, top->tree))
+		if (lies_in(full.data, top->tree) && full.data[strlen(top->tree)])
 			on_event(&top->event, full.data + strlen(top->tree) + (top->tree[1] != 0),
 				 events, 0);
 	bytes_free(&full);

@@ -295,11 +295,7 @@ int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 		end_root(w, root);
 	if (root->node != NO_DIR) /* a single file that is gone: its directory still watches */
 		goto out;
-	if (y.error || (y.missing && !watcher__way_at_end(&y))) {
-		root->waiting = true;
-		goto out;
-	}
-	if (y.missing) {
+	if (y.error || y.missing) {
 		root->waiting = true;
 		goto out;
 	}

@@ -223,7 +223,8 @@ static bool way_next(struct way *y, char *name)
 	return true;
 }
 
-bool watcher__way_at_end(const struct way *y)
+/* Is there nothing more to be walked? */
+static bool at_end(const struct way *y)
 {
 	return y->rest[strspn(y->rest, "/")] == '\0';
 }
@@ -262,7 +263,7 @@ static bool way_step(struct watcher *w, struct root *root, struct way *y)
 		if (fd >= 0)
 			close(fd);
 		return y->error == 0;
-	} else if (watcher__way_at_end(y)) {
+	} else if (at_end(y)) {
 		strcpy(y->name, name);
 	} else {
 		anchor_add(w, root, y->fd, y->at.data, name);

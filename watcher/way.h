@@ -21,8 +21,6 @@ struct way {
  * missing; a negative errno, in y->error, too. The way is to be freed in any case. */
 int watcher__way_walk(struct watcher *w, struct root *root, struct way *y);
 void watcher__way_free(struct watcher *w, struct way *y);
-/* Is there nothing more to be walked? */
-bool watcher__way_at_end(const struct way *y);
 
 /* Takes away the anchors of a root. */
 void watcher__anchors_forget(struct watcher *w, const struct root *root);

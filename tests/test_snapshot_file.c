@@ -253,7 +253,28 @@ static void test_cannot_save(void **state)
 	assert_string_equal(err.message,
 			    "none/state: the snapshot cannot be saved: no such file or directory");
 	assert_int_equal(watcher_snapshot_save(s, "tree", &err), UV_EISDIR);
+	assert_int_equal(watcher_snapshot_save(s, "", &err), UV_EINVAL);
+	assert_string_equal(err.message, "snapshot: an empty path");
 	assert_int_equal(files_here(), 1);
+	watcher_snapshot_free(s);
+}
+
+/* As root, /dev/null would be a file from then on, for everybody. */
+static void test_replaces_files_only(void **state)
+{
+	watcher_snapshot *s = take();
+	watcher_error err;
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(mkfifo("pipe", 0600), 0);
+	assert_int_equal(symlink("pipe", "link"), 0);
+	assert_int_equal(watcher_snapshot_save(s, "pipe", &err), UV_EINVAL);
+	assert_string_equal(err.message, "pipe: the snapshot cannot be saved: not a regular file");
+	assert_int_equal(watcher_snapshot_save(s, "link", &err), UV_EINVAL);
+	assert_true(lstat("pipe", &st) == 0 && S_ISFIFO(st.st_mode));
+	assert_true(lstat("link", &st) == 0 && S_ISLNK(st.st_mode));
+	assert_int_equal(files_here(), 3);
 	watcher_snapshot_free(s);
 }
 
@@ -408,6 +429,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_round_trip),	TEST(test_compact),    TEST(test_empty),
 		TEST(test_save_fails),	TEST(test_cannot_save), TEST(test_load_fails),
+		TEST(test_replaces_files_only),
 		TEST(test_damaged),	TEST(test_forged),	TEST(test_too_deep),
 	};
 

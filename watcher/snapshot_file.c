@@ -161,11 +161,28 @@ static void sync_directory(const char *file)
 	free(dir);
 }
 
+/* Only a file is replaced: a device would be gone for everybody. */
+static int may_replace(const char *file)
+{
+	struct stat st;
+
+	if (stat(file, &st) < 0 || S_ISREG(st.st_mode))
+		return 0;
+	return S_ISDIR(st.st_mode) ? UV_EISDIR : UV_EINVAL;
+}
+
 int watcher_snapshot_save(const watcher_snapshot *s, const char *file, watcher_error *err)
 {
 	struct bytes content = { 0 }, name = { 0 };
-	int fd = -1, r = watcher__snap_encode(s, &content);
+	int fd = -1, r;
 
+	if (!file || !file[0])
+		return watcher__fail(err, UV_EINVAL, "snapshot: an empty path");
+	if ((r = may_replace(file)) == UV_EINVAL)
+		return watcher__fail(err, r, "%s: the snapshot cannot be saved: not a regular file",
+				     file);
+	if (r == 0)
+		r = watcher__snap_encode(s, &content);
 	if (r == 0) {
 		r = fd = open_beside(&name, file);
 		if (r >= 0)
@@ -432,8 +449,11 @@ static int read_file(struct bytes *content, const char *file)
 int watcher_snapshot_load(watcher_snapshot **s, const char *file, watcher_error *err)
 {
 	struct bytes content = { 0 };
-	int r = read_file(&content, file);
+	int r;
 
+	if (!file || !file[0])
+		return watcher__fail(err, UV_EINVAL, "snapshot: an empty path");
+	r = read_file(&content, file);
 	if (r == UV_EINVAL)
 		watcher__fail(err, r, "%s: not a regular file", file);
 	else if (r < 0)

@@ -68,6 +68,9 @@ static const struct row same[] = {
 	{ .name = "rename of a directory", .before = "mkdir -p in/d/s; : > in/d/s/f",
 	  .steps = { { "mv in/d in/e", "moved d/>e/, ^., ^., moved d/s/>e/s/*, moved d/s/f>e/s/f*" },
 	    { "echo x >> in/e/s/f", "opened e/s/f, modified e/s/f, closed e/s/f, ^e/s" } } },
+	{ .name = "rename of a directory with more in it", .before = "mkdir -p in/d/s/t; : > in/d/f; : > in/d/s/g",
+	  .steps = { { "mv in/d in/e", "moved d/>e/, ^., ^., moved d/s/>e/s/*, moved d/f>e/f*, "
+		       "moved d/s/t/>e/s/t/*, moved d/s/g>e/s/g*" } } },
 	{ .name = "exchange", .before = "echo 1 > in/a; echo 2 > in/b",
 	  .steps = { { "@exchange in/a in/b", "moved a>b, ^., ^., moved b>a, ^., ^." } } },
 	{ .name = "rm -r", .before = "mkdir -p in/d/e; : > in/d/e/f",

@@ -63,6 +63,40 @@ static void walk_below(struct watcher *w, uint32_t node, struct bytes *rel, enum
 	}
 }
 
+/* Of what has moved, as Watchdog tells it: the directories, the rest, then what is in them. */
+enum pass { DIRECTORIES, OTHERS, INSIDE };
+
+static bool has_turn(const struct entry *e, enum pass pass)
+{
+	if (pass == INSIDE)
+		return e->node != NO_DIR;
+	return (e->type == WATCHER_TYPE_DIR) == (pass == DIRECTORIES);
+}
+
+static void walk_levels(struct watcher *w, uint32_t node, struct bytes *rel, enum pass pass,
+			below_cb *one, void *arg)
+{
+	size_t len = rel->len;
+	uint32_t rec;
+
+	for (rec = tree_next(&w->tree, node, NO_REC); rec != NO_REC;
+	     rec = tree_next(&w->tree, node, rec)) {
+		struct entry e = tree_entry(&w->tree, node, rec);
+
+		if (!counts(w, node, &e, rec, BEFORE) || !has_turn(&e, pass))
+			continue;
+		if (bytes_addc(rel, '/') < 0 || bytes_add(rel, e.name, e.len) < 0) {
+			w->gap = true;
+			return;
+		}
+		if (pass != INSIDE)
+			one(w, rel, &e, arg);
+		for (int next = DIRECTORIES; pass == INSIDE && next <= INSIDE; next++)
+			walk_levels(w, e.node, rel, (enum pass)next, one, arg);
+		rel->len = len;
+	}
+}
+
 static void gone_one(struct watcher *w, const struct bytes *rel, const struct entry *e, void *arg)
 {
 	struct news n = *(const struct news *)arg;
@@ -198,7 +232,8 @@ void watcher__emit_moved_below(struct watcher *w, const struct news *like, uint3
 	    bytes_add(&rel, like->dest, like->dest_len) < 0)
 		w->gap = true;
 	else
-		walk_below(w, node, &rel, BEFORE, moved_one, &m);
+		for (int pass = DIRECTORIES; pass <= INSIDE; pass++)
+			walk_levels(w, node, &rel, (enum pass)pass, moved_one, &m);
 	bytes_free(&rel);
 	bytes_free(&m.src);
 }

@@ -272,6 +272,12 @@ static void test_bad_rules_name_the_byte_and_change_nothing(void **state)
 	assert_int_equal(watcher_filter_add(x->f, WATCHER_RULE_IGNORE_FILE, "absent", NULL, &err),
 			 UV_ENOENT);
 	assert_string_equal(err.message, "absent: no such file or directory");
+	refuses(x, WATCHER_RULE_IGNORE_FILE, "/", UV_EISDIR, 0,
+		"/: illegal operation on a directory");
+	refuses(x, WATCHER_RULE_FILTER_FILE, "/dev/null", UV_EINVAL, 0,
+		"/dev/null: not a regular file");
+	refuses(x, WATCHER_RULE_FILTER_FILE, "/dev/null/x", UV_ENOTDIR, 0,
+		"/dev/null/x: not a directory");
 	memset(text, 'a', 20000);
 	text[20000] = '\0';
 	assert_int_equal(watcher_filter_add(x->f, WATCHER_RULE_PATTERN, text, NULL, &err), UV_E2BIG);
@@ -282,9 +288,13 @@ static void test_bad_rules_name_the_byte_and_change_nothing(void **state)
 					    "{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}", NULL,
 					    &err),
 			 UV_E2BIG);
+	assert_string_equal(err.message, "{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}: "
+					 "braces for more than 256 patterns");
 	free(text);
 	assert_int_equal(watcher_filter_add(x->f, 99, "a", NULL, &err), UV_EINVAL);
 	assert_int_equal(watcher_filter_set(x->f, 1u << 20), UV_EINVAL);
+	assert_int_equal(watcher_filter_kinds(x->f, 1u << 20), UV_EINVAL);
+	assert_int_equal(watcher_filter_predicate(x->f, NULL, NULL), UV_EINVAL);
 	apply(x);
 	assert_true(file(x, "anything") && enters(x, "x"));
 	assert_int_equal(watcher_filter_add(x->f, WATCHER_RULE_PATTERN, "a", NULL, &err), UV_EBUSY);

@@ -47,13 +47,18 @@ const char *watcher__rule_option(int rule)
 	return rule >= 0 && rule < KIND_COUNT ? kinds[rule].option : "";
 }
 
+static void say(watcher_error *err, int code, const char *what, const char *why)
+{
+	if (!err)
+		return;
+	*err = (watcher_error){ .code = code };
+	snprintf(err->message, sizeof err->message, "%.400s: %s", what, why);
+	one_line(err->message);
+}
+
 int watcher__filter_fail(watcher_error *err, int code, const char *what)
 {
-	if (err) {
-		*err = (watcher_error){ .code = code };
-		snprintf(err->message, sizeof err->message, "%.400s: %s", what, uv_strerror(code));
-		one_line(err->message);
-	}
+	say(err, code, what, uv_strerror(code));
 	return code;
 }
 
@@ -194,12 +199,21 @@ static int add_extensions(struct adding *a, const char *text)
 	return r;
 }
 
+static int add_alternatives(struct adding *a, const char *text)
+{
+	int r = watcher__braces_expand(text, strlen(text), add_one, a);
+
+	if (r == UV_E2BIG && a->err && !a->err->message[0])
+		say(a->err, r, text, "braces for more than 256 patterns");
+	return r;
+}
+
 static int add_texts(struct adding *a, const char *text)
 {
 	if (kinds[a->rule].syntax == RULE_SYNTAX_EXTENSION)
 		return add_extensions(a, text);
 	if (kinds[a->rule].braces)
-		return watcher__braces_expand(text, strlen(text), add_one, a);
+		return add_alternatives(a, text);
 	return add_one(text, strlen(text), a);
 }
 
@@ -277,14 +291,14 @@ static int add_file(struct adding *a, const char *path)
 
 	a->set = NULL;
 	if (r == 0)
-		r = watcher__ignore_file_read(&a->set, path, path, dir, 0);
+		r = watcher__ignore_file_read(&a->set, path, path, dir, IGNORE_FILE_ASKED);
 	if (r == 0)
 		r = finish_rules(a, 0);
 	if (r == 0)
 		r = append_set(a->list, a->set);
 	if (r < 0) {
 		watcher__rules_unref(a->set);
-		watcher__filter_fail(a->err, r, path);
+		say(a->err, r, path, watcher__ignore_file_error(r));
 	}
 	free(dir);
 	return r;
@@ -345,6 +359,8 @@ int watcher_filter_set(watcher_filter *f, unsigned flags)
 
 int watcher_filter_kinds(watcher_filter *f, unsigned kinds_)
 {
+	if (kinds_ & ~(unsigned)(WATCHER_ALL | WATCHER_CONTROL))
+		return UV_EINVAL;
 	if (in_use(f))
 		return UV_EBUSY;
 	f->kinds = kinds_;
@@ -355,6 +371,8 @@ int watcher_filter_predicate(watcher_filter *f, watcher_predicate cb, void *arg)
 {
 	struct predicate *v;
 
+	if (!cb)
+		return UV_EINVAL;
 	if (in_use(f))
 		return UV_EBUSY;
 	v = realloc(f->predicates, (f->predicate_count + 1) * sizeof *v);

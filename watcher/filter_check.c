@@ -211,8 +211,11 @@ int watcher_filter_check(watcher_verdict **v, const watcher_filter *f, const cha
 			 const char *path, int type, unsigned kind, watcher_error *err)
 {
 	struct bytes whole = { 0 }, rel = { 0 };
-	int r = absolute(&whole, root);
+	int r;
 
+	if (!root || !root[0] || !path)
+		return watcher__filter_fail(err, UV_EINVAL, "no path to check");
+	r = absolute(&whole, root);
 	if (r == 0)
 		r = relative(&rel, &whole, path);
 	if (r == 0 && type == WATCHER_TYPE_UNKNOWN)

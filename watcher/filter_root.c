@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "base/one_line.h"
+#include "ignore_file.h"
 
 /* ---- problems ---- */
 
@@ -27,7 +28,7 @@ static void unreadable(const char *path, int code, void *arg)
 	char message[500];
 
 	snprintf(message, sizeof message, "%.300s: %s: its rules do not count", path,
-		 uv_strerror(code));
+		 watcher__ignore_file_error(code));
 	tell(arg, path, code, message);
 }
 

@@ -30,15 +30,16 @@ int watcher__read_small_file(struct bytes *text, const char *path, unsigned flag
 {
 	/* O_NONBLOCK: somebody may have put a fifo there. */
 	int how = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, fd, r;
+	bool asked = flags & IGNORE_FILE_ASKED;
 	struct stat st;
 
 	fd = open(path, how | (flags & IGNORE_FILE_NO_LINK ? O_NOFOLLOW : 0));
 	if (fd < 0)
-		return errno == ELOOP || errno == ENOTDIR ? UV_ENOENT : -errno;
+		return !asked && (errno == ELOOP || errno == ENOTDIR) ? UV_ENOENT : -errno;
 	if (fstat(fd, &st) < 0)
 		r = -errno;
 	else if (!S_ISREG(st.st_mode))
-		r = UV_ENOENT;
+		r = !asked ? UV_ENOENT : S_ISDIR(st.st_mode) ? UV_EISDIR : UV_EINVAL;
 	else
 		r = read_all(text, fd);
 	close(fd);
@@ -98,6 +99,18 @@ int watcher__ignore_text(struct rule_set *set, const char *text, size_t len)
 		at = next;
 	}
 	return r < 0 ? r : watcher__rules_compile(set, NULL);
+}
+
+const char *watcher__ignore_file_error(int code)
+{
+	switch (code) {
+	case UV_E2BIG:
+		return "larger than 1 MiB";
+	case UV_EINVAL:
+		return "not a regular file";
+	default:
+		return uv_strerror(code);
+	}
 }
 
 int watcher__ignore_file_read(struct rule_set **set, const char *path, const char *shown,

@@ -10,16 +10,21 @@
 enum {
 	IGNORE_FILE_MAX = 1 << 20, /* bytes */
 	/* Open flags of one call. */
-	IGNORE_FILE_NO_LINK = 1 << 0 /* a symbolic link is not followed, as git does in its trees */
+	IGNORE_FILE_NO_LINK = 1 << 0, /* a symbolic link is not followed, as git does in its trees */
+	IGNORE_FILE_ASKED = 1 << 1 /* the user named it: what it is instead of a file is an error */
 };
 
 /*
  * Reads `path` into a new set whose rules say `shown` as their origin and are relative to the
  * absolute directory `base` (NULL: to the root they are applied to). UV_ENOENT also for what
- * is not a regular file; UV_E2BIG past IGNORE_FILE_MAX; UV_EACCES, UV_ENOMEM, ...
+ * is not a regular file, unless it was asked for: then UV_EISDIR, UV_EINVAL; UV_E2BIG past
+ * IGNORE_FILE_MAX; UV_EACCES, UV_ENOMEM, ...
  */
 int watcher__ignore_file_read(struct rule_set **set, const char *path, const char *shown,
 			      const char *base, unsigned flags);
+
+/* What such an error says of the file. */
+const char *watcher__ignore_file_error(int code);
 
 /* Adds the lines of `text` as rules: comments, blank lines, trailing blanks, CR and BOM as
  * git reads them. UV_ENOMEM. */

@@ -355,8 +355,9 @@ WHENDO_API void watcher_filter_free(watcher_filter *f);
  * the current directory of the call; patterns in a file are relative to its directory if that
  * and the root watched lie within each other, else to the root. Braces in globs given here
  * are expanded, "*.{c,h}", to at most 256.
- * UV_EINVAL: not a glob, regex or extension: err->offset is the byte at fault; UV_E2BIG: too
- * long; UV_ENOENT, UV_EACCES, ...: the file; UV_ENOMEM. UV_EBUSY: a watch has it already.
+ * UV_EINVAL: not a glob, regex or extension: err->offset is the byte at fault; not a regular
+ * file; UV_E2BIG: too long, or a file of more than 1 MiB; UV_ENOENT, UV_EACCES, ...: the file;
+ * UV_ENOMEM. UV_EBUSY: a watch has it already.
  */
 WHENDO_API int watcher_filter_add(watcher_filter *f, int rule, const char *text,
 				  const char *origin, watcher_error *err);
@@ -364,13 +365,14 @@ WHENDO_API int watcher_filter_add(watcher_filter *f, int rule, const char *text,
 /* Sets the switches, all of them; UV_EINVAL for an unknown one, UV_EBUSY as above. */
 WHENDO_API int watcher_filter_set(watcher_filter *f, unsigned flags);
 
-/* Only events of these kinds pass (0: all). Control kinds always pass. UV_EBUSY as above. */
+/* Only events of these kinds pass (0: all). Control kinds always pass. UV_EINVAL for an unknown
+ * one, UV_EBUSY as above. */
 WHENDO_API int watcher_filter_kinds(watcher_filter *f, unsigned kinds);
 
 /* Asked last: nonzero lets the event pass. `path` is relative to the root, "" the root. It is
  * called on the thread of the watch, and must not call watcher functions. */
 typedef int (*watcher_predicate)(const char *path, int type, unsigned kind, void *arg);
-/* Adds a predicate; all must agree. UV_ENOMEM, UV_EBUSY as above. */
+/* Adds a predicate; all must agree. UV_EINVAL: none; UV_ENOMEM, UV_EBUSY as above. */
 WHENDO_API int watcher_filter_predicate(watcher_filter *f, watcher_predicate cb, void *arg);
 
 /* Called once per root with one line about a rule that does not work as written: a regex that

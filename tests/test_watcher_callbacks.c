@@ -233,6 +233,36 @@ static void test_close_within_run(void **state)
 }
 
 /* The caller's own uv_run() is still on the loop when the callback returns. */
+/* All of a watcher may end in one turn of the caller's loop, with watcher_run() around it. */
+static void test_close_within_run_of_callers_loop(void **state)
+{
+	static const int backends[] = { WATCHER_BACKEND_AUTO, WATCHER_BACKEND_FSEVENT,
+					WATCHER_BACKEND_POLL };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
+		uv_loop_t loop;
+		watcher *w;
+		int closed = 0, batches = 0;
+
+		assert_int_equal(uv_loop_init(&loop), 0);
+		assert_int_equal(watcher_open(&w,
+					      WATCHER(.loop = &loop, .backend = backends[i],
+						      .poll_interval_ms = 10,
+						      .on_closed = on_closed_count,
+						      .arg = &closed),
+					      NULL), 0);
+		add_with(w, ".", WATCH(.on_batch = close_at_first, .arg = &batches));
+		put("f", "");
+		assert_int_equal(watcher_run(w), 0);
+		assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+		assert_int_equal(closed, 1);
+		assert_int_equal(batches, 1);
+		assert_int_equal(uv_loop_close(&loop), 0);
+		assert_int_equal(unlink("f"), 0);
+	}
+}
+
 static void test_close_within_a_run_of_ones_own(void **state)
 {
 	int closed = 0, batches = 0;
@@ -320,6 +350,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_from_within_callbacks),
 		TEST(test_close_within_run),
+		TEST(test_close_within_run_of_callers_loop),
 		TEST(test_close_within_a_run_of_ones_own),
 		TEST(test_run_within_callback),
 		TEST(test_handlers_in_order),

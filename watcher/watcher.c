@@ -205,16 +205,20 @@ static void on_index_freed(uv_work_t *work, int status)
 	free_all(work->data);
 }
 
-/* The last handle is closed, and nobody looks at the index any more. With a private loop, whoever
- * turns it frees the watcher. */
-static void part_closed(struct watcher *w)
+static void finish_shared(struct watcher *w)
 {
-	if (--w->open_handles || w->own)
-		return;
 	w->freeing.data = w;
 	if (w->tree.nnodes < MANY_DIRS ||
 	    uv_queue_work(w->loop, &w->freeing, free_index, on_index_freed) < 0)
 		free_all(w);
+}
+
+/* When the last handle is closed, nobody looks at the index any more. But for watcher_run(), which
+ * frees the watcher itself, as does whoever turns a private loop. */
+static void part_closed(struct watcher *w)
+{
+	if (--w->open_handles == 0 && !w->own && !w->running)
+		finish_shared(w);
 }
 
 static void on_source_closed(void *arg)
@@ -280,18 +284,13 @@ int watcher_run(watcher *w)
 		return UV_EBUSY;
 	w->running = true;
 	w->stop = false;
-	bool own = w->own;
-	uv_loop_t *loop = w->loop;
-
-	while (!w->stop && uv_run(loop, UV_RUN_ONCE)) {
-		if (!own && w->closing)
-			return 0;
-		if (w->closing)
-			break;
-	}
+	while (!w->stop && uv_run(w->loop, UV_RUN_ONCE) && !w->closing)
+		;
 	w->running = false;
-	if (own && w->closing)
+	if (w->closing && w->own)
 		finish_private(w);
+	else if (w->closing && !w->open_handles)
+		finish_shared(w);
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /*
  * What is mounted over what is watched, and unmounted again: told by the difference. Each test is
  * in a mount namespace of its own making, so nobody else sees any of it.
- * link: -Wl,--wrap=mount_points_open,--wrap=mount_points_each,--wrap=mount_points_changed,--wrap=statfs,--wrap=watcher__scan_read,--wrap=watcher__look_everywhere
+ * link: -Wl,--wrap=mount_points_open,--wrap=mount_points_each,--wrap=mount_points_changed,--wrap=statfs,--wrap=watcher__scan_read,--wrap=watcher__scan_open,--wrap=watcher__look_everywhere
  */
 #include "watch_test.h"
 
@@ -89,6 +89,35 @@ void __wrap_watcher__scan_read(int fd, struct listing *l)
 	do_now(&while_read);
 }
 
+/* A directory that is mounted over whenever one is opened by a path that ends like this, so many
+ * times: for just as long, so that no list of mounts ever has it. */
+static const char *over_while[2], *over, *over_with;
+static int over_times;
+
+int __real_watcher__scan_open(const char *path, bool follow);
+int __wrap_watcher__scan_open(const char *path, bool follow);
+
+static bool ends_like(const char *path, const char *end)
+{
+	size_t len = strlen(path), n = end ? strlen(end) : 0;
+
+	return n && len >= n && strcmp(path + len - n, end) == 0;
+}
+
+int __wrap_watcher__scan_open(const char *path, bool follow)
+{
+	bool now = over_times && (ends_like(path, over_while[0]) || ends_like(path, over_while[1]));
+	int fd;
+
+	over_times -= now;
+	if (now)
+		assert_int_equal(mount(over_with, over, NULL, MS_BIND, NULL), 0);
+	fd = __real_watcher__scan_open(path, follow);
+	if (now)
+		assert_int_equal(umount2(over, MNT_DETACH), 0);
+	return fd;
+}
+
 static const char *before_look; /* what is done, once, before everything is looked at */
 
 void __real_watcher__look_everywhere(watcher *of, int64_t since_ns);
@@ -106,6 +135,7 @@ static int enter(void **state)
 {
 	no_list = false;
 	while_read = before_asked = before_listed = before_look = NULL;
+	over_times = 0;
 	list_takes_ms = 0;
 	silent = NULL;
 	problem[0] = '\0';
@@ -456,8 +486,47 @@ static void test_mounts_over_where_all_has_moved_from(void **state)
 	assert_string_equal(after("umount in/c; touch in/c/f"), "created in/c/f");
 }
 
+/* What is above a directory is mounted over, while that is looked at by its path, and no longer: there
+ * is nothing to be told, and nothing that the list of mounts would tell later. */
+static void mounted_over_above(int backend, bool again)
+{
+	if (!own_mounts())
+		skip();
+	if (backend == WATCHER_BACKEND_FANOTIFY && getuid() != 0)
+		skip();
+	assert_int_equal(system("mkdir -p in/c/a/s/f in/c/a/f other; mount -t tmpfs none other; "
+				"mkdir -p other/a/s/g other/a/g"), 0);
+	begin_with(backend, "in");
+	over = "in/c";
+	over_with = "other";
+	over_while[0] = "/in/c/a";
+	over_while[1] = again ? "/in/c" : NULL;
+	over_times = again ? 3 : 1; /* in/c itself, in/c/a, and in/c once more, to open that in it */
+	w->gap = true; /* so that everything is looked at */
+	sync_watcher(w);
+	assert_int_equal(over_times, 0);
+	assert_string_equal(told(&told_of), "");
+	check_index();
+	assert_string_equal(sorted_after("mkdir in/c/a/h; rmdir in/c/a/s/f"),
+			    "created in/c/a/h, deleted in/c/a/s/f");
+}
+
+static void test_mounts_above_that_nobody_hears_of(void **state)
+{
+	mounted_over_above(*(const int *)*state, false);
+}
+
+static void test_mounts_above_that_come_again(void **state)
+{
+	mounted_over_above(*(const int *)*state, true);
+}
+
+static int inotify = WATCHER_BACKEND_INOTIFY, fanotify = WATCHER_BACKEND_FANOTIFY,
+	   fsevent = WATCHER_BACKEND_FSEVENT;
+
 #undef TEST
 #define TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
+#define TEST_ON(f, backend) { #f "_" #backend, f, enter, leave, &backend }
 
 int main(void)
 {
@@ -478,6 +547,12 @@ int main(void)
 		TEST(test_mounts_over_a_file_not_yet_known),
 		TEST(test_mounts_hidden_by_others),
 		TEST(test_mounts_over_where_all_has_moved_from),
+		TEST_ON(test_mounts_above_that_nobody_hears_of, inotify),
+		TEST_ON(test_mounts_above_that_nobody_hears_of, fanotify),
+		TEST_ON(test_mounts_above_that_nobody_hears_of, fsevent),
+		TEST_ON(test_mounts_above_that_come_again, inotify),
+		TEST_ON(test_mounts_above_that_come_again, fanotify),
+		TEST_ON(test_mounts_above_that_come_again, fsevent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -290,22 +290,23 @@ static void not_there(struct watcher *w, uint32_t dir)
 		watcher__look_at(w, d->parent);
 }
 
-/* Opens the directory of a node. One that is not watched yet is known by its path only, and is
- * opened within its parent if that is where the index has it. */
-static int open_node(struct watcher *w, uint32_t dir, const char *path)
+/* Is the directory of a node found by its path only, and not in that of the node above? */
+static bool by_path_only(const struct watcher *w, const struct dir *d)
 {
-	const struct dir *d = tree_dir(&w->tree, dir), *up;
+	return d->parent == NO_DIR || d->flags & DIR_LINK || watcher__disk_is_users(&w->disk);
+}
+
+/* Opens the directory that has the node's name in the very directory that the index has above.
+ * UV_ENOENT: that is not to be seen at present. */
+static int open_within(struct watcher *w, uint32_t dir)
+{
+	const struct dir *d = tree_dir(&w->tree, dir), *up = tree_dir(&w->tree, d->parent);
+	struct entry e = tree_entry(&w->tree, d->parent, d->rec);
+	const char *path;
 	char name[256];
-	struct entry e;
 	struct stat st;
 	int fd, in, r;
 
-	if (d->id >= 0 || d->parent == NO_DIR || d->flags & DIR_LINK ||
-	    watcher__disk_is_users(&w->disk))
-		return watcher__disk_open(&w->disk, path,
-					  d->parent == NO_DIR || d->flags & DIR_LINK);
-	up = tree_dir(&w->tree, d->parent);
-	e = tree_entry(&w->tree, d->parent, d->rec);
 	memcpy(name, e.name, e.len);
 	name[e.len] = '\0';
 	path = watcher__path(w, d->parent, NULL, 0);
@@ -321,6 +322,29 @@ static int open_node(struct watcher *w, uint32_t dir, const char *path)
 		r = fd;
 	close(in);
 	return r;
+}
+
+/* Opens the directory of a node. At the path of one that is watched the same is found nearly always.
+ * What else may be taken for its own is opened within the one above: the path may lead through a
+ * mount over any of those above, which is gone before the list of mounts is read. */
+static int open_node(struct watcher *w, uint32_t dir, const char *path, enum found *found)
+{
+	const struct dir *d = tree_dir(&w->tree, dir);
+	bool by_path = by_path_only(w, d);
+	int fd = by_path || d->id >= 0 ?
+			 watcher__disk_open(&w->disk, path, d->parent == NO_DIR || d->flags & DIR_LINK) :
+			 open_within(w, dir);
+
+	if (fd < 0)
+		return fd;
+	*found = watcher__found_at(w, dir, fd);
+	if (by_path || d->id < 0 || *found != REMOUNTED)
+		return fd;
+	close(fd);
+	fd = open_within(w, dir);
+	if (fd >= 0)
+		*found = watcher__found_at(w, dir, fd);
+	return fd;
 }
 
 /* Reads the directory; if the backend can tell where in its queue that was, what is older will
@@ -407,12 +431,11 @@ static void look_one(struct watcher *w, uint32_t dir)
 		watcher__node_limbo(w, dir);
 		return;
 	}
-	fd = open_node(w, dir, l->path.data);
+	fd = open_node(w, dir, l->path.data, &found);
 	if (fd < 0) {
 		watcher__look_failed(w, dir, fd);
 		return;
 	}
-	found = watcher__found_at(w, dir, fd);
 	if (found == ANOTHER)
 		not_there(w, dir);
 	else if (found == REMOUNTED && (watcher__look_waits(w, dir) || watcher__below_unmounted(w, dir)))

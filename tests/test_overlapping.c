@@ -99,11 +99,33 @@ static void test_second_wants_more(void **state)
 	}
 }
 
+/* The second wants to hear of more. At the name of a directory that has moved, which was not heard
+ * of yet, there is another by then: what the first was still to hear of that one is not lost. */
+static void test_wider_than_the_first(void **state)
+{
+	watcher *w;
+
+	(void)state;
+	assert_int_equal(mkdir("d", 0755), 0);
+	w = open_first(*WATCH(.kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED));
+	assert_int_equal(rename("d", "e") | mkdir("d", 0755) | mkfifo("e/f", 0600) | remove("e/f"), 0);
+	add_with(w, ".", WATCH(.on_batch = on_told, .arg = &second, .kinds = WATCHER_ATTRIB));
+	sync_watcher(w);
+	assert_string_equal(told(&first), "moved d e, created d, created e/f, deleted e/f");
+	check_index(w);
+	assert_int_equal(mkfifo("e/g", 0600) | mkfifo("d/g", 0600), 0);
+	assert_int_equal(chmod("e/g", 0644) | chmod("d/g", 0644), 0);
+	sync_watcher(w);
+	assert_string_equal(told(&second), "attrib e/g, attrib d/g");
+	watcher_close(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_first_hears_of_what_was_before),
 		TEST(test_second_wants_more),
+		TEST(test_wider_than_the_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

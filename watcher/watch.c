@@ -23,10 +23,13 @@ static void widen_all(struct watcher *w)
 		    w->sources[d->backend].ops->late)
 			continue; /* covered with the root, or with the top of its file system */
 		path = watcher__path(w, i, NULL, 0);
-		if (!path || (fd = watcher__disk_open(&w->disk, path, true)) < 0)
-			continue; /* its end is in the queue */
-		watcher__node_watch(w, i, fd, path, &owner);
-		watcher__disk_close(&w->disk, fd);
+		fd = path ? watcher__disk_open(&w->disk, path, true) : -1;
+		if (fd >= 0 && watcher__found_at(w, i, fd) == THE_SAME)
+			watcher__node_watch(w, i, fd, path, &owner);
+		else
+			watcher__node_limbo(w, i); /* it has moved, or ended: that is in the queue */
+		if (fd >= 0)
+			watcher__disk_close(&w->disk, fd);
 	}
 }
 

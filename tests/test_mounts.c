@@ -91,7 +91,8 @@ void __wrap_watcher__scan_read(int fd, struct listing *l)
 
 /* A directory that is mounted over whenever one is opened by a path that ends like this, so many
  * times: for just as long, so that no list of mounts ever has it. */
-static const char *over_while[2], *over, *over_with;
+static const char *over_while[2];
+static char over[100], over_with[100]; /* a thread that reads stands elsewhere */
 static int over_times;
 
 int __real_watcher__scan_open(const char *path, bool follow);
@@ -135,6 +136,7 @@ static int enter(void **state)
 {
 	no_list = false;
 	while_read = before_asked = before_listed = before_look = NULL;
+	over_while[0] = over_while[1] = NULL;
 	over_times = 0;
 	list_takes_ms = 0;
 	silent = NULL;
@@ -487,23 +489,23 @@ static void test_mounts_over_where_all_has_moved_from(void **state)
 }
 
 /* What is above a directory is mounted over, while that is looked at by its path, and no longer: there
- * is nothing to be told, and nothing that the list of mounts would tell later. */
-static void mounted_over_above(int backend, bool again)
+ * is nothing to be told, and nothing that the list of mounts would tell later. What is mounted has
+ * the same inode numbers. */
+static void make_two_alike(const int *backend)
 {
 	if (!own_mounts())
 		skip();
-	if (backend == WATCHER_BACKEND_FANOTIFY && getuid() != 0)
+	if (*backend == WATCHER_BACKEND_FANOTIFY && getuid() != 0)
 		skip();
-	assert_int_equal(system("mkdir -p in/c/a/s/f in/c/a/f other; mount -t tmpfs none other; "
-				"mkdir -p other/a/s/g other/a/g"), 0);
-	begin_with(backend, "in");
-	over = "in/c";
-	over_with = "other";
+	assert_int_equal(system("mkdir in other; mount -t tmpfs none in; mount -t tmpfs none other; "
+				"mkdir -p in/c/a/s/f in/c/a/f other/x/a/s/g other/x/a/g"), 0);
+	snprintf(over, sizeof over, "%s/in/c", watch_test_top);
+	snprintf(over_with, sizeof over_with, "%s/other/x", watch_test_top);
 	over_while[0] = "/in/c/a";
-	over_while[1] = again ? "/in/c" : NULL;
-	over_times = again ? 3 : 1; /* in/c itself, in/c/a, and in/c once more, to open that in it */
-	w->gap = true; /* so that everything is looked at */
-	sync_watcher(w);
+}
+
+static void check_all_is_known(void)
+{
 	assert_int_equal(over_times, 0);
 	assert_string_equal(told(&told_of), "");
 	check_index();
@@ -513,12 +515,32 @@ static void mounted_over_above(int backend, bool again)
 
 static void test_mounts_above_that_nobody_hears_of(void **state)
 {
-	mounted_over_above(*(const int *)*state, false);
+	make_two_alike(*state);
+	begin_with(*(int *)*state, "in");
+	over_times = 1;
+	w->gap = true; /* so that everything is looked at */
+	sync_watcher(w);
+	check_all_is_known();
 }
 
 static void test_mounts_above_that_come_again(void **state)
 {
-	mounted_over_above(*(const int *)*state, true);
+	make_two_alike(*state);
+	begin_with(*(int *)*state, "in");
+	over_while[1] = "/in/c";
+	over_times = 3; /* in/c itself, in/c/a, and in/c once more, to open that in it */
+	w->gap = true;
+	sync_watcher(w);
+	check_all_is_known();
+}
+
+static void test_mounts_above_while_all_is_read(void **state)
+{
+	make_two_alike(*state);
+	assert_int_equal(system("for i in 1 2 3 4 5 6 7 8 9; do mkdir in/$i in/c/$i; done"), 0);
+	over_times = 1;
+	begin_with(*(int *)*state, "in");
+	check_all_is_known();
 }
 
 static int inotify = WATCHER_BACKEND_INOTIFY, fanotify = WATCHER_BACKEND_FANOTIFY,
@@ -553,6 +575,9 @@ int main(void)
 		TEST_ON(test_mounts_above_that_come_again, inotify),
 		TEST_ON(test_mounts_above_that_come_again, fanotify),
 		TEST_ON(test_mounts_above_that_come_again, fsevent),
+		TEST_ON(test_mounts_above_while_all_is_read, inotify),
+		TEST_ON(test_mounts_above_while_all_is_read, fanotify),
+		TEST_ON(test_mounts_above_while_all_is_read, fsevent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

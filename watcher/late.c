@@ -164,9 +164,12 @@ static bool is_expected(struct watcher *w, uint32_t dir, int fd)
 	const struct dir *d = tree_dir(&w->tree, dir);
 	struct stat st;
 
-	return fd >= 0 && d->parent != NO_DIR && fstat(fd, &st) == 0 && st.st_nlink &&
-	       (st.st_ino == tree_entry(&w->tree, d->parent, d->rec).ino ||
-		watcher__scan_mount(fd, NULL));
+	if (fd < 0 || d->parent == NO_DIR || fstat(fd, &st) < 0 || !st.st_nlink)
+		return false;
+	if (st.st_ino == tree_entry(&w->tree, d->parent, d->rec).ino &&
+	    watcher__dev32(st.st_dev) == tree_dir(&w->tree, d->parent)->dev)
+		return true;
+	return watcher__scan_mount(fd, NULL) != 0;
 }
 
 static int open_late(struct watcher *w, uint32_t dir)

@@ -454,6 +454,19 @@ static bool other_source(struct watcher *w, uint32_t dir, const struct listing *
 	       (path = watcher__path(w, dir, NULL, 0)) && watcher__node_source_below(w, path) != 0;
 }
 
+/* A crawl thread goes by paths. Is what it found there perhaps not in the directory that the index
+ * has above, but in what was mounted just then over one of those above? */
+static bool may_be_another(const struct watcher *w, uint32_t dir, const struct listing *li)
+{
+	const struct dir *d = tree_dir(&w->tree, dir);
+	uint64_t ino;
+
+	if (d->parent == NO_DIR || d->flags & DIR_LINK || li->mount)
+		return false;
+	ino = tree_entry(&w->tree, d->parent, d->rec).ino;
+	return (ino && ino != li->ino) || tree_dir(&w->tree, d->parent)->dev != li->dev;
+}
+
 void watcher__look_result(struct watcher *w, uint32_t dir, int watched, int32_t id,
 			  struct listing *li)
 {
@@ -463,7 +476,8 @@ void watcher__look_result(struct watcher *w, uint32_t dir, int watched, int32_t 
 
 	if (watched == 0)
 		watched = watcher__node_claim(w, dir, tree_dir(&w->tree, dir)->backend, id, &owner);
-	if (watched == 0 && !li->error && other_source(w, dir, li)) {
+	if (watched == 0 && !li->error &&
+	    (may_be_another(w, dir, li) || other_source(w, dir, li))) {
 		watcher__node_unwatch(w, dir);
 		watched = UV_EXDEV;
 	}

@@ -360,7 +360,7 @@ static bool leads_there(struct watcher *w, const struct root *root)
 }
 
 /* The file system is known, and may be new to the kernel. */
-static void watch_again(struct watcher *w, const struct root *root)
+static void watch_again(struct watcher *w, struct root *root)
 {
 	const struct source *s = &w->sources[tree_dir(&w->tree, root->node)->backend];
 	int fd = s->ops->remounted ? watcher__disk_open(&w->disk, root->real, true) : -1;
@@ -368,7 +368,9 @@ static void watch_again(struct watcher *w, const struct root *root)
 
 	if (fd < 0)
 		return;
-	if (watcher__node_watch(w, root->node, fd, root->real, &owner) < 0)
+	if (watcher__found_at(w, root->node, fd) != THE_SAME)
+		root->recheck = w->recheck_roots = true;
+	else if (watcher__node_watch(w, root->node, fd, root->real, &owner) < 0)
 		w->gap = true;
 	watcher__disk_close(&w->disk, fd);
 }

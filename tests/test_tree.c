@@ -290,6 +290,37 @@ static void test_fill(void **state)
 	tree_fini(&t);
 }
 
+/* What was erased while it was pinned is not in the way, nor found. */
+static void test_fill_after_pins(void **state)
+{
+	struct tree t;
+	char packed[PACKED_MAX], name[64];
+	uint32_t dir, rec;
+	uint64_t bytes;
+
+	(void)state;
+	tree_init(&t);
+	dir = tree_dir_new(&t);
+	bytes = t.bytes;
+	tree_pin(&t);
+	for (unsigned i = 0; i < 64; i++)
+		assert_int_not_equal(tree_insert(&t, dir, name, name_of(name, i),
+						 WATCHER_TYPE_FILE, i + 1), NO_REC);
+	for (unsigned i = 0; i < 64; i++) {
+		rec = tree_find(&t, dir, name, name_of(name, i));
+		tree_erase(&t, dir, rec);
+	}
+	tree_unpin(&t);
+	packed_put(packed, "one", 3, WATCHER_TYPE_FILE, 7);
+	assert_int_equal(tree_fill(&t, dir, packed, PACKED_HEAD + 3, 1), 0);
+	rec = tree_find(&t, dir, "one", 3);
+	assert_int_not_equal(rec, NO_REC);
+	assert_int_equal(tree_entry(&t, dir, rec).ino, 7);
+	assert_int_equal(tree_find(&t, dir, name, name_of(name, 0)), NO_REC);
+	assert_int_equal(t.bytes, bytes + PACKED_HEAD + 3);
+	tree_fini(&t);
+}
+
 /* 10,000 directories of ten files: at most 120 bytes a directory and 32 a file. */
 static void test_what_it_costs(void **state)
 {
@@ -329,6 +360,7 @@ int main(void)
 		cmocka_unit_test(test_any_changes), cmocka_unit_test(test_offsets_stay_while_pinned),
 		cmocka_unit_test(test_marks),	    cmocka_unit_test(test_below),
 		cmocka_unit_test(test_cut),	    cmocka_unit_test(test_fill),
+		cmocka_unit_test(test_fill_after_pins),
 		cmocka_unit_test(test_what_it_costs),
 	};
 

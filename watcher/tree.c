@@ -387,6 +387,7 @@ int tree_fill(struct tree *t, uint32_t dir, const char *packed, size_t len, uint
 {
 	struct dir *d = tree_dir(t, dir);
 
+	drop_entries(t, d); /* those erased while they were pinned are still there */
 	if (!len)
 		return 0;
 	if (len > UINT32_MAX / 2 || !(d->block = malloc(len)))

@@ -223,17 +223,29 @@ static void moved_one(struct watcher *w, const struct bytes *rel, const struct e
 	watcher__emit(w, &n);
 }
 
-void watcher__emit_moved_below(struct watcher *w, const struct news *like, uint32_t node)
+static void moved_below(struct watcher *w, const struct news *like, uint32_t node, bool ending)
 {
 	struct moved_below m = { .like = *like, .src_len = like->len, .dest_len = like->dest_len };
 	struct bytes rel = { 0 };
 
+	m.like.ending = ending;
 	if (bytes_add(&m.src, like->name, like->len) < 0 ||
 	    bytes_add(&rel, like->dest, like->dest_len) < 0)
 		w->gap = true;
+	else if (ending)
+		walk_below(w, node, &rel, AFTER, moved_one, &m);
 	else
 		for (int pass = DIRECTORIES; pass <= INSIDE; pass++)
 			walk_levels(w, node, &rel, (enum pass)pass, moved_one, &m);
 	bytes_free(&rel);
 	bytes_free(&m.src);
+}
+
+void watcher__emit_moved(struct watcher *w, struct news *n, uint32_t node)
+{
+	if (node != NO_DIR && watcher__ends_for_some(w, n))
+		moved_below(w, n, node, true);
+	watcher__emit(w, n);
+	if (node != NO_DIR)
+		moved_below(w, n, node, false);
 }

@@ -308,6 +308,17 @@ static int partner(const struct hit *hits, int n, const struct root *root)
 	return -1;
 }
 
+/* Leaves out the roots above a node. */
+static int not_above(const struct watcher *w, uint32_t node, struct hit *hits, int n)
+{
+	int kept = 0;
+
+	for (int i = 0; i < n; i++)
+		if (tree_is_below(&w->tree, hits[i].root->node, node))
+			hits[kept++] = hits[i];
+	return kept;
+}
+
 static struct side side_of(const struct backpath *p, const struct hit *hit)
 {
 	return (struct side){ hit->root, backpath_tail(p, hit->rel_len), hit->rel_len };
@@ -327,10 +338,10 @@ static void emit_move(struct watcher *w, struct news *n, const struct hit *src, 
 	for (int i = 0; i < nsrc; i++) {
 		struct watcher_watch *watch = src[i].root->watch;
 
-		if (told_before(src, i))
+		k = partner(dst, ndst, src[i].root);
+		if (told_before(src, i) || (n->sub_move && n->ending != (k < 0)))
 			continue;
 		from = side_of(&w->path, &src[i]);
-		k = partner(dst, ndst, src[i].root);
 		if (k >= 0) {
 			to = side_of(&w->dest_path, &dst[k]);
 			if (n->exchange && !(watch->flags & WATCHER_WATCHDOG_EVENTS))
@@ -339,13 +350,13 @@ static void emit_move(struct watcher *w, struct news *n, const struct hit *src, 
 				tell(watch, n, WATCHER_MOVED, &from, &to);
 		} else if (n->exchange && !(watch->flags & WATCHER_WATCHDOG_EVENTS)) {
 			continue; /* its name is that of the other by now, as has been told */
-		} else if (watch->flags & WATCHER_FULL_MOVES) {
+		} else if (watch->flags & WATCHER_FULL_MOVES && !n->ending) {
 			tell(watch, n, WATCHER_MOVED, &from, &nowhere);
 		} else {
 			tell(watch, n, WATCHER_DELETED, &from, NULL);
 		}
 	}
-	for (int i = 0; i < ndst; i++) {
+	for (int i = 0; i < ndst && !n->ending; i++) {
 		struct watcher_watch *watch = dst[i].root->watch;
 
 		if (told_before(dst, i) || partner(src, nsrc, dst[i].root) >= 0)
@@ -366,6 +377,23 @@ static bool is_polled(const struct watcher *w, const struct news *n)
 	return w->sources[tree_dir(&w->tree, dir)->backend].ops->caps & BACKEND_SCANS;
 }
 
+bool watcher__ends_for_some(struct watcher *w, const struct news *n)
+{
+	struct hit src[HITS_MAX], dst[HITS_MAX];
+	int nsrc, ndst;
+
+	if (n->dir == NO_DIR)
+		return false;
+	nsrc = watcher__hits(w, &w->path, n->dir, n->name, n->len, src);
+	if (n->apart)
+		nsrc = not_above(w, n->dir, src, nsrc);
+	ndst = watcher__hits(w, &w->dest_path, n->dest_dir, n->dest, n->dest_len, dst);
+	for (int i = 0; i < nsrc; i++)
+		if (partner(dst, ndst, src[i].root) < 0)
+			return true;
+	return false;
+}
+
 void watcher__emit(struct watcher *w, struct news *n)
 {
 	const struct side nowhere = { NULL, "", 0 };
@@ -377,6 +405,8 @@ void watcher__emit(struct watcher *w, struct news *n)
 		w->gap = true;
 		return;
 	}
+	if (n->apart)
+		nhits = not_above(w, n->dir, hits, nhits);
 	n->synthetic |= is_polled(w, n);
 	if (n->kind == WATCHER_MOVED && n->dest) {
 		emit_move(w, n, hits, nhits);

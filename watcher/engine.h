@@ -123,6 +123,8 @@ struct news {
 	const struct root *only; /* only for this root; NULL: all */
 	bool grafted;            /* not for roots at or below the node `known_to` */
 	uint32_t known_to;
+	bool apart;              /* what `dir` is in has it since just now: not for roots above it */
+	bool ending;             /* MOVED: only for those who know of nothing where it is now */
 	bool may_touch; /* ATTRIB: MODIFIED for those who want that only, if the times were set */
 	bool overwrites; /* CREATED over a file that was known: MODIFIED, but for Watchdog */
 	bool dead;      /* about a name that is gone already: Watchdog tells of it */
@@ -283,6 +285,8 @@ bool watcher__rules_again(struct watcher *w, uint32_t top);
 /* ---- emit.c ---- */
 /* May fill in news->type and ->ino of what was created. */
 void watcher__emit(struct watcher *w, struct news *news);
+/* Is the move out of what some watch has? */
+bool watcher__ends_for_some(struct watcher *w, const struct news *move);
 /* Lets go of what looking up created names holds. */
 void watcher__stat_done(struct watcher *w);
 void watcher__emit_control(struct watcher *w, int kind);

@@ -136,7 +136,8 @@ void watcher__emit_gone_in(struct watcher *w, const struct news *like, uint32_t 
 void watcher__emit_created_below(struct watcher *w, struct news *like, uint32_t node);
 /* The same for everything in a node that a root was attached to; like->only says which. */
 void watcher__emit_created_in(struct watcher *w, const struct news *like, uint32_t node);
-/* The moves that follow from the move `like` of the directory `node`. */
-void watcher__emit_moved_below(struct watcher *w, const struct news *like, uint32_t node);
+/* The move of `node` (NO_DIR: of what is no directory), and those that follow from it for what is
+ * in it; to those who had only where it was, that ends before it does. */
+void watcher__emit_moved(struct watcher *w, struct news *move, uint32_t node);
 
 #endif

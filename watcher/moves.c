@@ -389,9 +389,7 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 	} else if (h->type == WATCHER_TYPE_FILE && !h->ino) {
 		look_up_late(w, &n, rec);
 	}
-	watcher__emit(w, &n);
-	if (h->node != NO_DIR)
-		watcher__emit_moved_below(w, &n, h->node);
+	watcher__emit_moved(w, &n, h->node);
 	if (h->node != NO_DIR && n.dir != NO_DIR)
 		watcher__rules_left(w, n.dir, n.name, n.len);
 	if (n.type == WATCHER_TYPE_SYMLINK)

@@ -288,9 +288,7 @@ static void announce_move(struct watcher *w, struct arrival *a, const struct ent
 	n.dest_len = e->len;
 	if (is_back(w, &n))
 		return;
-	watcher__emit(w, &n);
-	if (a->node != NO_DIR)
-		watcher__emit_moved_below(w, &n, a->node);
+	watcher__emit_moved(w, &n, a->node);
 }
 
 /* An arrival in a place that is gone again: only that it left where it was is told. */

@@ -1,0 +1,99 @@
+/* What moves from one watch to another: each hears of its side, in an order that makes sense. */
+#include "watch_test.h"
+
+#include "next_tick.h"
+
+static const int backends[] = { WATCHER_BACKEND_INOTIFY, WATCHER_BACKEND_FANOTIFY,
+				WATCHER_BACKEND_FSEVENT, WATCHER_BACKEND_POLL };
+
+static struct told left, right;
+
+/* Two watches with a handler each; NULL where the backend is not permitted. */
+static watcher *open_both(int backend, int follow)
+{
+	const unsigned kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED;
+	watcher_error err;
+	watcher *w;
+
+	told(&left);
+	told(&right);
+	if (watcher_open(&w, WATCHER(.backend = backend, .poll_interval_ms = 20), &err) < 0) {
+		assert_int_equal(backend, WATCHER_BACKEND_FANOTIFY);
+		return NULL;
+	}
+	add_with(w, "left", WATCH(.on_batch = on_told, .arg = &left, .kinds = kinds));
+	add_with(w, "right", WATCH(.on_batch = on_told, .arg = &right, .kinds = kinds,
+				   .follow_symlinks = follow));
+	sync_watcher(w);
+	return w;
+}
+
+static void make(void)
+{
+	assert_int_equal(mkdir("left", 0755) | mkdir("right", 0755) | mkdir("left/d", 0755) |
+			 mkdir("left/d/e", 0755) | mkfifo("left/d/e/f", 0600), 0);
+}
+
+static void clean(void)
+{
+	unlink("right/d/l");
+	assert_int_equal(unlink("right/d/e/f") | rmdir("right/d/e") | rmdir("right/d") |
+			 rmdir("right") | rmdir("left"), 0);
+}
+
+static void test_what_is_in_it_ends_first(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++) {
+		watcher *w;
+
+		make();
+		if ((w = open_both(backends[i], 0))) {
+			next_tick();
+			assert_int_equal(rename("left/d", "right/d"), 0);
+			sync_watcher(w);
+			assert_string_equal(told(&left), "deleted left/d/e/f, deleted left/d/e, "
+							 "deleted left/d");
+			assert_string_equal(told(&right), "created right/d, created right/d/e, "
+							  "created right/d/e/f");
+			watcher_close(w);
+		}
+		clean();
+	}
+}
+
+/* To those who are told, the directory comes from below the one that is in it now. */
+static void test_a_link_back(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++) {
+		watcher *w;
+
+		make();
+		if ((w = open_both(backends[i], 1))) {
+			next_tick();
+			assert_int_equal(rename("left/d", "right/d"), 0);
+			assert_int_equal(symlink("../../left", "right/d/l"), 0);
+			sync_watcher(w);
+			assert_string_equal(told(&left), "deleted left/d/e/f, deleted left/d/e, "
+							 "deleted left/d");
+			assert_int_equal(mkfifo("left/f", 0600), 0);
+			sync_watcher(w);
+			assert_string_equal(told(&left), "created left/f");
+			assert_non_null(strstr(told(&right), "created right/d/l/f"));
+			watcher_close(w);
+			assert_int_equal(unlink("left/f"), 0);
+		}
+		clean();
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_what_is_in_it_ends_first),
+		TEST(test_a_link_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -543,6 +543,22 @@ static void test_mounts_above_while_all_is_read(void **state)
 	check_all_is_known();
 }
 
+/* No mount has come, nor the end of one: a directory has, and in it a file that is mounted over. */
+static void test_mounts_over_a_file_that_is_moved_in(void **state)
+{
+	if (!own_mounts())
+		skip();
+	if (*(int *)*state == WATCHER_BACKEND_FANOTIFY && getuid() != 0)
+		skip();
+	assert_int_equal(system("mkdir -p in out/d/e; echo > other; echo > out/d/e/f; "
+				"mount --bind other out/d/e/f"), 0);
+	begin_with(*(int *)*state, "in");
+	assert_string_equal(after("mv out/d in/d"), "created in/d, created in/d/e, created in/d/e/f");
+	assert_string_equal(after("mv in/d in/c"),
+			    "moved in/d in/c, moved in/d/e in/c/e, moved in/d/e/f in/c/e/f");
+	assert_string_equal(after("umount in/c/e/f"), "modified in/c/e/f");
+}
+
 static int inotify = WATCHER_BACKEND_INOTIFY, fanotify = WATCHER_BACKEND_FANOTIFY,
 	   fsevent = WATCHER_BACKEND_FSEVENT;
 
@@ -569,6 +585,9 @@ int main(void)
 		TEST(test_mounts_over_a_file_not_yet_known),
 		TEST(test_mounts_hidden_by_others),
 		TEST(test_mounts_over_where_all_has_moved_from),
+		TEST_ON(test_mounts_over_a_file_that_is_moved_in, inotify),
+		TEST_ON(test_mounts_over_a_file_that_is_moved_in, fanotify),
+		TEST_ON(test_mounts_over_a_file_that_is_moved_in, fsevent),
 		TEST_ON(test_mounts_above_that_nobody_hears_of, inotify),
 		TEST_ON(test_mounts_above_that_nobody_hears_of, fanotify),
 		TEST_ON(test_mounts_above_that_nobody_hears_of, fsevent),

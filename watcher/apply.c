@@ -292,6 +292,8 @@ static void skip(struct watcher *w, const struct change *c, uint32_t dir)
 
 	if (c->op == CHANGE_MOVED_TO)
 		watcher__half_skipped(w, c);
+	if (c->op == CHANGE_MOVED_TO && c->is_dir)
+		watcher__mounts_came(w);
 	if (node == NO_DIR || !tree_dir(&w->tree, node)->by_number)
 		return;
 	tree_dir(&w->tree, node)->by_number = false;

@@ -46,6 +46,8 @@ static void arrive(struct watcher *w, uint32_t dir, const char *name, uint8_t le
 		node = watcher__look_new_dir(w, dir, rec);
 		if (came && node != NO_DIR)
 			tree_dir(&w->tree, node)->flags |= DIR_CAME;
+		if (!l->silent && !watcher__look_waits(w, dir)) /* else it is told whether it came */
+			watcher__mounts_came(w);
 	} else if (type == WATCHER_TYPE_SYMLINK && watcher__follows(w, dir)) {
 		watcher__look_behind(w, dir, rec);
 	}

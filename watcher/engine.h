@@ -369,6 +369,8 @@ bool watcher__mounts_due(struct watcher *w);
 uint64_t watcher__mounts_due_ns(const struct watcher *w);
 /* A directory is elsewhere by now than the index had it: what is mounted there may be, too. */
 void watcher__mounts_doubt(struct watcher *w);
+/* A directory has come with what is in it: files there may have been mounted over before. */
+void watcher__mounts_came(struct watcher *w);
 /* A directory has another name by a change that is applied only now: the list may have had it
  * when it was read. */
 void watcher__mounts_moved(struct watcher *w);

@@ -31,6 +31,7 @@ struct mounts {
 	void (*closed)(void *arg);
 	bool heard; /* the loop waits for changes by now */
 	bool changed;
+	bool news;     /* ... and not only the index, which has what was mounted over before */
 	bool first;    /* files that are mount points are not known yet */
 	bool lost;     /* directories were not noted, for want of memory */
 	bool ahead;    /* the list is newer than the index: names in it may still come */
@@ -72,9 +73,9 @@ static void on_change(uv_poll_t *poll, int status, int events)
 
 	(void)status;
 	(void)events;
-	if (w->mounts->changed) /* and waits until it is time */
+	if (w->mounts->changed && w->mounts->news) /* and waits until it is time */
 		return;
-	w->mounts->changed = true;
+	w->mounts->changed = w->mounts->news = true;
 	watcher__pump(w);
 }
 
@@ -85,7 +86,7 @@ static void on_heard_first(uv_async_t *async)
 {
 	struct watcher *w = async->data;
 
-	w->mounts->heard = w->mounts->changed = true;
+	w->mounts->heard = w->mounts->changed = w->mounts->news = true;
 	watcher__pump(w);
 }
 
@@ -114,7 +115,6 @@ int watcher__mounts_open(struct watcher *w)
 
 	if (m) { /* there may be files that are mount points below the new root */
 		m->changed |= m->heard && m->fd >= 0;
-		m->first = true;
 		return 0;
 	}
 	/* What looks at everything by its path finds all that in its rounds. */
@@ -187,12 +187,18 @@ bool watcher__mounts_due(struct watcher *w)
 
 	if (!m)
 		return false;
-	if (w->nsyncs && !m->changed)
-		m->changed = mount_points_changed(m->fd);
+	if (w->nsyncs && !(m->changed && m->news) && mount_points_changed(m->fd))
+		m->changed = m->news = true;
 	return m->changed && (w->nsyncs || uv_hrtime() >= m->due_ns);
 }
 
 void watcher__mounts_doubt(struct watcher *w)
+{
+	if (w->mounts && w->mounts->fd >= 0)
+		w->mounts->changed = w->mounts->news = true;
+}
+
+void watcher__mounts_came(struct watcher *w)
 {
 	if (w->mounts && w->mounts->fd >= 0)
 		w->mounts->changed = true;
@@ -201,7 +207,7 @@ void watcher__mounts_doubt(struct watcher *w)
 void watcher__mounts_moved(struct watcher *w)
 {
 	if (w->mounts && w->mounts->ahead)
-		w->mounts->changed = true;
+		w->mounts->changed = w->mounts->news = true;
 }
 
 bool watcher__mounts_ahead(const struct watcher *w)
@@ -217,7 +223,8 @@ void watcher__mounts_caught_up(struct watcher *w)
 	if (!m || !m->ahead || w->nhalves || w->npushed)
 		return;
 	m->ahead = false;
-	m->changed |= m->unplaced && w->stats.events_in != m->applied;
+	if (m->unplaced && w->stats.events_in != m->applied)
+		m->changed = m->news = true;
 }
 
 uint64_t watcher__mounts_due_ns(const struct watcher *w)
@@ -370,7 +377,7 @@ static void file_point(struct watcher *w, uint32_t dir, const char *name, uint64
 		m->changed = true;
 		return;
 	}
-	if (!m->first)
+	if (m->news && !m->first)
 		file_changed(w, dir, name);
 }
 
@@ -478,15 +485,30 @@ static void add_places(struct watcher *w)
 		add_links(w);
 }
 
+/* While the list was read for what has come to the index it has changed, too: what is in it may be
+ * new, from `known` on. */
+static void came_with_news(struct watcher *w, uint32_t known)
+{
+	struct mounts *m = w->mounts;
+
+	m->changed = m->news = true;
+	for (; known < m->nknown; known++)
+		if (m->known[known].name)
+			file_changed(w, m->known[known].dir, m->known[known].name);
+}
+
 static void read_points(struct watcher *w)
 {
 	struct mounts *m = w->mounts;
+	uint32_t known = m->nknown;
 
 	add_places(w);
 	if (m->nplaces && mount_points_each(m->fd, &m->text, on_point, w) == UV_ENOMEM)
 		m->changed = true;
 	while (m->nplaces)
 		free(m->places[--m->nplaces].path);
+	if (!m->news && mount_points_changed(m->fd))
+		came_with_news(w, known);
 }
 
 /* ---- seeing to it ---- */
@@ -519,6 +541,7 @@ void watcher__mounts_check(struct watcher *w)
 		watcher__look_at(w, m->suspects[i].dir);
 	m->nsuspects = 0;
 	m->first = false;
+	m->news &= m->changed; /* to be tried again as it was */
 	now = uv_hrtime();
 	m->due_ns = now + (now - start) * SHARE;
 }

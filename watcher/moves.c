@@ -297,6 +297,8 @@ static void appeared(struct watcher *w, const struct change *c, uint32_t dir)
 		watcher__remove_entry(w, dir, &e, &gone);
 	}
 	watcher__add_entry(w, &n);
+	if (c->is_dir)
+		watcher__mounts_came(w);
 	rec = c->is_dir ? tree_find(&w->tree, dir, c->name, c->name_len) : NO_REC;
 	if (rec != NO_REC && (e = tree_entry(&w->tree, dir, rec)).node != NO_DIR)
 		tree_dir(&w->tree, e.node)->flags |= DIR_CAME;

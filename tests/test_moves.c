@@ -337,6 +337,45 @@ static void test_half_whose_name_is_taken_elsewhere(void **state)
 		    "deleted in/d/e/f, deleted in/d/e, moved in/d in/n/d, created in/n/d/e");
 }
 
+/* What is told of a name that is gone is not about what is at the path by now: that is in another
+ * directory, for this one has moved. */
+static void told_of_the_dead(int backend, unsigned flags)
+{
+	char flaws[1000] = "";
+	int fd;
+
+	w = open_with(WATCHER(.backend = backend, .poll_interval_ms = 3600000));
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &seen, .flags = flags,
+				.kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED |
+					 WATCHER_CLOSED));
+	sync_watcher(w);
+	fd = open("in/d/e/f", O_WRONLY);
+	assert_int_equal(unlink("in/d/e/f"), 0);
+	sync_watcher(w);
+	told(&seen);
+	assert_int_equal(write(fd, "x", 1), 1);
+	close(fd);
+	assert_int_equal(rename("in/d/e", "in/d/n") | mkdir("in/d/e", 0755) | mkfifo("in/d/e/f", 0600), 0);
+	sync_watcher(w);
+	assert_null(strstr(told(&seen), "n/f"));
+	index_check(w, flaws, sizeof flaws);
+	assert_string_equal(flaws, "");
+}
+
+static void test_dead_in_what_has_moved(void **state)
+{
+	(void)state;
+	told_of_the_dead(WATCHER_BACKEND_INOTIFY, WATCHER_WATCHDOG_EVENTS);
+}
+
+static void test_dead_in_what_has_moved_fanotify(void **state)
+{
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	told_of_the_dead(WATCHER_BACKEND_FANOTIFY, 0);
+}
+
 #define MOVES_TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 
 int main(void)
@@ -352,6 +391,8 @@ int main(void)
 		MOVES_TEST(test_moves_made_one),
 		MOVES_TEST(test_half_in_what_is_found_elsewhere),
 		MOVES_TEST(test_half_whose_name_is_taken_elsewhere),
+		MOVES_TEST(test_dead_in_what_has_moved),
+		MOVES_TEST(test_dead_in_what_has_moved_fanotify),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,24 +75,31 @@ void watcher__unbind(struct watcher *w, uint32_t dir, uint32_t rec, const struct
 	tree_set_ino(&w->tree, dir, rec, 0);
 }
 
-uint64_t watcher__ino_at(struct watcher *w, uint32_t dir, const char *name, size_t len)
+/* What a name in a directory is now. UV_ENOENT: there is none; UV_EAGAIN: that cannot be seen, for the
+ * path of the directory leads to another by now, or nowhere. */
+static int stat_at(struct watcher *w, uint32_t dir, const char *name, size_t len, struct stat *st)
 {
 	const struct dir *d = tree_dir(&w->tree, dir);
 	const char *path = watcher__path(w, dir, NULL, 0);
-	uint64_t ino = INO_UNKNOWN;
 	char buf[256];
-	struct stat st;
-	int fd;
+	int fd, r = UV_EAGAIN;
 
 	memcpy(buf, name, len);
 	buf[len] = '\0';
 	if (!path || (fd = watcher__scan_open(path, true)) < 0)
-		return INO_UNKNOWN;
-	/* The path may have become that of another directory. */
-	if (fstat(fd, &st) == 0 && st.st_ino == d->ino && watcher__dev32(st.st_dev) == d->dev)
-		ino = fstatat(fd, buf, &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_ino : 0;
+		return UV_EAGAIN;
+	if (fstat(fd, st) == 0 && st->st_ino == d->ino && watcher__dev32(st->st_dev) == d->dev)
+		r = fstatat(fd, buf, st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : UV_ENOENT;
 	close(fd);
-	return ino;
+	return r;
+}
+
+uint64_t watcher__ino_at(struct watcher *w, uint32_t dir, const char *name, size_t len)
+{
+	struct stat st;
+	int r = stat_at(w, dir, name, len, &st);
+
+	return r == 0 ? st.st_ino : r == UV_ENOENT ? 0 : INO_UNKNOWN;
 }
 
 void watcher__add_entry(struct watcher *w, struct news *n)
@@ -174,14 +181,17 @@ static unsigned caps_of(const struct watcher *w, uint32_t dir)
 /* A name the index does not have: newer than it, or dead already. */
 static bool adopt_unknown(struct watcher *w, const struct change *c, struct news *n)
 {
-	const char *path = watcher__path(w, n->dir, c->name, c->name_len);
 	struct news born = *n;
 	struct stat st;
+	int r;
 
 	/* A hint is followed by a look, which finds it without guessing. */
 	if (!(caps_of(w, n->dir) & BACKEND_EXACT))
 		return false;
-	if (!path || lstat(path, &st) < 0 || S_ISDIR(st.st_mode) != c->is_dir) {
+	r = stat_at(w, n->dir, c->name, c->name_len, &st);
+	if (r == UV_EAGAIN)
+		watcher__node_limbo(w, n->dir);
+	if (r < 0 || S_ISDIR(st.st_mode) != c->is_dir) {
 		n->dead = true;
 		return w->exact_counts;
 	}

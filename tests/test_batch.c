@@ -162,6 +162,26 @@ static void test_many_and_again(void **state)
 	batch_free(NULL);
 }
 
+/* A root that could not be added, and was told of before that was known. */
+static void test_a_root_is_forgotten(void **state)
+{
+	static const char other[] = "o";
+	const struct stored_event e = { .root = other, .kind = WATCHER_CREATED };
+	const struct path_parts path = { other, "a", 1, 1 };
+	struct watcher_batch *b = new_batch(true);
+
+	(void)state;
+	assert_int_equal(add(b, WATCHER_CREATED, "a", NULL), 1);
+	assert_int_equal(batch_add(b, &e, &path, NULL), 1);
+	assert_int_equal(add(b, WATCHER_CREATED, "b", NULL), 1);
+	batch_forget(b, other);
+	assert_string_equal(text(b), "created r/a, created r/b");
+	assert_int_equal(watcher_batch_count(b), 2);
+	assert_int_equal(batch_add(b, &e, &path, NULL), 1);
+	assert_string_equal(text(b), "created r/a, created r/b, created o/a");
+	batch_free(b);
+}
+
 static void test_names(void **state)
 {
 	(void)state;
@@ -183,6 +203,7 @@ int main(void)
 		cmocka_unit_test(test_without_merging),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_many_and_again),
+		cmocka_unit_test(test_a_root_is_forgotten),
 		cmocka_unit_test(test_names),
 	};
 

@@ -232,6 +232,18 @@ int batch_add(struct watcher_batch *b, const struct stored_event *event,
 	return 1;
 }
 
+void batch_forget(struct watcher_batch *b, const char *root)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < b->n; i++)
+		if (b->events[i].root != root)
+			b->events[kept++] = b->events[i];
+	if (kept < b->n && b->nslots) /* they say which event is the last one of a path */
+		memset(b->slots, 0, b->nslots * sizeof *b->slots);
+	b->n = kept;
+}
+
 int watcher_batch_next(watcher_batch *b, watcher_event *event)
 {
 	const struct stored_event *e;

@@ -45,6 +45,8 @@ struct watcher_batch *batch_new(void);
 void batch_free(struct watcher_batch *b);
 /* Drops the events, keeps (most of) the memory. */
 void batch_clear(struct watcher_batch *b);
+/* Drops the events of a root that is about to be freed. */
+void batch_forget(struct watcher_batch *b, const char *root);
 size_t batch_bytes(const struct watcher_batch *b);
 
 /* Appends one event; path and dest are given in two pieces, as root and rest. Returns 1 if it

@@ -203,6 +203,7 @@ static int add_root(struct watcher_watch *watch, const char *path, watcher_error
 	if (r < 0) {
 		if (err && !err->message[0])
 			watcher__fail(err, r, "%s: cannot be watched: %s", path, uv_strerror(r));
+		batch_forget(watch->batch, root->given); /* told of while it was being added */
 		watcher__root_free(watch->w, root);
 	}
 	return r;

@@ -1,6 +1,8 @@
 /* What moves from one watch to another: each hears of its side, in an order that makes sense. */
 #include "watch_test.h"
 
+#include <sys/syscall.h>
+
 #include "next_tick.h"
 
 static const int backends[] = { WATCHER_BACKEND_INOTIFY, WATCHER_BACKEND_FANOTIFY,
@@ -88,11 +90,35 @@ static void test_a_link_back(void **state)
 	}
 }
 
+/* What is told of a path is told by a watch that has it below one of its roots. */
+static void root_is_its_own(watcher_watch *watch, const watcher_event *e, void *arg)
+{
+	tell_event(arg, e);
+	assert_string_equal(e->root, watcher_watch_root(watch, 0));
+}
+
+static void test_exchange_between_same_handlers(void **state)
+{
+	watcher *w = open_with(WATCHER(.backend = WATCHER_BACKEND_INOTIFY));
+
+	(void)state;
+	assert_int_equal(mkdir("left", 0755) | mkdir("right", 0755) | mkfifo("left/a", 0600) |
+			 mkfifo("right/b", 0600), 0);
+	told(&left);
+	add_with(w, "left", WATCH(.on_any = root_is_its_own, .arg = &left));
+	add_with(w, "right", WATCH(.on_any = root_is_its_own, .arg = &left));
+	assert_int_equal(syscall(SYS_renameat2, AT_FDCWD, "left/a", AT_FDCWD, "right/b", 2), 0);
+	sync_watcher(w);
+	assert_string_equal(told(&left), "moved left/a right/b, created left/a");
+	watcher_close(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_is_in_it_ends_first),
 		TEST(test_a_link_back),
+		TEST(test_exchange_between_same_handlers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -345,7 +345,7 @@ static void emit_move(struct watcher *w, struct news *n, const struct hit *src, 
 		if (k >= 0) {
 			to = side_of(&w->dest_path, &dst[k]);
 			if (n->exchange && !(watch->flags & WATCHER_WATCHDOG_EVENTS))
-				tell(watch, n, WATCHER_CREATED, &to, NULL);
+				tell(dst[k].root->watch, n, WATCHER_CREATED, &to, NULL);
 			else
 				tell(watch, n, WATCHER_MOVED, &from, &to);
 		} else if (n->exchange && !(watch->flags & WATCHER_WATCHDOG_EVENTS)) {

@@ -90,6 +90,58 @@ static void test_a_link_back(void **state)
 	}
 }
 
+/* The second watch is added while the move is on its way to the first: that hears of the end, and
+ * the second of everything that comes after. `turns` of the loop are between the two. */
+static void added_meanwhile(int backend, int turns)
+{
+	const unsigned kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED;
+	watcher_error err;
+	watcher *w;
+	const char *got;
+
+	if (watcher_open(&w, WATCHER(.backend = backend, .poll_interval_ms = 20), &err) < 0) {
+		assert_int_equal(backend, WATCHER_BACKEND_FANOTIFY);
+		return;
+	}
+	told(&left);
+	told(&right);
+	add_with(w, "left", WATCH(.on_batch = on_told, .arg = &left, .kinds = kinds));
+	sync_watcher(w);
+	next_tick();
+	assert_int_equal(rename("left/d", "right/d"), 0);
+	for (int i = 0; i < turns; i++)
+		uv_run(watcher_loop(w), UV_RUN_NOWAIT);
+	add_with(w, "right", WATCH(.on_batch = on_told, .arg = &right, .kinds = kinds));
+	sync_watcher(w);
+	assert_string_equal(told(&left), "deleted left/d/e/f, deleted left/d/e, deleted left/d");
+	got = told(&right);
+	if (backend == WATCHER_BACKEND_FANOTIFY && *got) /* the moment of the call is in the queue */
+		assert_string_equal(got, "created right/d, created right/d/e, created right/d/e/f");
+	else
+		assert_string_equal(got, "");
+	assert_int_equal(mkfifo("right/d/1", 0600) | mkfifo("right/d/e/2", 0600), 0);
+	sync_watcher(w);
+	got = told(&right);
+	assert_int_equal(strlen(got), strlen("created right/d/1, created right/d/e/2"));
+	assert_non_null(strstr(got, "created right/d/1"));
+	assert_non_null(strstr(got, "created right/d/e/2"));
+	watcher_close(w);
+	assert_int_equal(unlink("right/d/1") | unlink("right/d/e/2"), 0);
+}
+
+static void test_the_second_is_added_meanwhile(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++)
+		for (int turns = 0; turns < 3; turns++) {
+			make();
+			added_meanwhile(backends[i], turns);
+			if (access("left/d", F_OK) == 0)
+				assert_int_equal(rename("left/d", "right/d"), 0);
+			clean();
+		}
+}
+
 /* What is told of a path is told by a watch that has it below one of its roots. */
 static void root_is_its_own(watcher_watch *watch, const watcher_event *e, void *arg)
 {
@@ -118,6 +170,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_is_in_it_ends_first),
 		TEST(test_a_link_back),
+		TEST(test_the_second_is_added_meanwhile),
 		TEST(test_exchange_between_same_handlers),
 	};
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "watcher/look.h"
+#include "watcher/moves.h"
 #include "watcher/statx_linux.h"
 
 bool watcher__doomed(const struct watcher *w, uint32_t dir)
@@ -197,6 +198,32 @@ static bool may_have_moved(struct watcher *w, uint32_t dir, uint32_t owner, int 
 	return here & DIR_LINK ? was == is : !was && !is;
 }
 
+/* A first crawl has found it elsewhere, which is no news to the root that is being added. To the
+ * others it ends where it was, with all that is in it. */
+static void end_where_it_was(struct watcher *w, uint32_t node)
+{
+	struct dir *d = tree_dir(&w->tree, node);
+	struct news n = { .kind = WATCHER_DELETED,
+			  .type = WATCHER_TYPE_DIR,
+			  .dir = d->parent,
+			  .time_ns = w->now_ns,
+			  .ino = d->ino,
+			  .synthetic = true,
+			  .complete = true };
+	struct entry e;
+
+	if (d->parent == NO_DIR) {
+		watcher__half_found(w, node);
+		take_pushed(w, node);
+		return;
+	}
+	e = tree_entry(&w->tree, d->parent, d->rec);
+	n.name = e.name;
+	n.len = e.len;
+	watcher__emit_gone_below(w, &n, n.dir, n.name, n.len, node);
+	watcher__emit(w, &n);
+}
+
 /* The directory at this place is one that the index has elsewhere, and it is not there any
  * more: it was moved here. Its node takes the place of the fresh one. */
 static bool adopt(struct watcher *w, uint32_t fresh, uint32_t node)
@@ -217,6 +244,8 @@ static bool adopt(struct watcher *w, uint32_t fresh, uint32_t node)
 			return false;
 		a->node = node;
 		tree_set_marks(&w->tree, dir, rec, ENTRY_NEW);
+	} else {
+		end_where_it_was(w, node);
 	}
 	if (old_dir != NO_DIR) {
 		tree_detach(&w->tree, old_dir, old_rec);

@@ -308,6 +308,20 @@ static int partner(const struct hit *hits, int n, const struct root *root)
 	return -1;
 }
 
+/* The roots over a name that are to be told of it. */
+static int hits_told(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
+		     size_t len, struct hit *hits)
+{
+	int n = watcher__hits(w, p, dir, name, len, hits), kept = 0;
+
+	if (!w->adding)
+		return n;
+	for (int i = 0; i < n; i++)
+		if (hits[i].root != w->adding)
+			hits[kept++] = hits[i];
+	return n < 0 ? n : kept;
+}
+
 /* Leaves out the roots above a node. */
 static int not_above(const struct watcher *w, uint32_t node, struct hit *hits, int n)
 {
@@ -329,7 +343,7 @@ static void emit_move(struct watcher *w, struct news *n, const struct hit *src, 
 	const struct side nowhere = { NULL, "", 0 };
 	struct hit dst[HITS_MAX];
 	struct side from, to;
-	int k, ndst = watcher__hits(w, &w->dest_path, n->dest_dir, n->dest, n->dest_len, dst);
+	int k, ndst = hits_told(w, &w->dest_path, n->dest_dir, n->dest, n->dest_len, dst);
 
 	if (ndst < 0) {
 		w->gap = true;
@@ -384,10 +398,10 @@ bool watcher__ends_for_some(struct watcher *w, const struct news *n)
 
 	if (n->dir == NO_DIR)
 		return false;
-	nsrc = watcher__hits(w, &w->path, n->dir, n->name, n->len, src);
+	nsrc = hits_told(w, &w->path, n->dir, n->name, n->len, src);
 	if (n->apart)
 		nsrc = not_above(w, n->dir, src, nsrc);
-	ndst = watcher__hits(w, &w->dest_path, n->dest_dir, n->dest, n->dest_len, dst);
+	ndst = hits_told(w, &w->dest_path, n->dest_dir, n->dest, n->dest_len, dst);
 	for (int i = 0; i < nsrc; i++)
 		if (partner(dst, ndst, src[i].root) < 0)
 			return true;
@@ -399,7 +413,7 @@ void watcher__emit(struct watcher *w, struct news *n)
 	const struct side nowhere = { NULL, "", 0 };
 	struct hit hits[HITS_MAX];
 	struct side at;
-	int nhits = n->dir == NO_DIR ? 0 : watcher__hits(w, &w->path, n->dir, n->name, n->len, hits);
+	int nhits = n->dir == NO_DIR ? 0 : hits_told(w, &w->path, n->dir, n->name, n->len, hits);
 
 	if (nhits < 0) {
 		w->gap = true;

@@ -182,6 +182,7 @@ struct watcher {
 	struct tree tree;
 	struct look *look;
 	struct link watches, problems;
+	const struct root *adding; /* what it has already is no news to it */
 	struct anchor *anchors;
 	uint32_t nanchors, anchors_cap;
 	struct half_move *halves, *pushed;

@@ -62,7 +62,8 @@ void watcher__half_drop(struct watcher *w, uint32_t node)
 	watcher__node_drop(w, node);
 }
 
-static void half_gone(struct watcher *w, struct half_move *h)
+/* Where it was, there is nothing any more. */
+static void tell_gone(struct watcher *w, const struct half_move *h)
 {
 	struct news n = { .kind = WATCHER_DELETED,
 			  .type = h->type,
@@ -75,19 +76,22 @@ static void half_gone(struct watcher *w, struct half_move *h)
 			  .pid = h->pid,
 			  .half_move = true,
 			  .complete = true };
-	bool alive = tree_alive(&w->tree, h->dir, h->gen);
 
+	if (!tree_alive(&w->tree, h->dir, h->gen))
+		return;
+	watcher__as_told(w, &n);
+	if (h->node != NO_DIR)
+		watcher__emit_gone_below(w, &n, n.dir, n.name, n.len, h->node);
+	watcher__emit(w, &n);
+}
+
+static void half_gone(struct watcher *w, struct half_move *h)
+{
 	if (h->node != NO_DIR)
 		watcher__halves_below_gone(w, h->node);
-	if (alive)
-		watcher__as_told(w, &n);
-	if (h->node != NO_DIR) {
-		if (alive)
-			watcher__emit_gone_below(w, &n, n.dir, n.name, n.len, h->node);
+	tell_gone(w, h);
+	if (h->node != NO_DIR)
 		watcher__node_drop(w, h->node);
-	}
-	if (alive)
-		watcher__emit(w, &n);
 }
 
 struct half_move watcher__take_out(struct watcher *w, uint32_t dir, uint32_t rec,
@@ -142,6 +146,19 @@ void watcher__halves_below_gone(struct watcher *w, uint32_t node)
 		i = 0;
 	}
 	watcher__pushed_below_gone(w, node);
+}
+
+void watcher__half_found(struct watcher *w, uint32_t node)
+{
+	struct half_move h;
+
+	for (uint32_t i = 0; i < w->nhalves; i++) {
+		if (w->halves[i].node != node || w->halves[i].pushed)
+			continue;
+		h = remove_half(w, i);
+		tell_gone(w, &h);
+		return;
+	}
 }
 
 static void half_left(struct watcher *w, uint32_t dir, const char *name, size_t len)

@@ -38,6 +38,9 @@ struct half_move watcher__take_out(struct watcher *w, uint32_t dir, uint32_t rec
 				   const struct change *c);
 /* The end of the node (or NO_DIR) of what is not in the index any more; nothing is told. */
 void watcher__half_drop(struct watcher *w, uint32_t node);
+/* What waits for its second half has been found, by those who are told nothing of that: where it
+ * was it has ended. */
+void watcher__half_found(struct watcher *w, uint32_t node);
 
 /* ---- pushed_off.c ---- */
 /* What a move lands on leaves its name without an event of its own; `by`: what takes it. */

@@ -245,9 +245,12 @@ static int read_in(struct watcher *w, struct root *root, bool first, enum readin
 	if (first && !root->single && watcher__late_begin(w, root->node))
 		return 0;
 	if (first) {
-		int r = reading == READ_REST ? watcher__crawl_rest(w, root) :
-					       watcher__crawl(w, root->node);
+		int r;
 
+		w->adding = root;
+		r = reading == READ_REST ? watcher__crawl_rest(w, root) :
+					   watcher__crawl(w, root->node);
+		w->adding = NULL;
 		watcher__tell_limit(w);
 		return r;
 	}

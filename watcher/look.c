@@ -296,30 +296,39 @@ static bool by_path_only(const struct watcher *w, const struct dir *d)
 	return d->parent == NO_DIR || d->flags & DIR_LINK || watcher__disk_is_users(&w->disk);
 }
 
-/* Opens the directory that has the node's name in the very directory that the index has above.
- * UV_ENOENT: that is not to be seen at present. */
-static int open_within(struct watcher *w, uint32_t dir)
+/* Opens the directory above that of a node, and gives the node's name there. UV_ENOENT: what is at its
+ * path is not the one that the index has. */
+static int open_above(struct watcher *w, uint32_t dir, char name[256])
 {
 	const struct dir *d = tree_dir(&w->tree, dir), *up = tree_dir(&w->tree, d->parent);
 	struct entry e = tree_entry(&w->tree, d->parent, d->rec);
 	const char *path;
-	char name[256];
 	struct stat st;
-	int fd, in, r;
+	int fd;
 
 	memcpy(name, e.name, e.len);
 	name[e.len] = '\0';
 	path = watcher__path(w, d->parent, NULL, 0);
-	if (!path || (in = watcher__scan_open(path, true)) < 0)
-		return path ? in : UV_ENOMEM;
-	if (fstat(in, &st) < 0 ||
-	    (up->ino && (st.st_ino != up->ino || watcher__dev32(st.st_dev) != up->dev)))
-		r = UV_ENOENT;
-	else if ((fd = openat(in, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK |
-					    O_NOFOLLOW)) < 0)
+	if (!path || (fd = watcher__scan_open(path, true)) < 0)
+		return path ? fd : UV_ENOMEM;
+	if (fstat(fd, &st) == 0 &&
+	    (!up->ino || (st.st_ino == up->ino && watcher__dev32(st.st_dev) == up->dev)))
+		return fd;
+	close(fd);
+	return UV_ENOENT;
+}
+
+/* Opens the directory that has the node's name in the very directory that the index has above. */
+static int open_within(struct watcher *w, uint32_t dir)
+{
+	char name[256];
+	int in = open_above(w, dir, name), r;
+
+	if (in < 0)
+		return in;
+	r = openat(in, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	if (r < 0)
 		r = -errno;
-	else
-		r = fd;
 	close(in);
 	return r;
 }
@@ -454,17 +463,24 @@ static bool other_source(struct watcher *w, uint32_t dir, const struct listing *
 	       (path = watcher__path(w, dir, NULL, 0)) && watcher__node_source_below(w, path) != 0;
 }
 
-/* A crawl thread goes by paths. Is what it found there perhaps not in the directory that the index
- * has above, but in what was mounted just then over one of those above? */
-static bool may_be_another(const struct watcher *w, uint32_t dir, const struct listing *li)
+/* A crawl thread goes by paths. Is what it found there not in the directory that the index has above,
+ * but in what was mounted just then over one of those above? */
+static bool is_another(struct watcher *w, uint32_t dir, const struct listing *li)
 {
 	const struct dir *d = tree_dir(&w->tree, dir);
-	uint64_t ino;
+	bool same_dev = tree_dir(&w->tree, d->parent)->dev == li->dev;
+	char name[256];
+	struct stat st;
+	int in, r;
 
-	if (d->parent == NO_DIR || d->flags & DIR_LINK || li->mount)
+	if (li->mount || (same_dev && tree_entry(&w->tree, d->parent, d->rec).ino == li->ino))
 		return false;
-	ino = tree_entry(&w->tree, d->parent, d->rec).ino;
-	return (ino && ino != li->ino) || tree_dir(&w->tree, d->parent)->dev != li->dev;
+	/* Not all file systems have the same numbers in listings as elsewhere. */
+	if ((in = open_above(w, dir, name)) < 0)
+		return true;
+	r = fstatat(in, name, &st, AT_SYMLINK_NOFOLLOW);
+	close(in);
+	return r < 0 || st.st_ino != li->ino || watcher__dev32(st.st_dev) != li->dev;
 }
 
 void watcher__look_result(struct watcher *w, uint32_t dir, int watched, int32_t id,
@@ -477,7 +493,7 @@ void watcher__look_result(struct watcher *w, uint32_t dir, int watched, int32_t 
 	if (watched == 0)
 		watched = watcher__node_claim(w, dir, tree_dir(&w->tree, dir)->backend, id, &owner);
 	if (watched == 0 && !li->error &&
-	    (may_be_another(w, dir, li) || other_source(w, dir, li))) {
+	    (is_another(w, dir, li) || other_source(w, dir, li))) {
 		watcher__node_unwatch(w, dir);
 		watched = UV_EXDEV;
 	}

@@ -171,7 +171,7 @@ static void test_what_cannot_be_read_is_told(void **state)
 			 0);
 	apply(x);
 	assert_int_equal(x->problems, 1);
-	snprintf(want, sizeof want, "%s/.gitignore: argument list too long: its rules do not count",
+	snprintf(want, sizeof want, "%s/.gitignore: larger than 1 MiB: its rules do not count",
 		 x->dir);
 	assert_string_equal(x->problem, want);
 	assert_true(file(x, "x"));

@@ -179,9 +179,62 @@ static void test_rules_that_change_in_a_gap(void **state)
 	watcher_close(w);
 }
 
+static void end_and_write_rules(watcher *w, int backend)
+{
+	step(w, backend, ": > in/a/g", "");
+	step(w, backend, "echo b/ > in/.gitignore", "created in/a/f|created in/a/g");
+	step(w, backend, ": > in/a/h", "created in/a/h");
+}
+
+/* ---- files outside of the root ---- */
+
+static void rules_outside(watcher *w, int backend)
+{
+	step(w, backend, ": > in/a/g", "");
+	step(w, backend, "echo b/ > .gitignore", "created in/a/f|created in/a/g");
+	step(w, backend, ": > in/a/h; : > in/b/h", "created in/a/h");
+	step(w, backend, "echo a/ > t; mv t .gitignore", "created in/b/f|created in/b/h");
+	step(w, backend, ": > in/a/i; : > in/b/i", "created in/b/i");
+	step(w, backend, "rm .gitignore; : > in/a/j",
+	     "created in/a/f|created in/a/g|created in/a/h|created in/a/i|created in/a/j");
+	step(w, backend, "echo 'k*' >> .git/info/exclude", "");
+	step(w, backend, ": > in/a/k; : > in/a/l", "created in/a/l");
+	step(w, backend, "rm .git/info/exclude", "");
+	step(w, backend, ": > in/a/k2", "created in/a/k2");
+	step(w, backend, "mkdir -p home/.config/git", "");
+	step(w, backend, "echo 'm*' > home/.config/git/ignore", "");
+	step(w, backend, ": > in/a/m; : > in/a/n", "created in/a/n");
+	step(w, backend, "mv home/.config home/.old", "");
+	step(w, backend, ": > in/a/m2", "created in/a/m2");
+}
+
+/* Those of the directories above it, of the repository and of the user are followed, too, where
+ * they are and where they may come. */
+static void test_rules_outside_of_the_root(void **state)
+{
+	char home[PATH_MAX];
+
+	(void)state;
+	assert_non_null(getcwd(home, sizeof home - 8));
+	strcat(home, "/home");
+	assert_int_equal(setenv("HOME", home, 1) | unsetenv("XDG_CONFIG_HOME"), 0);
+	each_backend(rules_outside,
+		     "rm -rf home .git .gitignore; mkdir -p home .git/info in/a in/b; "
+		     ": > in/a/f; : > in/b/f; echo a/ > .gitignore; : > .git/info/exclude");
+}
+
+/* Whatever is to be told of, rules are read again when they are written to in place. */
+static void test_rules_are_read_whatever_is_told(void **state)
+{
+	(void)state;
+	each_backend(end_and_write_rules, "mkdir in/a; : > in/a/f; echo a/ > in/.gitignore");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(test_rules_are_read_whatever_is_told),
+		TEST(test_rules_outside_of_the_root),
 		TEST(test_rules_move_with_their_directory),
 		TEST(test_rules_that_are_exchanged),
 		TEST(test_rules_that_go_and_come),

@@ -79,6 +79,7 @@ enum {
 enum watch_level {
 	WATCH_SELF,  /* it being removed or moved */
 	WATCH_NAMES, /* and names coming and going in it */
+	WATCH_FILES, /* and files in it that have been written to */
 	WATCH_ALL,   /* and everything the kinds ask for */
 	WATCH_TOP    /* WATCH_ALL and WATCH_SELF: a root */
 };

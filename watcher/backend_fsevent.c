@@ -201,7 +201,7 @@ static void told(struct handle *h, const char *name, int events)
 		look(h);
 		return;
 	}
-	if (events & UV_RENAME)
+	if (events & UV_RENAME || h->level == WATCH_FILES)
 		look(h);
 	if ((events & UV_CHANGE || RENAME_HIDES_WRITES) && h->level >= WATCH_ALL)
 		touched(h, name, !(events & UV_CHANGE));

@@ -87,6 +87,8 @@ static uint32_t level_mask(const struct backend *b, enum watch_level level)
 		return self;
 	case WATCH_NAMES:
 		return self | names;
+	case WATCH_FILES:
+		return self | names | IN_CLOSE_WRITE;
 	case WATCH_ALL:
 		return names | b->mask;
 	case WATCH_TOP:

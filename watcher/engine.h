@@ -48,6 +48,9 @@ struct root {
 	char *single;              /* a file: its name in the node's directory */
 	uint32_t node;             /* NO_DIR while there is nothing */
 	bool recheck;              /* something on the way to it has changed */
+	bool rules_due;            /* files outside of it that its rules are in may have changed */
+	int64_t bound_ns;          /* wall clock before its rules were read first */
+	uint64_t outside;          /* what those files were then: see outside.c; 0: not looked at */
 	bool waiting;              /* told the user that it is not there */
 	bool was_there;            /* has been attached before */
 };
@@ -80,6 +83,7 @@ struct anchor {
 	struct anchor_want {
 		struct root *root;
 		char *name; /* NULL: the directory itself */
+		bool rules; /* it has rules of the root, and is not on the way to it */
 	} *wants;
 };
 
@@ -207,7 +211,7 @@ struct watcher {
 	bool uncertain;      /* directories were read without a fence: the index may be newer */
 	int64_t owed_since_ns; /* what is owed (DIR_OWED) may have changed since then */
 	uint32_t own_cookie; /* last one given to a move that has none */
-	bool recheck_roots, gap, ready_due, exact_counts, pumping, backlogged;
+	bool recheck_roots, rules_due, gap, ready_due, exact_counts, pumping, backlogged;
 	bool tight;          /* a batch uses its last memory: it is delivered before more comes */
 	bool watch_limit_due, watch_limit_told, unwatchable_told;
 	struct late *late;   /* see late.c */
@@ -282,6 +286,15 @@ bool watcher__rules_arrived(struct watcher *w, uint32_t node);
 void watcher__rules_left(struct watcher *w, uint32_t dir, const char *name, size_t len);
 /* Files may have changed without being told: those of the roots at a node. */
 bool watcher__rules_again(struct watcher *w, uint32_t top);
+
+/* ---- outside.c ---- */
+/* A root has been attached, or its way walked anew: hears of the files outside of it that its
+ * rules are in. */
+void watcher__outside_follow(struct watcher *w, struct root *root);
+/* A round of polling has ended: files that are polled may have been written to. */
+void watcher__outside_round(struct watcher *w);
+/* Reads the rules again of roots that have `rules_due`, if the files did change. */
+void watcher__outside_check(struct watcher *w);
 
 /* ---- emit.c ---- */
 /* May fill in news->type and ->ino of what was created. */

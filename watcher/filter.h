@@ -80,6 +80,9 @@ bool watcher__filter_has_rules(const struct filter_root *fr, const char *rel, si
  */
 int watcher__filter_reload_all(struct filter_root *fr);
 
+/* Do its rules depend on files that may change? NULL: no. */
+bool watcher__filter_reads_files(const watcher_filter *f);
+
 /*
  * Calls `each` with the path of every file outside of what the root's watch sees, existing or
  * not, that rules are read from: ignore files above the root, info/exclude, git's global

@@ -256,6 +256,11 @@ int watcher__filter_reload(struct filter_root *fr, const char *rel, size_t len)
 	return r;
 }
 
+bool watcher__filter_reads_files(const watcher_filter *f)
+{
+	return f && f->flags & (WATCHER_FILTER_GITIGNORE | WATCHER_FILTER_DOT_IGNORE);
+}
+
 bool watcher__filter_has_rules(const struct filter_root *fr, const char *rel, size_t len)
 {
 	return watcher__dirs_find(&fr->dirs, rel, len) != NULL;

@@ -17,11 +17,13 @@ bool watcher__rules_read(struct watcher *w, uint32_t dir, const char *name, size
 	for (int i = 0; i < n; i++) {
 		struct root *r = hits[i].root;
 
-		if (r->filter && !r->single &&
-		    watcher__filter_is_ignore_file(r->filter, name, len))
-			changed |= watcher__filter_reload(
-				       r->filter, backpath_tail(&w->work_path, hits[i].rel_len),
-				       hits[i].rel_len) != 0;
+		if (!r->filter || r->single || !watcher__filter_is_ignore_file(r->filter, name, len))
+			continue;
+		changed |= watcher__filter_reload(r->filter,
+						  backpath_tail(&w->work_path, hits[i].rel_len),
+						  hits[i].rel_len) != 0;
+		if (len == 4) /* ".git": it has an info/exclude */
+			r->rules_due = w->rules_due = true;
 	}
 	return changed;
 }

@@ -342,7 +342,8 @@ void poll_compare(struct poll_work *w, struct polled *p, int32_t id, const char 
 		find(w, p, id, CHANGE_LOOK, NULL);
 		goto out;
 	}
-	if (p->level == WATCH_NAMES && (p->ctime_ns != now.ctime_ns || p->mtime_ns != now.mtime_ns))
+	if (p->level > WATCH_SELF && p->level < WATCH_ALL &&
+	    (p->ctime_ns != now.ctime_ns || p->mtime_ns != now.mtime_ns))
 		find(w, p, id, CHANGE_LOOK, NULL);
 	if (p->level >= WATCH_ALL)
 		compare_all(w, p, id, fd, &now);

@@ -276,6 +276,8 @@ static bool settle_rest(struct watcher *w, int64_t before_ns)
 		watcher__aliases_check(w, remounted || !w->mounts);
 	if (w->recheck_roots)
 		watcher__recheck_roots(w);
+	if (w->rules_due)
+		watcher__outside_check(w);
 	if (w->nlimbo)
 		watcher__limbo_retry(w);
 	if (watcher__look_pending(w))
@@ -364,7 +366,7 @@ static void announce_ready(struct watcher *w)
 static bool nothing_waits(struct watcher *w)
 {
 	return !w->nhalves && !w->npushed && !w->nlimbo && !w->nahead && !w->uncertain &&
-	       !w->recheck_roots && !w->gap && !w->nsyncs && !w->naliases &&
+	       !w->recheck_roots && !w->rules_due && !w->gap && !w->nsyncs && !w->naliases &&
 	       !watcher__late_active(w) && !watcher__look_pending(w) && !watcher__mounts_ahead(w) &&
 	       !watcher__mounts_due(w);
 }

@@ -67,6 +67,7 @@ static void filter_problem(const char *path, const watcher_error *err, void *arg
 static int bind_filter(struct watcher *w, struct root *root, const struct way *y)
 {
 	struct filter_root *fr = NULL;
+	int64_t now_ns = watcher__coarse_ns();
 	int r = 0;
 
 	if (root->watch->filter && !y->name[0])
@@ -80,6 +81,8 @@ static int bind_filter(struct watcher *w, struct root *root, const struct way *y
 		watcher__filter_on_problem(fr, filter_problem, root);
 	watcher__filter_unbind(root->filter);
 	root->filter = fr;
+	root->bound_ns = now_ns;
+	root->outside = 0;
 	return 0;
 }
 
@@ -291,8 +294,10 @@ int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 		goto out;
 	}
 	r = 0;
-	if (leads_here(w, root, &y))
+	if (leads_here(w, root, &y)) {
+		watcher__outside_follow(w, root);
 		goto out;
+	}
 	if (had && !(root->single && y.name[0] == '\0' && y.missing &&
 		     strcmp(root->real, y.at.data) == 0))
 		end_root(w, root);
@@ -303,6 +308,8 @@ int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 		goto out;
 	}
 	r = attach(w, root, &y, &reading);
+	if (r == 0)
+		watcher__outside_follow(w, root); /* before what they keep out is read */
 	if (r < 0) {
 		root->waiting = true;
 		if (for_want_of_means(r) && !first)

@@ -37,7 +37,7 @@ static void widen_all(struct watcher *w)
 static void update_kinds(struct watcher *w)
 {
 	unsigned kinds = 0, before = w->kinds;
-	bool exact = false;
+	bool exact = false, files = false;
 
 	w->filters = 0;
 	LIST_EACH(it, next, &w->watches) {
@@ -48,7 +48,11 @@ static void update_kinds(struct watcher *w)
 		kinds |= watch->kinds;
 		exact |= (watch->flags & WATCHER_WATCHDOG_EVENTS) != 0;
 		w->filters += watch->filter != NULL;
+		files |= watcher__filter_reads_files(watch->filter);
 	}
+	/* Ignore files are read again when they are written to, whatever is to be told. */
+	if (files && !(kinds & WATCHER_MODIFIED))
+		kinds |= WATCHER_CLOSED;
 	/* A change is known to be complete when the file is closed. Else that is not asked for: of
 	 * all a writer has to pay for, it would be a third. */
 	if (kinds & WATCHER_MODIFIED && w->options.leading_ms)

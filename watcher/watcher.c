@@ -36,10 +36,13 @@ static const char *path_of(void *arg, int32_t id)
 
 static void wake(void *arg)
 {
-	struct watcher *w = ((struct source *)arg)->w;
+	const struct source *s = arg;
+	struct watcher *w = s->w;
 
 	if (watcher__disk_is_users(&w->disk)) /* the end of a round */
 		watcher__waiting_roots(w);
+	else if (s->ops->caps & BACKEND_SCANS)
+		watcher__outside_round(w);
 	watcher__pump(w);
 }
 

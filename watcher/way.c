@@ -45,20 +45,14 @@ static struct anchor *anchor_of(struct watcher *w, int source, int32_t id)
 	return &w->anchors[i];
 }
 
-/* Wants to hear of `name` (NULL: of the directory itself) in the directory open as fd. A
- * directory that may not be watched is passed over: most paths begin in some. */
-static int anchor_add(struct watcher *w, struct root *root, int fd, const char *path,
-		      const char *name)
+/* Notes in whose interest the directory of that number is watched. */
+static int want(struct watcher *w, int source, int32_t id, struct root *root, const char *name,
+		bool rules)
 {
 	struct anchor_want *wants;
 	struct anchor *a;
 	uint32_t cap;
-	int32_t id;
-	int source, r = watcher__watch_way(w, fd, path, name ? WATCH_NAMES : WATCH_SELF,
-					       &source, &id);
 
-	if (r < 0)
-		return name && r != UV_EACCES ? r : 0;
 	if (!(a = anchor_of(w, source, id)))
 		return UV_ENOMEM;
 	if (a->nwants == a->cap) {
@@ -68,11 +62,34 @@ static int anchor_add(struct watcher *w, struct root *root, int fd, const char *
 		a->wants = wants;
 		a->cap = cap;
 	}
-	a->wants[a->nwants] = (struct anchor_want){ root, name ? strdup(name) : NULL };
+	a->wants[a->nwants] = (struct anchor_want){ root, name ? strdup(name) : NULL, rules };
 	if (name && !a->wants[a->nwants].name)
 		return UV_ENOMEM;
 	a->nwants++;
 	return 0;
+}
+
+/* Wants to hear of `name` (NULL: of the directory itself) in the directory open as fd. A
+ * directory that may not be watched is passed over: most paths begin in some. */
+static int anchor_add(struct watcher *w, struct root *root, int fd, const char *path,
+		      const char *name)
+{
+	int32_t id;
+	int source, r = watcher__watch_way(w, fd, path, name ? WATCH_NAMES : WATCH_SELF,
+					       &source, &id);
+
+	if (r < 0)
+		return name && r != UV_EACCES ? r : 0;
+	return want(w, source, id, root, name, false);
+}
+
+int watcher__anchor_rules(struct watcher *w, struct root *root, int fd, const char *path,
+			  const char *name, enum watch_level level)
+{
+	int32_t id;
+	int source, r = watcher__watch_way(w, fd, path, level, &source, &id);
+
+	return r < 0 ? r : want(w, source, id, root, name, true);
 }
 
 static void anchor_drop(struct watcher *w, struct anchor *a, bool unwatch)
@@ -116,16 +133,21 @@ void watcher__anchor_hit(struct watcher *w, int source, const struct change *c)
 		    c->op == CHANGE_LOOK;
 	bool names = c->op == CHANGE_CREATED || c->op == CHANGE_REMOVED ||
 		     c->op == CHANGE_MOVED_FROM || c->op == CHANGE_MOVED_TO;
+	bool files = names || c->op == CHANGE_WRITTEN || c->op == CHANGE_CLOSED ||
+		     c->op == CHANGE_ATTRIB;
 
 	if (i == IDS_NONE)
 		return;
 	a = &w->anchors[i];
 	for (uint32_t k = 0; k < a->nwants; k++) {
-		const struct anchor_want *want = &a->wants[k];
+		const struct anchor_want *it = &a->wants[k];
+		bool named = it->name && strlen(it->name) == c->name_len &&
+			     memcmp(it->name, c->name, c->name_len) == 0;
 
-		if (self || (names && want->name && strlen(want->name) == c->name_len &&
-			     memcmp(want->name, c->name, c->name_len) == 0))
-			want->root->recheck = w->recheck_roots = true;
+		if (it->rules && (self || (files && named)))
+			it->root->rules_due = w->rules_due = true;
+		else if (!it->rules && (self || (names && named)))
+			it->root->recheck = w->recheck_roots = true;
 	}
 	if (c->op == CHANGE_UNWATCHED)
 		anchor_drop(w, a, false);

@@ -22,6 +22,11 @@ struct way {
 int watcher__way_walk(struct watcher *w, struct root *root, struct way *y);
 void watcher__way_free(struct watcher *w, struct way *y);
 
+/* Wants to hear of `name` (NULL: of itself) in the directory open as fd: rules of the root are in
+ * it, or below it. A negative errno: it cannot be watched. */
+int watcher__anchor_rules(struct watcher *w, struct root *root, int fd, const char *path,
+			  const char *name, enum watch_level level);
+
 /* Takes away the anchors of a root. */
 void watcher__anchors_forget(struct watcher *w, const struct root *root);
 

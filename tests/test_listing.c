@@ -5,9 +5,11 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "watcher/engine.h"
 
@@ -77,11 +79,50 @@ static void test_of_many_names_only_equal_ones_go(void **state)
 	free(l.packed);
 }
 
+static void make_file_in(const char *dir, const char *name)
+{
+	char path[100];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fclose(f);
+}
+
+/* What btrfs lists without being rewound is what there was when it was opened. */
+static void test_what_came_since_the_directory_was_opened_is_read(void **state)
+{
+	char dir[] = "/tmp/whendo-listing-XXXXXX", path[100];
+	const char *const names[] = { "a", "b" };
+	struct listing l = { .error = 0 };
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	fd = watcher__scan_open(dir, false);
+	assert_true(fd >= 0);
+	for (unsigned i = 0; i < 2; i++) {
+		make_file_in(dir, names[i]);
+		watcher__scan_read(fd, &l);
+		assert_int_equal(l.error, 0);
+		assert_int_equal(l.count, i + 1);
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+		unlink(path);
+	}
+	rmdir(dir);
+	close(fd);
+	free(l.packed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_last_of_equal_names_stays),
 		cmocka_unit_test(test_of_many_names_only_equal_ones_go),
+		cmocka_unit_test(test_what_came_since_the_directory_was_opened_is_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

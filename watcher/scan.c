@@ -286,6 +286,12 @@ void watcher__scan_read(int fd, struct listing *l)
 	watcher__scan_stat(fd, l);
 	if (l->error)
 		return;
+	/* btrfs (since Linux 6.5) lists what there was when the directory was opened, or rewound last:
+	 * a name made since then, but before the watch or the stat, would be in no list and no event. */
+	if (lseek(fd, 0, SEEK_SET) < 0) {
+		l->error = -errno;
+		return;
+	}
 	for (; (n = syscall(SYS_getdents64, fd, buf, sizeof buf)) > 0; pieces++)
 		for (at = 0; at < n;) {
 			const struct linux_dirent *e = (const void *)(buf + at);

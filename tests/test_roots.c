@@ -293,6 +293,86 @@ static void test_a_file_moved_in_the_outer(void **state)
 	watcher_close(w);
 }
 
+/* Two roots beside each other: what one hears of a move from the other is that it ends, or comes. */
+static void moved_between_two(int backend)
+{
+	watcher *w = open_watcher(backend);
+
+	assert_int_equal(mkdir("one", 0755) | mkdir("one/d", 0755) | mkdir("one/d/e", 0755), 0);
+	put("one/d/e/f", "");
+	assert_int_equal(mkdir("two", 0755), 0);
+	add(w, "one", &inner);
+	add(w, "two", &outer);
+	check(w);
+	move(w, "one/d", "two/d");
+	assert_string_equal(told(&inner), "deleted one/d/e/f, deleted one/d/e, deleted one/d");
+	assert_string_equal(told(&outer), "created two/d, created two/d/e, created two/d/e/f");
+	watcher_close(w);
+	assert_int_equal(unlink("two/d/e/f"), 0);
+	assert_int_equal(rmdir("two/d/e") | rmdir("two/d") | rmdir("one") | rmdir("two"), 0);
+}
+
+/* The same onto names that are taken. */
+static void moved_between_two_onto(int backend)
+{
+	watcher *w = open_watcher(backend);
+
+	assert_int_equal(mkdir("one", 0755) | mkdir("one/d", 0755) | mkdir("two", 0755) |
+			     mkdir("two/d", 0755) | symlink("nowhere", "one/l"),
+			 0);
+	put("one/f", "");
+	put("one/d/f", "");
+	put("two/f", "");
+	put("two/l", "");
+	next_tick();
+	add_with(w, "one", WATCH(.on_batch = on_told, .arg = &inner));
+	add_with(w, "two", WATCH(.on_batch = on_told, .arg = &outer));
+	check(w);
+	move(w, "one/f", "two/f");
+	assert_string_equal(told(&inner), "deleted one/f");
+	assert_string_equal(told(&outer), "modified two/f");
+	move(w, "one/l", "two/l");
+	assert_string_equal(told(&inner), "deleted one/l");
+	assert_string_equal(told(&outer), "deleted two/l, created two/l");
+	move(w, "one/d", "two/d");
+	assert_string_equal(told(&inner), "deleted one/d/f, deleted one/d");
+	assert_string_equal(told(&outer), "deleted two/d, created two/d, created two/d/f");
+	watcher_close(w);
+	assert_int_equal(unlink("two/d/f") | rmdir("two/d") | unlink("two/f") | unlink("two/l"), 0);
+	assert_int_equal(rmdir("one") | rmdir("two"), 0);
+}
+
+static void test_moved_between_two(void **state)
+{
+	static const int backends[] = { WATCHER_BACKEND_INOTIFY, WATCHER_BACKEND_FSEVENT,
+					WATCHER_BACKEND_POLL };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++) {
+		moved_between_two(backends[i]);
+		moved_between_two_onto(backends[i]);
+	}
+}
+
+/* Another directory has the name of the one that a file was in: nothing is kept of that. */
+static void test_directory_of_a_file_made_anew(void **state)
+{
+	watcher *w = open_watcher(WATCHER_BACKEND_AUTO);
+
+	(void)state;
+	make_tree();
+	assert_int_equal(rmdir("in/c/d"), 0);
+	add(w, "in/c/f", &inner);
+	check(w);
+	assert_int_equal(unlink("in/c/f") | rmdir("in/c") | mkdir("in/c", 0755), 0);
+	check(w);
+	assert_string_equal(told(&inner), "deleted in/c/f");
+	put("in/c/f", "");
+	check(w);
+	assert_string_equal(told(&inner), "created in/c/f");
+	watcher_close(w);
+}
+
 /* Each hears of the one name that it has, which something else gets. */
 static void test_exchanged_between_two(void **state)
 {
@@ -302,13 +382,13 @@ static void test_exchanged_between_two(void **state)
 	make_tree();
 	assert_int_equal(mkdir("in/e", 0755), 0);
 	put("in/e/g", "");
-	add(w, "in/c", &inner);
-	add(w, "in/e", &outer);
+	add_with(w, "in/c", WATCH(.on_batch = on_told, .arg = &inner));
+	add_with(w, "in/e", WATCH(.on_batch = on_told, .arg = &outer));
 	check(w);
 	assert_int_equal(syscall(SYS_renameat2, AT_FDCWD, "in/c/f", AT_FDCWD, "in/e/g", 2), 0);
 	check(w);
 	assert_string_equal(told(&inner), "deleted in/c/f, created in/c/f");
-	assert_string_equal(told(&outer), "created in/e/g");
+	assert_string_equal(told(&outer), "modified in/e/g");
 	watcher_close(w);
 }
 
@@ -369,6 +449,8 @@ int main(void)
 		TEST(test_a_link_to_another_root),
 		TEST(test_a_link_that_leads_nowhere),
 		TEST(test_a_file_moved_in_the_outer),
+		TEST(test_moved_between_two),
+		TEST(test_directory_of_a_file_made_anew),
 		TEST(test_exchanged_between_two),
 	};
 

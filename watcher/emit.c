@@ -383,6 +383,34 @@ static void emit_move(struct watcher *w, struct news *n, const struct hit *src, 
 	}
 }
 
+void watcher__emit_replaced(struct watcher *w, struct news *move, int type)
+{
+	struct news gone = { .kind = WATCHER_DELETED,
+			     .type = type,
+			     .dir = move->dest_dir,
+			     .name = move->dest,
+			     .len = move->dest_len,
+			     .time_ns = move->time_ns,
+			     .pid = move->pid,
+			     .synthetic = move->synthetic,
+			     .recovered = move->recovered,
+			     .onto = move };
+
+	move->overwrites = type == move->type && type != WATCHER_TYPE_DIR;
+	if (!move->overwrites)
+		watcher__emit(w, &gone);
+}
+
+/* Those who see where the move that the news is of began: count, or UV_ENOMEM. */
+static int told_of_move(struct watcher *w, const struct news *n, struct hit *hits)
+{
+	const struct news *m = n->onto;
+
+	if (!m || m->dir == NO_DIR)
+		return 0;
+	return watcher__hits(w, &w->dest_path, m->dir, m->name, m->len, hits);
+}
+
 /* Does the source that has this news know nothing but what it finds by looking? */
 static bool is_polled(const struct watcher *w, const struct news *n)
 {
@@ -411,11 +439,12 @@ bool watcher__ends_for_some(struct watcher *w, const struct news *n)
 void watcher__emit(struct watcher *w, struct news *n)
 {
 	const struct side nowhere = { NULL, "", 0 };
-	struct hit hits[HITS_MAX];
+	struct hit hits[HITS_MAX], others[HITS_MAX];
 	struct side at;
 	int nhits = n->dir == NO_DIR ? 0 : hits_told(w, &w->path, n->dir, n->name, n->len, hits);
+	int nothers = told_of_move(w, n, others);
 
-	if (nhits < 0) {
+	if (nhits < 0 || nothers < 0) {
 		w->gap = true;
 		return;
 	}
@@ -432,6 +461,7 @@ void watcher__emit(struct watcher *w, struct news *n)
 
 		if ((n->only && hits[i].root != n->only) || (!n->only && told_before(hits, i)) ||
 		    (n->root_only && hits[i].rel_len) ||
+		    partner(others, nothers, hits[i].root) >= 0 ||
 		    (n->grafted && tree_is_below(&w->tree, hits[i].root->node, n->known_to)))
 			continue;
 		at = side_of(&w->path, &hits[i]);

@@ -131,6 +131,7 @@ struct news {
 	bool ending;             /* MOVED: only for those who know of nothing where it is now */
 	bool may_touch; /* ATTRIB: MODIFIED for those who want that only, if the times were set */
 	bool overwrites; /* CREATED over a file that was known: MODIFIED, but for Watchdog */
+	const struct news *onto; /* DELETED: only for those who do not see where this move began */
 	bool dead;      /* about a name that is gone already: Watchdog tells of it */
 	bool half_move; /* CREATED or DELETED by a move from or to the outside */
 	bool sub_move;  /* follows from the move of a directory above */
@@ -301,6 +302,9 @@ void watcher__outside_check(struct watcher *w);
 void watcher__emit(struct watcher *w, struct news *news);
 /* Is the move out of what some watch has? */
 bool watcher__ends_for_some(struct watcher *w, const struct news *move);
+/* A move has taken the name of something of that type: those who do not see where it began are
+ * told so. Before the move itself. */
+void watcher__emit_replaced(struct watcher *w, struct news *move, int type);
 /* Lets go of what looking up created names holds. */
 void watcher__stat_done(struct watcher *w);
 void watcher__emit_control(struct watcher *w, int kind);

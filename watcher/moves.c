@@ -372,6 +372,25 @@ static void landed_link(struct watcher *w, struct news *n, uint32_t rec, uint32_
 		watcher__look_behind(w, n->dest_dir, rec);
 }
 
+/* What is in what a move replaces ends: for all if that is behind a link; that a directory was
+ * emptied has been told to those who know of the move. The type of it, 0: there is nothing. */
+static int tell_replaced(struct watcher *w, const struct news *n)
+{
+	uint32_t rec = tree_find(&w->tree, n->dest_dir, n->dest, n->dest_len);
+	struct news gone = *n;
+	struct entry e;
+
+	if (rec == NO_REC)
+		return 0;
+	e = tree_entry(&w->tree, n->dest_dir, rec);
+	gone.kind = WATCHER_DELETED;
+	if (watcher__kernel_dir(w, &e))
+		gone.onto = n;
+	if (e.node != NO_DIR)
+		watcher__emit_gone_below(w, &gone, n->dest_dir, n->dest, n->dest_len, e.node);
+	return watcher__type_of_entry(w, &e);
+}
+
 static void land(struct watcher *w, const struct change *c, uint32_t dir, struct half_move *h)
 {
 	struct news n = { .kind = WATCHER_MOVED,
@@ -390,8 +409,13 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 			  .complete = true };
 	uint32_t rec = NO_REC, gen = tree_dir(&w->tree, dir)->gen;
 	bool rules = false;
+	int replaced = 0;
 
 	watcher__name_taken(w, dir, c->name, c->name_len);
+	if (!tree_alive(&w->tree, h->dir, h->gen))
+		n.dir = NO_DIR;
+	if (tree_alive(&w->tree, dir, gen))
+		replaced = tell_replaced(w, &n);
 	watcher__push_off(w, c, dir, h);
 	if (!tree_alive(&w->tree, h->dir, h->gen))
 		n.dir = NO_DIR;
@@ -408,6 +432,8 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 	} else if (h->type == WATCHER_TYPE_FILE && !h->ino) {
 		look_up_late(w, &n, rec);
 	}
+	if (replaced)
+		watcher__emit_replaced(w, &n, replaced);
 	watcher__emit_moved(w, &n, h->node);
 	if (h->node != NO_DIR && n.dir != NO_DIR)
 		watcher__rules_left(w, n.dir, n.name, n.len);

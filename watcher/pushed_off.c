@@ -223,11 +223,6 @@ void watcher__push_off(struct watcher *w, const struct change *c, uint32_t dir,
 		h.back_len = by->len;
 		memcpy(h.back, by->name, by->len);
 	}
-	if (e.node != NO_DIR && !h.is_dir) { /* a link's, whose own end is not told */
-		struct news n = watcher__news_of(c, WATCHER_DELETED, dir);
-
-		watcher__emit_gone_below(w, &n, dir, c->name, c->name_len, e.node);
-	}
 	if (e.node != NO_DIR)
 		tree_detach(&w->tree, dir, rec);
 	if (rec != NO_REC)

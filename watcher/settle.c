@@ -232,8 +232,9 @@ static void announce_origins(struct watcher *w, const struct arrival *a, int dep
 	}
 }
 
-/* What held the name is told of before it is taken. True if it was replaced in place. */
-static bool free_name(struct watcher *w, const struct arrival *a, int depth)
+/* What held the name is told of before it is taken, unless it was replaced in place: then its type
+ * is the result, else 0. */
+static int free_name(struct watcher *w, const struct arrival *a, int depth)
 {
 	struct look *l = w->look;
 	struct departure *d = a->twin == NO_ITEM ? NULL : &l->departures[a->twin];
@@ -243,16 +244,15 @@ static bool free_name(struct watcher *w, const struct arrival *a, int depth)
 	if (d && d->arrival != NO_ITEM && depth < DEEP)
 		announce_arrival(w, d->arrival, depth + 1);
 	if (!d || d->done)
-		return false;
-	if (a->replaces && !moved && d->arrival == NO_ITEM)
-		return d->done = true;
-	if (!moved || a->type == WATCHER_TYPE_DIR || d->type == WATCHER_TYPE_DIR) {
+		return 0;
+	if ((!moved && !(a->replaces && d->arrival == NO_ITEM)) || a->type == WATCHER_TYPE_DIR ||
+	    d->type == WATCHER_TYPE_DIR) {
 		announce_end(w, a->twin, depth + 1);
-		return false;
+		return 0;
 	}
 	unmatch(l, d);
-	d->done = true; /* overwritten by the move */
-	return false;
+	d->done = true;
+	return d->type;
 }
 
 /* Is it, to those who are told, where it was? It moved away and back while it was read. */
@@ -268,7 +268,7 @@ static bool is_back(struct watcher *w, const struct news *n)
 	return path && strcmp(path, from->data) == 0;
 }
 
-static void announce_move(struct watcher *w, struct arrival *a, const struct entry *e)
+static void announce_move(struct watcher *w, struct arrival *a, const struct entry *e, int replaced)
 {
 	struct look *l = w->look;
 	struct news n = news_for(w, WATCHER_MOVED, a->type, a->ino);
@@ -288,6 +288,8 @@ static void announce_move(struct watcher *w, struct arrival *a, const struct ent
 	n.dest_len = e->len;
 	if (is_back(w, &n))
 		return;
+	if (replaced)
+		watcher__emit_replaced(w, &n, replaced);
 	watcher__emit_moved(w, &n, a->node);
 }
 
@@ -317,11 +319,20 @@ static void unmark_new(struct watcher *w, const struct arrival *a)
 	tree_set_marks(&w->tree, a->dir, a->rec, marks & ENTRY_DOOMED);
 }
 
+/* It was to be a move, and is told as something new of another type. */
+static void announce_replaced(struct watcher *w, struct news n, int type)
+{
+	n.kind = WATCHER_DELETED;
+	n.type = type;
+	n.ino = 0;
+	watcher__emit(w, &n);
+}
+
 static void announce_arrival(struct watcher *w, uint32_t i, int depth)
 {
 	struct look *l = w->look;
 	struct arrival *a = &l->arrivals[i];
-	bool replaced;
+	int replaced;
 	struct entry e;
 	struct news n;
 
@@ -357,17 +368,19 @@ static void announce_arrival(struct watcher *w, uint32_t i, int depth)
 	if (a->departure != NO_ITEM ||
 	    (a->from && tree_alive(&w->tree, a->from_dir, a->from_gen))) {
 		/* Its old place is found while it counts as not announced. */
-		announce_move(w, a, &e);
+		announce_move(w, a, &e, replaced);
 		a->done = true;
 		unmark_new(w, a);
 		return;
 	}
 	a->done = true;
 	unmark_new(w, a);
-	n = news_for(w, replaced ? WATCHER_MODIFIED : WATCHER_CREATED, a->type, a->ino);
+	n = news_for(w, replaced == a->type ? WATCHER_MODIFIED : WATCHER_CREATED, a->type, a->ino);
 	n.dir = a->dir;
 	n.name = e.name;
 	n.len = e.len;
+	if (replaced && replaced != a->type)
+		announce_replaced(w, n, replaced);
 	n.came = a->came;
 	if (!a->told)
 		watcher__emit(w, &n);

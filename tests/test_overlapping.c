@@ -7,6 +7,8 @@
 #include "index_check.h"
 #include "watcher/engine.h"
 
+#include <sys/syscall.h>
+
 static struct told first, second;
 
 static watcher *open_first(watch_options o)
@@ -120,12 +122,78 @@ static void test_wider_than_the_first(void **state)
 	watcher_close(w);
 }
 
+/* What the second reads first has come from where the first one has it: to that it is told. */
+static void test_second_reads_what_has_moved(void **state)
+{
+	watcher *w;
+
+	(void)state;
+	assert_int_equal(mkdir("a", 0755) | mkdir("a/b", 0755), 0);
+	put("a/b/f", "");
+	w = open_first(*WATCH(.depth = 0));
+	assert_int_equal(mkdir("n", 0755) | rename("a", "n/a"), 0);
+	add_with(w, "n", WATCH(.on_batch = on_told, .arg = &second));
+	sync_watcher(w);
+	assert_string_equal(told(&first), "deleted a/b/f, deleted a/b, deleted a, "
+					  "created n, created n/a, created n/a/b, created n/a/b/f");
+	check_index(w);
+	told(&second);
+	assert_int_equal(mkfifo("n/a/b/g", 0600), 0);
+	sync_watcher(w);
+	assert_string_equal(told(&first), "created n/a/b/g");
+	assert_string_equal(told(&second), "created n/a/b/g");
+	watcher_close(w);
+}
+
+/* Of its directory only a file was read, by the very pass that finds the directory for the first. */
+static void test_second_waited_for_a_file(void **state)
+{
+	watcher *w = open_first(*WATCH(.depth = 0));
+
+	(void)state;
+	assert_int_equal(mkdir("n", 0755), 0);
+	add_with(w, "n/f", WATCH(.on_batch = on_told, .arg = &second));
+	assert_int_equal(rmdir("n") | mkdir("n", 0755) | mkfifo("n/f", 0600) | mkfifo("n/g", 0600), 0);
+	sync_watcher(w);
+	assert_non_null(strstr(told(&first), "created n/g"));
+	assert_string_equal(told(&second), "created n/f");
+	check_index(w);
+	watcher_close(w);
+}
+
+/* The root of the second leaves its name by an exchange, and comes back by another, before the
+ * first has heard of it. */
+static void test_second_is_exchanged_and_back(void **state)
+{
+	watcher *w = open_first(*WATCH(.depth = 0));
+
+	(void)state;
+	assert_int_equal(mkdir("n", 0755) | mkfifo("n/f", 0600), 0);
+	add_with(w, "n", WATCH(.on_batch = on_told, .arg = &second));
+	assert_int_equal(mkdir("m", 0755) | mkfifo("m/g", 0600), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(syscall(SYS_renameat2, AT_FDCWD, "m", AT_FDCWD, "n", 2), 0);
+	sync_watcher(w);
+	check_index(w);
+	told(&first);
+	told(&second);
+	assert_int_equal(unlink("n/f") | unlink("m/g"), 0);
+	sync_watcher(w);
+	assert_string_equal(told(&first), "deleted n/f, deleted m/g");
+	assert_string_equal(told(&second), "deleted n/f");
+	check_index(w);
+	watcher_close(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_first_hears_of_what_was_before),
 		TEST(test_second_wants_more),
 		TEST(test_wider_than_the_first),
+		TEST(test_second_reads_what_has_moved),
+		TEST(test_second_waited_for_a_file),
+		TEST(test_second_is_exchanged_and_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

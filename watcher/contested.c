@@ -285,6 +285,8 @@ static bool graft(struct watcher *w, uint32_t fresh, uint32_t top)
 		a->grafted = true;
 		tree_set_marks(&w->tree, dir, rec, ENTRY_NEW);
 	}
+	if (t->flags & DIR_NARROW && t->flags & DIR_LOOKED)
+		watcher__node_limbo(w, top); /* read by this pass already, and not all of it */
 	t->flags = (uint16_t)((t->flags & ~DIR_NARROW) | (f->flags & DIR_LINK));
 	tree_detach(&w->tree, dir, rec);
 	watcher__node_unwatch(w, fresh);
@@ -302,7 +304,7 @@ static bool is_root_here(struct watcher *w, uint32_t dir, uint32_t owner)
 	const struct dir *o = tree_dir(&w->tree, owner);
 	const char *path;
 
-	if (o->parent != NO_DIR || !o->roots)
+	if (o->parent != NO_DIR || !o->roots || watcher__is_half(w, owner))
 		return false;
 	if (tree_dir(&w->tree, dir)->flags & DIR_LINK)
 		return true;
@@ -374,7 +376,9 @@ bool watcher__contested(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
 	d->backend = o->backend;
 	o->id = -1;
 	watcher__node_limbo(w, owner);
-	if (above != NO_DIR)
+	if (above != NO_DIR && w->look->silent) /* what others have read is not read silently */
+		watcher__node_limbo(w, above);
+	else if (above != NO_DIR)
 		watcher__look_at(w, above);
 	return true;
 }

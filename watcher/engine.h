@@ -466,6 +466,8 @@ bool watcher__late_before(struct watcher *w, int source, struct change *c, uint6
 void watcher__apply(struct watcher *w, int source, const struct change *c);
 
 /* ---- moves.c: halves of moves ---- */
+/* Is the node, with all below it, half of a move, or pushed off its name? */
+bool watcher__is_half(const struct watcher *w, uint32_t node);
 /* Ends halves of moves that have waited long enough; UINT64_MAX: all. */
 void watcher__halves_expire(struct watcher *w, uint64_t now_ns);
 /* Something new has this name: what moved away from it, and is waited for, has left. */

@@ -260,7 +260,7 @@ void watcher__look_failed(struct watcher *w, uint32_t dir, int code)
 	if (d->parent == NO_DIR)
 		return;
 	up = tree_dir(&w->tree, d->parent);
-	if (!watcher__look_waits(w, dir) && !(up->flags & DIR_LOOKED))
+	if (!watcher__look_waits(w, dir) && !w->look->silent && !(up->flags & DIR_LOOKED))
 		watcher__look_at(w, d->parent);
 }
 
@@ -286,7 +286,9 @@ static void not_there(struct watcher *w, uint32_t dir)
 		return;
 	}
 	watcher__node_limbo(w, dir);
-	if (!watcher__look_waits(w, dir) && !(tree_dir(&w->tree, d->parent)->flags & DIR_LOOKED))
+	/* What others have read is not read silently. */
+	if (!watcher__look_waits(w, dir) && !w->look->silent &&
+	    !(tree_dir(&w->tree, d->parent)->flags & DIR_LOOKED))
 		watcher__look_at(w, d->parent);
 }
 

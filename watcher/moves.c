@@ -114,6 +114,19 @@ struct half_move watcher__take_out(struct watcher *w, uint32_t dir, uint32_t rec
 	return h;
 }
 
+static bool is_of(const struct half_move *halves, uint32_t n, uint32_t node)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (halves[i].node == node)
+			return true;
+	return false;
+}
+
+bool watcher__is_half(const struct watcher *w, uint32_t node)
+{
+	return is_of(w->halves, w->nhalves, node) || is_of(w->pushed, w->npushed, node);
+}
+
 /* No second half has come. */
 static void half_ends(struct watcher *w, struct half_move *h)
 {

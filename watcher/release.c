@@ -85,20 +85,12 @@ static void cut(struct watcher *w, uint32_t dir)
 	watcher__pump_soon(w);
 }
 
-static bool is_of(const struct half_move *halves, uint32_t n, uint32_t node)
-{
-	for (uint32_t i = 0; i < n; i++)
-		if (halves[i].node == node)
-			return true;
-	return false;
-}
-
 /* Is it on its way from one name to another? Then what takes it off the way decides. */
 static bool is_moving(const struct watcher *w, uint32_t dir)
 {
 	while (tree_dir(&w->tree, dir)->parent != NO_DIR)
 		dir = tree_dir(&w->tree, dir)->parent;
-	return is_of(w->halves, w->nhalves, dir) || is_of(w->pushed, w->npushed, dir);
+	return watcher__is_half(w, dir);
 }
 
 void watcher__release(struct watcher *w, uint32_t dir)

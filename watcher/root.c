@@ -239,6 +239,17 @@ static bool leads_here(struct watcher *w, const struct root *root, const struct 
 	       strcmp(root->single ? root->single : "", y->name) == 0;
 }
 
+/* Is the root a file that is not there, in the directory that it was in? That one still tells. */
+static bool only_file_gone(struct watcher *w, const struct root *root, const struct way *y)
+{
+	const struct dir *d = tree_dir(&w->tree, root->node);
+	struct stat st;
+
+	return root->single && !y->name[0] && y->missing && d->id >= 0 && y->fd >= 0 &&
+	       watcher__disk_stat(&w->disk, y->fd, &st) == 0 && d->ino == st.st_ino &&
+	       d->dev == watcher__dev32(st.st_dev);
+}
+
 /* Reads what is below a root that has just been attached. Silent at first; later everything in
  * it is news. */
 static int read_in(struct watcher *w, struct root *root, bool first, enum reading reading)
@@ -298,8 +309,7 @@ int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 		watcher__outside_follow(w, root);
 		goto out;
 	}
-	if (had && !(root->single && y.name[0] == '\0' && y.missing &&
-		     strcmp(root->real, y.at.data) == 0))
+	if (had && !only_file_gone(w, root, &y))
 		end_root(w, root);
 	if (root->node != NO_DIR) /* a single file that is gone: its directory still watches */
 		goto out;

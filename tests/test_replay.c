@@ -11,7 +11,8 @@
  * the tree then, and in "slowly" it does so while they are made, in pieces, too: both are for a
  * backend that covers trees as a whole. In "faults" watching a directory fails now and then with
  * ENOENT, as it does when the directory is gone, and takes its time; in "refused" with EACCES,
- * until modes are set again; in "limit" with ENOSPC. In "mounts" and "mounts-late" directories and
+ * until modes are set again; in "limit" with ENOSPC. In "adds" other watches of what is in the
+ * roots come and go meanwhile. In "mounts" and "mounts-late" directories and
  * files are mounted over, and at the end all mounts end: these are run only where REPLAY_ROUNDS says
  * how often, for a round in some thousands is bad. test_mounts has what is sure.
  * link: -Wl,--wrap=inotify_add_watch,--wrap=fanotify_init,--wrap=watcher__scan_read,--wrap=syscall
@@ -40,6 +41,7 @@
 #include "dice.h"
 #include "index_check.h"
 #include "own_mounts.h"
+#include "replay_adds.h"
 #include "replay_events.h"
 #include "watcher/engine.h"
 #include "watcher/options.h"
@@ -50,6 +52,7 @@ struct run {
 	bool synced;
 	struct places places;
 	struct changes how;
+	struct adds adds;
 	struct replay replay;
 };
 
@@ -93,13 +96,14 @@ enum mode {
 	FAULTS,
 	REFUSED,
 	LIMIT,
+	ADDS,
 	MOUNTS,
 	MOUNTS_LATE,
 	MODES
 };
 static const char *const mode_names[] = { "plain",    "pieces", "late",	   "unread",
 					  "slowly",   "overflow", "faults", "refused",
-					  "limit",    "mounts", "mounts-late" };
+					  "limit",    "adds",   "mounts",  "mounts-late" };
 
 /* ---- watches that fail ---- */
 
@@ -248,7 +252,10 @@ static void make_changes(const struct setup *setup, struct run *r, watcher *w, u
 					churn_of(setup));
 	rng = seed;
 	fault = errors[setup->mode];
+	adds_begin(&r->adds, seed);
 	while (running) {
+		if (setup->mode == ADDS)
+			adds_perhaps(&r->adds, w, &r->places, r->replay.trace);
 		if (!blind)
 			uv_run(&r->loop, UV_RUN_NOWAIT);
 		for (int i = 0; i < 3; i++)
@@ -260,6 +267,7 @@ static void make_changes(const struct setup *setup, struct run *r, watcher *w, u
 	}
 	fault = 0;
 	slow = in_pieces = false;
+	adds_end(&r->adds, r->replay.trace);
 	if (setup->mode != REFUSED)
 		return;
 	sync_now(r, w);
@@ -382,6 +390,7 @@ static const struct setup setups[] = {
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, FAULTS, 40 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, REFUSED, 20 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, LIMIT, 20 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, ADDS, 40 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, MOUNTS, 0 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, MOUNTS_LATE, 0 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, PLAIN, 40 },
@@ -390,16 +399,19 @@ static const struct setup setups[] = {
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, UNREAD, 40 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, SLOWLY, 20 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, OVERFLOW, 5 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, ADDS, 20 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, MOUNTS, 0 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, MOUNTS_LATE, 0 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, PLAIN, 20 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, OVERFLOW, 5 },
+	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, ADDS, 10 },
 	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, PLAIN, 20 },
 	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, OVERFLOW, 5 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, MOUNTS, 0 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, MOUNTS_LATE, 0 },
 	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, MOUNTS, 0 },
 	{ "poll", WATCHER_BACKEND_POLL, 0, PLAIN, 20 },
+	{ "poll", WATCHER_BACKEND_POLL, 0, ADDS, 10 },
 	{ "poll", WATCHER_BACKEND_POLL, 0, MOUNTS, 0 },
 };
 

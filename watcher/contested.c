@@ -340,8 +340,15 @@ bool watcher__contested(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
 
 	if (watcher__disk_stat(&w->disk, fd, &st) < 0)
 		return false;
-	if (is_root_here(w, dir, owner) && graft(w, dir, owner))
-		return false;
+	if (is_root_here(w, dir, owner)) {
+		if (graft(w, dir, owner))
+			return false;
+		/* Another had the name, and even the inode number, of which the index knows more. */
+		if (d->count && !d->roots && !watcher__look_waits(w, dir)) {
+			watcher__look_leave(w, dir);
+			return false;
+		}
+	}
 	if (is_between(w, owner)) {
 		watcher__node_limbo(w, dir);
 		return false;

@@ -45,6 +45,7 @@ struct departure {
 	uint32_t arrival; /* NO_ITEM: deleted */
 	uint32_t inside, ninside; /* of a directory: the departures of its entries */
 	bool others; /* ... and there are others, from before it was known to be gone */
+	bool goes_on; /* ... and what is in it ends only for those who had it here */
 };
 
 struct looked {

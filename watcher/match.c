@@ -10,6 +10,22 @@
 #include "watcher/look.h"
 #include "watcher/statx_linux.h"
 
+/* Is a link gone, and what it led to a root, or holds one? That has not ended with it. */
+static bool led_to_root(struct watcher *w, uint32_t node)
+{
+	if (!(tree_dir(&w->tree, node)->flags & DIR_LINK))
+		return false;
+	LIST_EACH(it, next, &w->watches) {
+		LIST_EACH(ri, rnext, &LIST_ENTRY(it, struct watcher_watch, link)->roots) {
+			const struct root *root = LIST_ENTRY(ri, struct root, link);
+
+			if (root->node != NO_DIR && tree_is_below(&w->tree, root->node, node))
+				return true;
+		}
+	}
+	return false;
+}
+
 /* Everything below a directory that is gone is gone, but for what was found elsewhere. */
 static void expand(struct watcher *w, size_t i)
 {
@@ -28,6 +44,10 @@ static void expand(struct watcher *w, size_t i)
 		return;
 	}
 	node = e.node;
+	if (led_to_root(w, node)) {
+		l->departures[i].goes_on = l->departures[i].others = true;
+		return;
+	}
 	l->departures[i].inside = (uint32_t)l->ndepartures;
 	for (rec = tree_next(&w->tree, node, NO_REC); rec != NO_REC;
 	     rec = tree_next(&w->tree, node, rec)) {

@@ -194,6 +194,8 @@ static void announce_end(struct watcher *w, uint32_t i, int depth)
 	n = news_for(w, WATCHER_DELETED, d->type, d->ino);
 	e = tree_entry(&w->tree, d->dir, d->rec);
 	watcher__tell_at(w, &n, d->dir, e.name, e.len);
+	if (d->goes_on && e.node != NO_DIR)
+		watcher__emit_gone_below(w, &n, n.dir, n.name, n.len, e.node);
 	watcher__emit(w, &n);
 }
 

@@ -176,6 +176,13 @@ struct backend_ops {
 	int (*fill)(struct backend *b, bool discard);
 	/* 1 with *c filled, 0 when memory is empty. */
 	int (*next)(struct backend *b, struct change *c);
+	/* NULL, both, where that is not known. How many of the changes that come next, all of them
+	 * of the directory `id`, are names created there of which nothing is known (is_file)? *end
+	 * gets the last place of these changes; if they are `enough`, and all in memory, then of
+	 * those that the kernel holds, too. */
+	uint32_t (*creates)(const struct backend *b, int32_t id, uint32_t enough, uint64_t *end);
+	/* The place of the change that was handed out last; it only grows. */
+	uint64_t (*place)(const struct backend *b);
 	/* BACKEND_SCANS: looks at everything now instead of at the next interval; busy() until
 	 * that is done, and wake() is called at its end whatever was found. */
 	void (*round)(struct backend *b);

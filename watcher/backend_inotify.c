@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,6 +38,7 @@ struct backend {
 	uint32_t mask, drain;
 	char *memory;
 	size_t len, cap, pos;
+	uint64_t passed; /* bytes before `pos`, ever */
 	int64_t time_ns;
 	struct merge_slot merged[MERGE_SLOTS];
 	uv_work_t closing;
@@ -156,6 +158,13 @@ static void inotify_want(struct backend *b, unsigned kinds, bool merge)
 	b->merge = merge;
 }
 
+/* What is in memory is lost. */
+static void drop_all(struct backend *b)
+{
+	b->passed += b->len - b->pos;
+	b->pos = b->len = 0;
+}
+
 static int make_room(struct backend *b)
 {
 	size_t cap = b->cap ? b->cap : READ_SIZE * 2;
@@ -187,7 +196,7 @@ static void append_gap(struct backend *b)
 	struct inotify_event gap = { .wd = -1, .mask = IN_Q_OVERFLOW };
 
 	if (b->cap - b->len < sizeof gap) {
-		b->pos = b->len = 0;
+		drop_all(b);
 		if (b->cap < sizeof gap)
 			return;
 	}
@@ -203,7 +212,7 @@ static int make_room_or_drop(struct backend *b, bool *lost)
 	if (r == 0)
 		return 0;
 	*lost = true;
-	b->pos = b->len = 0;
+	drop_all(b);
 	return b->cap >= READ_SIZE ? 0 : r;
 }
 
@@ -226,10 +235,12 @@ static int inotify_fill(struct backend *b, bool discard)
 		if (n <= 0)
 			break;
 		got += (size_t)n;
-		if (discard)
+		if (discard) {
 			lost = true;
-		else
+			b->passed += (size_t)n;
+		} else {
 			b->len += (size_t)n;
+		}
 		/* A read that left room for another event has emptied the queue: no need for a
 		 * second one that says so. */
 		all = (size_t)n + EVENT_MAX < room;
@@ -311,13 +322,13 @@ static enum change_op op_of(uint32_t mask, bool named)
 }
 
 /* What was created is written to next, or gone: a file, no need to look. */
-static bool needs_no_look(const struct backend *b, const struct inotify_event *e)
+static bool needs_no_look(const struct backend *b, const struct inotify_event *e, size_t after)
 {
 	const struct inotify_event *next;
 
-	if (e->mask != IN_CREATE || b->pos >= b->len)
+	if (e->mask != IN_CREATE || after >= b->len)
 		return false;
-	next = (const struct inotify_event *)(const void *)(b->memory + b->pos);
+	next = (const struct inotify_event *)(const void *)(b->memory + after);
 	return next->mask & (IN_MODIFY | IN_CLOSE_WRITE | IN_DELETE) && next->wd == e->wd &&
 	       next->len == e->len && memcmp(next->name, e->name, e->len) == 0;
 }
@@ -331,6 +342,7 @@ static int inotify_next(struct backend *b, struct change *c)
 		at = b->pos;
 		e = (const struct inotify_event *)(const void *)(b->memory + at);
 		b->pos += sizeof *e + e->len;
+		b->passed += sizeof *e + e->len;
 		len = e->len ? strnlen(e->name, e->len) : 0;
 		if (b->merge && len && repeats_write(b, e, at, len))
 			continue;
@@ -338,7 +350,7 @@ static int inotify_next(struct backend *b, struct change *c)
 		if (c->op == CHANGE_NONE)
 			continue;
 		c->is_dir = e->mask & IN_ISDIR;
-		c->is_file = needs_no_look(b, e);
+		c->is_file = needs_no_look(b, e, b->pos);
 		c->id = e->wd;
 		c->id2 = -1;
 		c->cookie = e->cookie;
@@ -349,6 +361,32 @@ static int inotify_next(struct backend *b, struct change *c)
 		return 1;
 	}
 	return 0;
+}
+
+/* FIONREAD goes through the whole queue: only where it may make the difference. */
+static uint32_t inotify_creates(const struct backend *b, int32_t id, uint32_t enough, uint64_t *end)
+{
+	const struct inotify_event *e;
+	size_t at, next;
+	uint32_t n = 0;
+	int queued = 0;
+
+	for (at = b->pos; at < b->len; at = next) {
+		e = (const struct inotify_event *)(const void *)(b->memory + at);
+		next = at + sizeof *e + e->len;
+		if (e->wd != id)
+			break;
+		n += e->mask == IN_CREATE && !needs_no_look(b, e, next);
+	}
+	if (n >= enough && at == b->len && ioctl(b->fd, FIONREAD, &queued) < 0)
+		queued = 0;
+	*end = b->passed + (at - b->pos) + (unsigned)queued;
+	return n;
+}
+
+static uint64_t inotify_place(const struct backend *b)
+{
+	return b->passed;
 }
 
 static void close_fd(uv_work_t *work)
@@ -403,6 +441,8 @@ const struct backend_ops watcher__inotify = {
 	.want = inotify_want,
 	.fill = inotify_fill,
 	.next = inotify_next,
+	.creates = inotify_creates,
+	.place = inotify_place,
 	.close = inotify_close,
 };
 

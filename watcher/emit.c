@@ -7,9 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "watcher/engine.h"
 #include "watcher/filter.h"
@@ -157,49 +155,13 @@ static void store_parent(struct watcher_watch *watch, const struct news *n,
 		store(watch, &parent, WATCHER_MODIFIED, WATCHER_TYPE_DIR, &up, NULL);
 }
 
-/* lstat() of a name; of several in the same directory through a descriptor of it, which costs
- * half. It is held for a turn of the pump at most, so it keeps no mount busy. */
-static int stat_name(struct watcher *w, uint32_t dir, const char *name, size_t len,
-		     struct stat *st)
-{
-	bool again = w->stat_dir == dir && w->stat_gen == tree_dir(&w->tree, dir)->gen;
-	char buf[256];
-	const char *path;
-
-	if (again && w->stat_fd < 0 && (path = watcher__path(w, dir, NULL, 0)))
-		w->stat_fd = watcher__scan_open(path, true);
-	if (again && w->stat_fd >= 0 && len < sizeof buf) {
-		memcpy(buf, name, len);
-		buf[len] = '\0';
-		return fstatat(w->stat_fd, buf, st, AT_SYMLINK_NOFOLLOW);
-	}
-	watcher__stat_done(w);
-	w->stat_dir = dir;
-	w->stat_gen = tree_dir(&w->tree, dir)->gen;
-	path = watcher__path(w, dir, name, len);
-	return path ? lstat(path, st) : -1;
-}
-
-void watcher__stat_done(struct watcher *w)
-{
-	if (w->stat_fd >= 0)
-		close(w->stat_fd);
-	w->stat_fd = -1;
-	w->stat_dir = NO_DIR;
-}
-
 /* Looks at a created thing once it is known that somebody wants to hear of it. */
 static void look_up_type(struct watcher *w, struct news *n)
 {
-	struct stat st;
-
 	if (n->ino || n->type_known || n->type == WATCHER_TYPE_DIR || n->synthetic ||
 	    n->kind != WATCHER_CREATED || (w->options.flags & WATCHER_NO_STAT))
 		return;
-	if (stat_name(w, n->dir, n->name, n->len, &st) == 0 && !S_ISDIR(st.st_mode)) {
-		n->ino = st.st_ino;
-		n->type = watcher__type_of_mode(st.st_mode);
-	}
+	watcher__created_look(w, n);
 }
 
 /* Were the times of a file set to now, which changes nothing else in it? What touches it may
@@ -209,7 +171,7 @@ static bool was_touched(struct watcher *w, const struct news *n)
 	struct stat st;
 	int64_t ago;
 
-	if (stat_name(w, n->dir, n->name, n->len, &st) < 0)
+	if (watcher__name_stat(w, n->dir, n->name, n->len, &st) < 0)
 		return false;
 	ago = stat_ctime_ns(&st) - stat_mtime_ns(&st);
 	return ago <= TOUCH_NS && ago >= -TOUCH_NS;
@@ -451,6 +413,7 @@ void watcher__emit(struct watcher *w, struct news *n)
 	if (n->apart)
 		nhits = not_above(w, n->dir, hits, nhits);
 	n->synthetic |= is_polled(w, n);
+	w->created.told += n->kind == WATCHER_CREATED;
 	if (n->kind == WATCHER_MOVED && n->dest) {
 		emit_move(w, n, hits, nhits);
 		return;

@@ -161,7 +161,6 @@ struct mounts;
 
 /* Lists of the pass that is going on; see look.c. */
 struct look;
-struct listing;
 
 /*
  * A path written from its end: walking from a node to the top puts each name before what is
@@ -175,6 +174,30 @@ static inline const char *backpath_tail(const struct backpath *p, size_t len)
 {
 	return p->buf + p->cap - 1 - len;
 }
+
+/* What scan.c reads of a directory. */
+struct listing {
+	int error;       /* negative errno: nothing else is filled in */
+	uint64_t ino;
+	uint32_t dev;
+	int64_t ctime_ns; /* 0 if too young to be trusted */
+	char *packed;    /* see tree.h; owned by the listing */
+	size_t len, cap;
+	uint32_t count;
+	uint64_t mount;  /* what is mounted there, as watcher__scan_mount(); 0: nothing */
+	bool names_only; /* asked for: types and inodes need not be right */
+};
+
+/* The directory that names were looked up in last; see created.c. */
+struct created {
+	uint32_t dir, gen;
+	int fd;                 /* open on it, or -1 */
+	unsigned told, lookups; /* names created anywhere since, and those of them looked up */
+	unsigned wait;          /* so many lookups before it may be read (again) */
+	struct listing listing; /* what was read, if there are slots: see listing.c */
+	uint32_t *slots, nslots;
+	uint64_t end;           /* changes behind this place may be newer */
+};
 
 struct watcher {
 	uv_loop_t *loop, own_loop;
@@ -226,8 +249,7 @@ struct watcher {
 	int64_t calm_ns;     /* wall clock before the last time the queue was empty */
 	int64_t now_ns;      /* wall clock of the change being applied */
 	uint64_t turn_ns;    /* uv_hrtime() of the turn */
-	uint32_t stat_dir, stat_gen; /* last directory that a created name was looked up in */
-	int stat_fd;         /* open on it, or -1; see emit.c */
+	struct created created;
 	struct debounce debounce;
 	uint64_t batch_number;
 	unsigned dispatching;
@@ -305,12 +327,20 @@ bool watcher__ends_for_some(struct watcher *w, const struct news *move);
 /* A move has taken the name of something of that type: those who do not see where it began are
  * told so. Before the move itself. */
 void watcher__emit_replaced(struct watcher *w, struct news *move, int type);
-/* Lets go of what looking up created names holds. */
-void watcher__stat_done(struct watcher *w);
 void watcher__emit_control(struct watcher *w, int kind);
 /* Queues it for on_problem. */
 void watcher__problem(struct watcher *w, const char *path, int code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* ---- created.c: what created names are ---- */
+void watcher__created_init(struct watcher *w);
+/* Fills in news->type and ->ino, if the name is there and no directory. */
+void watcher__created_look(struct watcher *w, struct news *n);
+/* What a name in a directory is now, several in a row at half the cost. 0, or negative errno. */
+int watcher__name_stat(struct watcher *w, uint32_t dir, const char *name, size_t len,
+		       struct stat *st);
+/* The turn is over; with `rest`, and nothing is left to be told. */
+void watcher__created_done(struct watcher *w, bool rest);
 
 /* ---- node.c: nodes, their watches, and taking both away ---- */
 
@@ -509,21 +539,13 @@ int watcher__watch_filter(const watcher_filter **out, const watch_options *o, wa
 void watcher__watch_free(struct watcher_watch *watch);
 
 /* ---- scan.c: reading one directory ---- */
-struct listing {
-	int error;       /* negative errno: nothing else is filled in */
-	uint64_t ino;
-	uint32_t dev;
-	int64_t ctime_ns; /* 0 if too young to be trusted */
-	char *packed;    /* see tree.h; owned by the listing */
-	size_t len, cap;
-	uint32_t count;
-	uint64_t mount;  /* what is mounted there, as watcher__scan_mount(); 0: nothing */
-	bool names_only; /* asked for: types and inodes need not be right */
-};
 /* Opens a directory for reading: follow == false refuses a symbolic link. fd or -errno. */
 int watcher__scan_open(const char *path, bool follow);
 /* Fills `l` from an open directory; reuses its memory. */
 void watcher__scan_read(int fd, struct listing *l);
+/* The same, but no more than about `most` names, which may be there twice, and of a type that is
+ * UNKNOWN where the directory does not tell it. */
+void watcher__scan_names(int fd, struct listing *l, uint32_t most);
 /* The number of what is mounted at a directory open as fd, or, with fd -1, at a path: no other
  * mount ever has it. 0: it is no mount point. MOUNT_UNSURE: it is, but the kernel (before Linux
  * 6.8) gives numbers out again. */
@@ -533,8 +555,14 @@ uint64_t watcher__scan_mount(int fd, const char *path);
 void watcher__scan_stat(int fd, struct listing *l);
 /* Appends a name; "." and "..", and names too long for the index, are left out. UV_ENOMEM. */
 int watcher__listing_add(struct listing *l, const char *name, int type, uint64_t ino);
-/* repeats.c: keeps the last of entries that have the same name. UV_ENOMEM. */
+/* listing.c: keeps the last of entries that have the same name. UV_ENOMEM. */
 int watcher__listing_unrepeat(struct listing *l);
+/* A table of where the names are, as long as the listing does not change: the caller's to free.
+ * Earlier entries of the same name lose their type. NULL without memory. */
+uint32_t *watcher__listing_slots(struct listing *l, uint32_t *size);
+/* The packed entry of that name, or NULL. */
+const char *watcher__listing_find(const struct listing *l, uint32_t *slots, uint32_t size,
+				  const char *name, size_t len);
 /* What tells a directory from all others, also from one that gets its inode number later. */
 struct identity {
 	uint64_t dev, ino;

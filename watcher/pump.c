@@ -466,7 +466,7 @@ void watcher__pump(struct watcher *w)
 	w->pumping = true;
 	if (!covered) /* else all is ready before anything is read */
 		rest = turn(w);
-	watcher__stat_done(w);
+	watcher__created_done(w, rest);
 	w->pumping = false;
 	if (!watcher__look_pending(w))
 		tell_problems(w);

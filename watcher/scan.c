@@ -103,6 +103,7 @@ uint32_t watcher__dev32(dev_t dev)
 	return (uint32_t)(dev ^ (uint64_t)dev >> 32);
 }
 
+/* Without the directory that is read (-1) it is not looked up. */
 static int type_of_entry(int fd, const char *name, unsigned char d_type)
 {
 	struct stat st;
@@ -115,6 +116,8 @@ static int type_of_entry(int fd, const char *name, unsigned char d_type)
 	case DT_LNK:
 		return WATCHER_TYPE_SYMLINK;
 	case DT_UNKNOWN:
+		if (fd < 0)
+			return WATCHER_TYPE_UNKNOWN;
 		if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			return watcher__type_of_mode(st.st_mode);
 		return WATCHER_TYPE_FILE;
@@ -277,40 +280,61 @@ struct linux_dirent {
 	char d_name[];
 };
 
-void watcher__scan_read(int fd, struct listing *l)
+/* Adds what comes next of a directory, types that it does not tell as asked of `look_in`. How many
+ * bytes that was of, 0 at the end, or a negative errno. */
+static long read_piece(int fd, int look_in, struct listing *l)
 {
 	char buf[32768] __attribute__((aligned(8)));
-	int r, pieces = 0;
-	long n, at;
+	long n = syscall(SYS_getdents64, fd, buf, sizeof buf);
+	int r = 0;
 
+	for (long at = 0; at < n && r == 0;) {
+		const struct linux_dirent *e = (const void *)(buf + at);
+
+		r = watcher__listing_add(l, e->d_name, type_of_entry(look_in, e->d_name, e->d_type),
+					 e->d_ino);
+		at += e->d_reclen;
+	}
+	if (n < 0)
+		r = -errno;
+	return r < 0 ? r : n;
+}
+
+/* btrfs (since Linux 6.5) lists what there was when the directory was opened, or rewound last: a
+ * name made since then, but before the watch or the stat, would be in no list and no event. */
+static void scan_start(int fd, struct listing *l)
+{
 	watcher__scan_stat(fd, l);
+	if (!l->error && lseek(fd, 0, SEEK_SET) < 0)
+		l->error = -errno;
+}
+
+void watcher__scan_read(int fd, struct listing *l)
+{
+	int pieces = 0;
+	long n;
+
+	scan_start(fd, l);
 	if (l->error)
 		return;
-	/* btrfs (since Linux 6.5) lists what there was when the directory was opened, or rewound last:
-	 * a name made since then, but before the watch or the stat, would be in no list and no event. */
-	if (lseek(fd, 0, SEEK_SET) < 0) {
-		l->error = -errno;
-		return;
-	}
-	for (; (n = syscall(SYS_getdents64, fd, buf, sizeof buf)) > 0; pieces++)
-		for (at = 0; at < n;) {
-			const struct linux_dirent *e = (const void *)(buf + at);
-
-			r = watcher__listing_add(l, e->d_name,
-						 type_of_entry(fd, e->d_name, e->d_type),
-						 e->d_ino);
-			if (r < 0) {
-				l->error = r;
-				return;
-			}
-			at += e->d_reclen;
-		}
-	if (n < 0 && errno == ENOENT && l->mount)
+	while ((n = read_piece(fd, fd, l)) > 0)
+		pieces++;
+	if (n == UV_ENOENT && l->mount)
 		return; /* removed where it was mounted from: it stays, and nothing comes into it */
 	if (n < 0)
-		l->error = -errno;
+		l->error = (int)n;
 	else if (pieces > 1)
 		l->error = scan_end(fd, l);
+}
+
+void watcher__scan_names(int fd, struct listing *l, uint32_t most)
+{
+	long n = 1;
+
+	scan_start(fd, l);
+	while (!l->error && n > 0 && l->count < most)
+		if ((n = read_piece(fd, -1, l)) < 0)
+			l->error = (int)n;
 }
 #else
 void watcher__scan_read(int fd, struct listing *l)
@@ -335,5 +359,11 @@ void watcher__scan_read(int fd, struct listing *l)
 					 e->d_ino);
 	closedir(dir);
 	l->error = r == 0 ? scan_end(fd, l) : r;
+}
+
+void watcher__scan_names(int fd, struct listing *l, uint32_t most)
+{
+	(void)most;
+	watcher__scan_read(fd, l);
 }
 #endif

@@ -117,8 +117,7 @@ int watcher_open(watcher **out, const watcher_options *options, watcher_error *e
 	tree_init(&w->tree);
 	list_init(&w->watches);
 	list_init(&w->problems);
-	w->stat_fd = -1;
-	w->stat_dir = NO_DIR;
+	watcher__created_init(w);
 	r = check_options(w, options, err);
 	if (r < 0)
 		goto fail;
@@ -186,6 +185,7 @@ static void free_all(struct watcher *w)
 	free(w->ahead);
 	free(w->limbo);
 	free(w->unwatch);
+	watcher__created_done(w, true);
 	free(w->syncs);
 	free(w->path.buf);
 	free(w->dest_path.buf);

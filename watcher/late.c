@@ -255,21 +255,24 @@ static void nothing_in(struct watcher *w, uint32_t dir, struct listing *li)
 	li->dev = d->parent == NO_DIR ? 0 : tree_dir(&w->tree, d->parent)->dev;
 }
 
-/* It is indexed already: a root of its own, which belongs here now, or the same directory under
- * a second path. */
+/* It is indexed already: a root of its own, which belongs here now (by the very same path, or behind
+ * a link that leads to it), or the same directory under a second path. */
 static int known_already(struct watcher *w, uint32_t dir, uint32_t owner)
 {
 	struct dir *d = tree_dir(&w->tree, dir), *o = tree_dir(&w->tree, owner);
 	uint32_t up = d->parent, rec = d->rec;
+	uint16_t link = d->flags & DIR_LINK;
 	bool here = up != NO_DIR && o->parent == NO_DIR && o->roots &&
-		    strcmp(w->look->path.data, o->roots->real) == 0 &&
+		    (link || strcmp(w->look->path.data, o->roots->real) == 0) &&
 		    !tree_is_below(&w->tree, up, owner);
 
 	if (!here)
 		watcher__alias_note(w, dir, owner);
 	watcher__node_drop(w, dir);
-	if (here)
+	if (here) {
 		tree_attach(&w->tree, up, rec, owner);
+		o->flags |= link;
+	}
 	if (here && o->flags & DIR_NARROW) {
 		o->flags &= (uint16_t)~DIR_NARROW;
 		empty_again(w, owner);

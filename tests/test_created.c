@@ -67,9 +67,17 @@ static void on_event(watcher_watch *watch, const watcher_event *e, void *arg)
 	*n = (struct name){ e->kind, e->type, e->inode };
 }
 
+/* Such as that there are no inotify watches left, and it is polled: then nothing here holds. */
+static void on_problem(watcher *w, const char *path, const watcher_error *err, void *arg)
+{
+	(void)w;
+	(void)arg;
+	print_message("# %s%s%s\n", path ? path : "", path ? ": " : "", err->message);
+}
+
 static watcher *open_here(void)
 {
-	watcher *w = open_with(WATCHER(.backend = WATCHER_BACKEND_INOTIFY));
+	watcher *w = open_with(WATCHER(.backend = WATCHER_BACKEND_INOTIFY, .on_problem = on_problem));
 
 	memset(names, 0, sizeof names);
 	add_with(w, ".", WATCH(.kinds = KINDS, .on_any = on_event));

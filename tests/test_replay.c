@@ -13,9 +13,9 @@
  * ENOENT, as it does when the directory is gone, and takes its time; in "refused" with EACCES,
  * until modes are set again; in "limit" with ENOSPC. In "adds" other watches of what is in the
  * roots come and go meanwhile; where the kernel does not tell every change a round in a hundred is
- * bad, so it is run there only where REPLAY_ROUNDS says how often. In "mounts" and "mounts-late" directories and
- * files are mounted over, and at the end all mounts end: these are run only where REPLAY_ROUNDS says
- * how often, for a round in some thousands is bad. test_mounts has what is sure.
+ * bad, so it is run there only where REPLAY_ROUNDS says how often. In "mounts" and "mounts-late"
+ * directories and files are mounted over, and at the end all mounts end: these are run only where
+ * REPLAY_ROUNDS says how often, for a round in some thousands is bad. test_mounts has what is sure.
  * link: -Wl,--wrap=inotify_add_watch,--wrap=fanotify_init,--wrap=watcher__scan_read,--wrap=syscall
  */
 #include <setjmp.h>
@@ -391,7 +391,7 @@ static const struct setup setups[] = {
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, FAULTS, 40 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, REFUSED, 20 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, LIMIT, 20 },
-	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, ADDS, 40 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, ADDS, 10 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, MOUNTS, 0 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, MOUNTS_LATE, 0 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, PLAIN, 40 },
@@ -400,7 +400,7 @@ static const struct setup setups[] = {
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, UNREAD, 40 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, SLOWLY, 20 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, OVERFLOW, 5 },
-	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, ADDS, 20 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, ADDS, 5 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, MOUNTS, 0 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, MOUNTS_LATE, 0 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, PLAIN, 20 },

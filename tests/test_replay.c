@@ -15,7 +15,8 @@
  * roots come and go meanwhile; where the kernel does not tell every change a round in a hundred is
  * bad, so it is run there only where REPLAY_ROUNDS says how often. In "mounts" and "mounts-late"
  * directories and files are mounted over, and at the end all mounts end: these are run only where
- * REPLAY_ROUNDS says how often, for a round in some thousands is bad. test_mounts has what is sure.
+ * REPLAY_ROUNDS says how often, for a few thousand without a bad one do not say that there is none.
+ * test_mounts has what is sure.
  * link: -Wl,--wrap=inotify_add_watch,--wrap=fanotify_init,--wrap=watcher__scan_read,--wrap=syscall
  */
 #include <setjmp.h>

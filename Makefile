@@ -25,7 +25,8 @@ VERSION    := $(shell awk '/define WHENDO_VERSION_(MAJOR|MINOR|PATCH)/ { v = v s
 PKGS       := libuv libpcre2-8
 PKGS_CLI   := yaml-0.1
 DEPS_BUILD := gcc make pkg-config libc6-dev libuv1-dev libpcre2-dev libyaml-dev
-DEPS_CHECK := libcmocka-dev mandoc git strace procps util-linux python3 valgrind clang g++ zsh fish
+DEPS_CHECK := libcmocka-dev mandoc git strace procps util-linux python3 valgrind clang g++ zsh fish \
+	btrfs-progs xfsprogs
 PKG_NEEDS  := libuv:libuv1-dev libpcre2-8:libpcre2-dev yaml-0.1:libyaml-dev
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \

@@ -257,14 +257,22 @@ static int free_name(struct watcher *w, const struct arrival *a, int depth)
 	return d->type;
 }
 
-/* Is it, to those who are told, where it was? It moved away and back while it was read. */
+static uint32_t top_of(const struct watcher *w, uint32_t dir)
+{
+	while (tree_dir(&w->tree, dir)->parent != NO_DIR)
+		dir = tree_dir(&w->tree, dir)->parent;
+	return dir;
+}
+
+/* Is it, to those who are told, where it was? It moved away and back while it was read. By the same
+ * path it may have come to be below another root, whose tree is not a part of this one yet. */
 static bool is_back(struct watcher *w, const struct news *n)
 {
 	struct bytes *from = &w->look->path;
 	const char *path = watcher__path(w, n->dir, n->name, n->len);
 
 	bytes_clear(from);
-	if (!path || bytes_adds(from, path) < 0)
+	if (top_of(w, n->dir) != top_of(w, n->dest_dir) || !path || bytes_adds(from, path) < 0)
 		return false;
 	path = watcher__path(w, n->dest_dir, n->dest, n->dest_len);
 	return path && strcmp(path, from->data) == 0;

@@ -256,6 +256,22 @@ static void test_exchange_read_in_half(void **state)
 	assert_string_equal(told(&seen), "deleted in/f, created in/f, created in/f/f, modified in/d/e");
 }
 
+/* A file has replaced another and gone back, and the name has been given a third time by the time
+ * that is looked at. */
+static void test_there_and_back_is_no_exchange(void **state)
+{
+	(void)state;
+	put("in/f", "");
+	put("in/g", "");
+	watch_in();
+	sync_watcher(w);
+	assert_int_equal(rename("in/f", "in/g"), 0);
+	assert_int_equal(rename("in/g", "in/f"), 0);
+	put("in/g", "");
+	sync_watcher(w);
+	assert_string_equal(told(&seen), "moved in/f in/g, moved in/g in/f, created in/g");
+}
+
 /* It was replaced before it could be watched, and what replaced it moved on. */
 static void test_move_over_the_unwatched(void **state)
 {
@@ -385,6 +401,7 @@ int main(void)
 		MOVES_TEST(test_polled_found_elsewhere),
 		MOVES_TEST(test_polled_found_where_replaced),
 		MOVES_TEST(test_exchange_with_what_is_there),
+		MOVES_TEST(test_there_and_back_is_no_exchange),
 		MOVES_TEST(test_exchange_read_in_half),
 		MOVES_TEST(test_move_over_the_unwatched),
 		MOVES_TEST(test_exchange_with_the_unwatched),

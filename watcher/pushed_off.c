@@ -43,6 +43,18 @@ static void guess(struct watcher *w, const struct half_move *h, uint32_t to)
 		watcher__node_limbo(w, to);
 }
 
+/* Has what took the name, known by its inode (0: it is not), left it again to where the second half
+ * leads? The name may be that of another by now, made or moved there since. */
+static bool has_left(struct watcher *w, const struct half_move *h, uint64_t ino,
+		     const struct change *c, uint32_t dir)
+{
+	uint64_t at = watcher__ino_at(w, h->dir, h->name, h->len);
+
+	if (!at || !ino || at == ino || at == INO_UNKNOWN || dir == NO_DIR)
+		return !at;
+	return watcher__ino_at(w, dir, c->name, c->name_len) == ino;
+}
+
 /* Did what was pushed off, and not what took its name, move away? `dir`: to there, or NO_DIR if
  * that is not known. It is not always told: the kernel makes one of two moves away from a name
  * that come one after the other, as those of two exchanges with what is not watched do. */
@@ -72,7 +84,7 @@ static bool is_exchange(struct watcher *w, const struct half_move *h, const stru
 	if (h->node != NO_DIR && would_be_told_gone(w, h->node))
 		return true;
 	guess(w, h, dir);
-	return watcher__ino_at(w, h->dir, h->name, h->len) != 0;
+	return !has_left(w, h, e.ino, c, dir);
 }
 
 /* It was what took the name that moved on; what was pushed off is gone. */

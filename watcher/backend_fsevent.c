@@ -9,16 +9,12 @@
  * time before the turn's polling the time up to which everything is known.
  *
  * libuv drops the kernel's report of an overflow: a turn with very many calls is taken for one.
- * Where the system can, a directory is watched with all that is below it, through one handle:
- * names are paths below it then, and the directory they are in is known by what is at its path
- * now. One that is not there any more, or not known yet, makes the nearest above it be looked
- * at, with the content of files. The others below it have handles that are not started.
- * (Elsewhere this is played for tests: they are started, and speak through the top.)
+ * Where the system can, one handle tells of a whole tree: see fsevent_trees.c.
  *
  * On Linux the path watched is /proc/self/fd/N/. : the very directory that was opened, and "."
  * is the name libuv gives when the directory itself is meant.
  */
-#include "watcher/backend.h"
+#include "watcher/fsevent.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -28,13 +24,6 @@
 #include <unistd.h>
 
 #include "watcher/engine.h"
-#include "watcher/keys.h"
-
-#if defined(__APPLE__) || defined(_WIN32)
-#define HAS_WHOLE_TREES true
-#else
-#define HAS_WHOLE_TREES false
-#endif
 
 #define LOSS_CALLS 4096 /* a quarter of the smallest usual queue */
 
@@ -51,58 +40,7 @@
 #define LATE_NS		    0
 #endif
 
-struct handle {
-	uv_fs_event_t event;
-	struct backend *b;
-	int32_t id;
-	uint8_t level;
-	bool looked_at; /* a LOOK is waiting to be handed out */
-	bool dead;      /* ... or an UNWATCHED */
-	bool content;   /* ... and the LOOK is at content, too */
-	bool covered;   /* heard of through a handle above it */
-	char *tree;     /* the path of a whole tree that is heard of through this one; else NULL */
-	struct handle *next_tree;
-	uint8_t selves; /* what it was told of itself in this turn */
-	uint32_t turn, serial;
-};
-
-/* One thing to hand out; the name, if any, is in `names`. */
-struct hint {
-	int32_t id;
-	uint8_t op, len; /* WRITTEN: written or metadata set */
-	bool perhaps;    /* ... or nothing of it */
-	uint32_t name, serial; /* of the handle: numbers are given out again */
-	int64_t since_ns;
-};
-
-struct hints {
-	struct hint *items;
-	uint32_t n, cap, at;
-};
-
-struct backend {
-	struct backend_config config;
-	struct keys keys;
-	struct handle **handles; /* by number */
-	int32_t cap;
-	uv_prepare_t prepare;
-	uv_check_t check;
-	int64_t calm_ns, polling_ns; /* known up to; the clock before this turn's polling */
-	uint32_t turn, calls, serial;
-	bool whole_trees;
-	struct handle *trees;
-	bool lost, wake_due;
-	struct hints writes, looks;
-	struct bytes names, path;
-	struct bytes below; /* the directory that the last path below a tree was in */
-	int32_t below_id;   /* ... -1: asked anew */
-	int64_t time_ns, lost_since_ns;
-	int open_handles; /* uv handles that are not closed yet */
-	void (*closed)(void *arg);
-	void *closed_arg;
-};
-
-static void lose(struct backend *b)
+void fsevent_lose(struct backend *b)
 {
 	if (!b->lost)
 		b->lost_since_ns = b->calm_ns;
@@ -118,7 +56,7 @@ static bool hold(struct handle *h, struct hints *list, struct hint hint, const c
 
 	if (list->n == list->cap) {
 		if (!(p = realloc(list->items, cap * sizeof *list->items))) {
-			lose(b);
+			fsevent_lose(b);
 			return false;
 		}
 		list->items = p;
@@ -129,14 +67,14 @@ static bool hold(struct handle *h, struct hints *list, struct hint hint, const c
 	hint.since_ns = b->calm_ns;
 	hint.name = (uint32_t)b->names.len;
 	if (hint.len && bytes_add(&b->names, name, hint.len) < 0) {
-		lose(b);
+		fsevent_lose(b);
 		return false;
 	}
 	list->items[list->n++] = hint;
 	return true;
 }
 
-static void look(struct handle *h)
+void fsevent_look(struct handle *h)
 {
 	if (!h->looked_at)
 		h->looked_at = hold(h, &h->b->looks, (struct hint){ .op = CHANGE_LOOK }, NULL);
@@ -178,7 +116,7 @@ static void about_self(struct handle *h, int events)
 	hold(h, &b->looks, (struct hint){ .op = CHANGE_UNWATCHED }, NULL);
 }
 
-static bool means_itself(const char *name)
+bool fsevent_means_itself(const char *name)
 {
 #ifdef __linux__
 	return strcmp(name, ".") == 0;
@@ -188,105 +126,23 @@ static bool means_itself(const char *name)
 #endif
 }
 
-static void told(struct handle *h, const char *name, int events)
+void fsevent_told(struct handle *h, const char *name, int events)
 {
 	struct backend *b = h->b;
-	bool self = name && means_itself(name);
+	bool self = name && fsevent_means_itself(name);
 
 	if (self)
 		about_self(h, events);
-	if (self || (h->level == WATCH_SELF && name && means_itself(".")))
+	if (self || (h->level == WATCH_SELF && name && fsevent_means_itself(".")))
 		return;
 	if (!name || b->config.nameless) {
-		look(h);
+		fsevent_look(h);
 		return;
 	}
 	if (events & UV_RENAME || h->level == WATCH_FILES)
-		look(h);
+		fsevent_look(h);
 	if ((events & UV_CHANGE || RENAME_HIDES_WRITES) && h->level >= WATCH_ALL)
 		touched(h, name, !(events & UV_CHANGE));
-}
-
-/* ---- whole trees ---- */
-
-static bool lies_in(const char *path, const char *tree)
-{
-	size_t len = strlen(tree);
-
-	return strncmp(path, tree, len) == 0 && (path[len] == '/' || !path[len] || len == 1);
-}
-
-/* Is it below its tree really, or behind a link? What is gone was. */
-static bool is_in_place(const char *path)
-{
-	char *real = realpath(path, NULL);
-	bool same = real ? strcmp(real, path) == 0 : errno == ENOENT;
-
-	free(real);
-	return same;
-}
-
-/* The handle through which a path is heard of: that of the smallest tree it is in, or NULL. */
-static struct handle *tree_around(const struct backend *b, const char *path)
-{
-	struct handle *best = NULL;
-
-	for (struct handle *h = b->trees; h; h = h->next_tree)
-		if (lies_in(path, h->tree) && (!best || strlen(h->tree) > strlen(best->tree)))
-			best = h;
-	return best;
-}
-
-/* The directory at b->below, if it is one that is watched. */
-static struct handle *handle_below(struct backend *b)
-{
-	struct identity self;
-
-	if (b->below_id < 0 && watcher__scan_identity(-1, b->below.data, &self) == 0)
-		b->below_id = keys_find(&b->keys, &self, sizeof self);
-	return b->below_id < 0 ? NULL : b->handles[b->below_id];
-}
-
-/* Where the path in b->below is not one that is watched: the nearest above it is looked at. */
-static void look_above(struct handle *top)
-{
-	struct backend *b = top->b;
-	struct handle *h = NULL;
-
-	while (!h && b->below.len > strlen(top->tree)) {
-		bytes_cut(&b->below, (size_t)(strrchr(b->below.data, '/') - b->below.data));
-		b->below_id = -1;
-		h = handle_below(b);
-	}
-	h = h ? h : top;
-	h->content = true;
-	look(h);
-}
-
-/* Something is told of a path below the tree of `top`. */
-static void told_below(struct handle *top, const char *rel, int events)
-{
-	const char *name = strrchr(rel, '/') + 1;
-	size_t len = strlen(top->tree), rel_len = (size_t)(name - rel) - 1;
-	struct backend *b = top->b;
-	struct handle *h;
-
-	if (b->below.len != len + 1 + rel_len || memcmp(b->below.data, top->tree, len) != 0 ||
-	    memcmp(b->below.data + len + 1, rel, rel_len) != 0)
-		b->below_id = -1;
-	bytes_clear(&b->below);
-	if (bytes_add(&b->below, top->tree, len) < 0 || bytes_addc(&b->below, '/') < 0 ||
-	    bytes_add(&b->below, rel, rel_len) < 0) {
-		b->below_id = -1;
-		lose(b);
-		return;
-	}
-	if (tree_around(b, b->below.data) != top)
-		return; /* the smaller tree tells of it */
-	if ((h = handle_below(b)))
-		told(h, name, events);
-	else
-		look_above(top);
 }
 
 #ifdef _WIN32
@@ -294,12 +150,12 @@ static void told_below(struct handle *top, const char *rel, int events)
 static const char *windows_name(struct backend *b, const char *name)
 {
 	if (!name) {
-		lose(b);
+		fsevent_lose(b);
 		return NULL;
 	}
 	bytes_clear(&b->path);
 	if (bytes_adds(&b->path, name) < 0) {
-		lose(b);
+		fsevent_lose(b);
 		return NULL;
 	}
 	for (char *p = b->path.data; *p; p++)
@@ -309,7 +165,7 @@ static const char *windows_name(struct backend *b, const char *name)
 }
 #endif
 
-static void on_event(uv_fs_event_t *event, const char *name, int events, int status)
+void fsevent_on_event(uv_fs_event_t *event, const char *name, int events, int status)
 {
 	struct handle *h = event->data;
 	struct backend *b = h->b;
@@ -323,30 +179,10 @@ static void on_event(uv_fs_event_t *event, const char *name, int events, int sta
 		h->dead = true;
 		hold(h, &b->looks, (struct hint){ .op = CHANGE_UNWATCHED }, NULL);
 	} else if (h->tree && name && strchr(name, '/')) {
-		told_below(h, name, events);
+		fsevent_told_below(h, name, events);
 	} else {
-		told(h, name, events);
+		fsevent_told(h, name, events);
 	}
-}
-
-/* A directory that is covered speaks through the tops of the trees it is in, as if there were no
- * handle on it: for tests where the system cannot watch whole trees. */
-static void on_covered(uv_fs_event_t *event, const char *name, int events, int status)
-{
-	struct handle *h = event->data;
-	struct backend *b = h->b;
-	const char *path = b->config.path_of(b->config.arg, h->id);
-	struct bytes full = { 0 };
-
-	if (!name || status < 0 || means_itself(name) || !path || !is_in_place(path))
-		return;
-	if (bytes_addf(&full, "%s/%s", path, name) < 0)
-		lose(b);
-	for (struct handle *top = full.len ? b->trees : NULL; top; top = top->next_tree)
-		if (lies_in(full.data, top->tree) && full.data[strlen(top->tree)])
-			on_event(&top->event, full.data + strlen(top->tree) + (top->tree[1] != 0),
-				 events, 0);
-	bytes_free(&full);
 }
 
 static void on_prepare(uv_prepare_t *prepare)
@@ -361,7 +197,7 @@ static void on_check(uv_check_t *check)
 	struct backend *b = check->data;
 
 	if (b->calls > LOSS_CALLS)
-		lose(b);
+		fsevent_lose(b);
 #ifdef _WIN32
 	if (!b->calls) /* what came while one read was answered is told by the next */
 #endif
@@ -437,7 +273,7 @@ static void on_own_closed(uv_handle_t *handle)
 	part_closed(handle->data);
 }
 
-static int start_as(struct handle *h, int fd, const char *path, uv_fs_event_cb cb, unsigned flags)
+int fsevent_start_alone(struct handle *h, int fd, const char *path, uv_fs_event_cb cb, unsigned flags)
 {
 #ifdef __linux__
 	char self[40];
@@ -461,46 +297,6 @@ static int start_as(struct handle *h, int fd, const char *path, uv_fs_event_cb c
 #else
 	return uv_fs_event_start(&h->event, cb, path, flags);
 #endif
-}
-
-static void end_tree(struct handle *h)
-{
-	struct handle **at = &h->b->trees;
-
-	while (*at != h)
-		at = &(*at)->next_tree;
-	*at = h->next_tree;
-	free(h->tree);
-	h->tree = NULL;
-}
-
-static int start(struct handle *h, int fd, const char *path, enum watch_level level)
-{
-	struct backend *b = h->b;
-	int r;
-
-	if (!b->whole_trees || level < WATCH_ALL)
-		return start_as(h, fd, path, on_event, 0);
-	if (tree_around(b, path) && is_in_place(path)) {
-		h->covered = true;
-		return HAS_WHOLE_TREES ? 0 : start_as(h, fd, path, on_covered, 0);
-	}
-	if (!(h->tree = strdup(path)))
-		return UV_ENOMEM;
-	h->next_tree = b->trees;
-	b->trees = h;
-	r = start_as(h, fd, path, on_event, HAS_WHOLE_TREES ? UV_FS_EVENT_RECURSIVE : 0);
-	if (r < 0)
-		end_tree(h);
-	return r;
-}
-
-static void stop(struct handle *h)
-{
-	uv_fs_event_stop(&h->event);
-	h->covered = false;
-	if (h->tree)
-		end_tree(h);
 }
 
 static int make_room(struct backend *b, int32_t id)
@@ -539,7 +335,7 @@ static int add(struct backend *b, int fd, const char *path, enum watch_level lev
 	h->b = b;
 	h->id = id;
 	h->serial = b->serial++;
-	r = start(h, fd, path, level);
+	r = fsevent_start(h, fd, path, level);
 	if (r < 0) {
 		keys_remove(&b->keys, id);
 		uv_close((uv_handle_t *)&h->event, on_event_closed);
@@ -547,15 +343,6 @@ static int add(struct backend *b, int fd, const char *path, enum watch_level lev
 	}
 	b->handles[id] = h;
 	return id;
-}
-
-/* Does the handle not tell of all there is to tell of at this path? */
-static bool is_elsewhere(const struct handle *h, const char *path, enum watch_level level)
-{
-	if (!h->b->whole_trees || level < WATCH_ALL)
-		return false;
-	return h->level < WATCH_ALL ? !h->tree && !h->covered :
-				      h->tree && strcmp(h->tree, path) != 0;
 }
 
 static int fsevent_watch(struct backend *b, int fd, const char *path, enum watch_level level,
@@ -571,9 +358,9 @@ static int fsevent_watch(struct backend *b, int fd, const char *path, enum watch
 	if (n < 0 && (n = add(b, fd, path, level, &self)) < 0)
 		return n;
 	h = b->handles[n];
-	if (h->dead || is_elsewhere(h, path, level)) {
-		stop(h);
-		if ((r = start(h, fd, path, level > h->level ? level : h->level)) < 0)
+	if (h->dead || fsevent_is_elsewhere(h, path, level)) {
+		fsevent_stop(h);
+		if ((r = fsevent_start(h, fd, path, level > h->level ? level : h->level)) < 0)
 			return r;
 		h->dead = false;
 	}
@@ -581,34 +368,6 @@ static int fsevent_watch(struct backend *b, int fd, const char *path, enum watch
 		h->level = (uint8_t)level;
 	*id = n;
 	return 0;
-}
-
-/* A tree has ended: what it covered, and is still wanted, gets handles of its own, those of the
- * shortest paths first, for they cover the others. */
-static void cover_again(struct backend *b)
-{
-	const char *path;
-	struct handle *h, *next;
-	size_t least;
-
-	do {
-		next = NULL;
-		least = SIZE_MAX;
-		for (int32_t i = 0; i < b->cap; i++) {
-			h = b->handles[i];
-			path = h && h->covered ? b->config.path_of(b->config.arg, i) : NULL;
-			if (path && !tree_around(b, path) && strlen(path) < least) {
-				least = strlen(path);
-				next = h;
-			}
-		}
-		if (next && (path = b->config.path_of(b->config.arg, next->id))) {
-			uv_fs_event_stop(&next->event);
-			next->covered = false;
-			if (start(next, -1, path, (enum watch_level)next->level) < 0)
-				lose(b);
-		}
-	} while (next);
 }
 
 static void fsevent_unwatch(struct backend *b, int32_t id)
@@ -622,10 +381,10 @@ static void fsevent_unwatch(struct backend *b, int32_t id)
 	b->below_id = -1;
 	keys_remove(&b->keys, id);
 	was_tree = h->tree != NULL;
-	stop(h);
+	fsevent_stop(h);
 	uv_close((uv_handle_t *)&h->event, on_event_closed);
 	if (was_tree && !b->closed)
-		cover_again(b);
+		fsevent_cover_again(b);
 }
 
 static void fsevent_want(struct backend *b, unsigned kinds, bool merge)
@@ -642,7 +401,7 @@ static int fsevent_fill(struct backend *b, bool discard)
 	struct timespec ts;
 
 	if (discard && (b->writes.n > b->writes.at || b->looks.n > b->looks.at)) {
-		lose(b);
+		fsevent_lose(b);
 		if (b->writes.n > b->writes.at &&
 		    b->writes.items[b->writes.at].since_ns < b->lost_since_ns)
 			b->lost_since_ns = b->writes.items[b->writes.at].since_ns;

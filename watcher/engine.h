@@ -213,8 +213,8 @@ struct watcher {
 	const struct root *adding; /* what it has already is no news to it */
 	struct anchor *anchors;
 	uint32_t nanchors, anchors_cap;
-	struct half_move *halves, *pushed;
-	uint32_t nhalves, halves_cap, npushed, pushed_cap;
+	struct half_move *halves, *pushed, *overdue; /* overdue: see pushed_off.c */
+	uint32_t nhalves, halves_cap, npushed, pushed_cap, noverdue, overdue_cap;
 	struct {
 		uint32_t dir, gen;
 	} *limbo;

@@ -12,7 +12,6 @@
 #include "watcher/look.h"
 #include "watcher/moves.h"
 
-#define HALF_WAIT_NS UINT64_C(10000000)
 #define HALVES_MAX   256 /* that wait; then those that are older than COOKIE_GAP renames end */
 
 bool watcher__half_room(struct watcher *w, struct half_move **items, uint32_t n, uint32_t *cap)
@@ -264,7 +263,7 @@ void watcher__moved_from(struct watcher *w, const struct change *c, uint32_t dir
 	if (w->nhalves >= HALVES_MAX)
 		thin_out(w, c->cookie);
 	half_left(w, dir, c->name, c->name_len);
-	if (w->npushed && watcher__pushed_leaves(w, c, dir))
+	if (w->npushed + w->noverdue && watcher__pushed_leaves(w, c, dir))
 		return;
 	rec = tree_find(&w->tree, dir, c->name, c->name_len);
 	if (rec == NO_REC)

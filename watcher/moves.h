@@ -14,6 +14,7 @@
 
 #include "watcher/apply.h"
 
+#define HALF_WAIT_NS UINT64_C(10000000) /* for a second half */
 #define COOKIE_GAP 256 /* the halves of an exchange have cookies no further apart */
 
 static inline bool half_is(const struct half_move *h, uint32_t dir, const char *name, size_t len)

@@ -8,6 +8,10 @@
  * exchange it goes to where the first came from. The rest is told by the kernel, which says of a
  * directory that is replaced that its link count has changed, and for files by a look whether
  * anything has the name.
+ *
+ * A process may be kept from running between the two moves of its exchange, for longer than anybody
+ * can wait. What was pushed off is taken to be gone then, but the name is kept in `overdue`, without
+ * a node: if it is said to move away after all, that is not taken for a move of what has it now.
  */
 #include <string.h>
 
@@ -15,6 +19,7 @@
 #include "watcher/moves.h"
 
 #define PUSHED_MAX 8
+#define OVERDUE_NS UINT64_C(2000000000)
 
 static struct half_move remove_pushed(struct watcher *w, uint32_t i)
 {
@@ -119,30 +124,65 @@ bool watcher__pushed_lands(struct watcher *w, struct half_move *h, const struct 
 	return tree_find(&w->tree, dir, c->name, c->name_len) == NO_REC;
 }
 
+/* ---- which have been waited for in vain ---- */
+
+static struct half_move remove_overdue(struct watcher *w, uint32_t i)
+{
+	struct half_move h = w->overdue[i];
+
+	memmove(w->overdue + i, w->overdue + i + 1, (--w->noverdue - i) * sizeof h);
+	return h;
+}
+
+static void become_overdue(struct watcher *w, struct half_move h)
+{
+	if (w->noverdue == PUSHED_MAX)
+		remove_overdue(w, 0);
+	if (!watcher__half_room(w, &w->overdue, w->noverdue, &w->overdue_cap))
+		return;
+	h.node = NO_DIR;
+	h.deadline_ns = uv_hrtime() + OVERDUE_NS;
+	w->overdue[w->noverdue++] = h;
+}
+
+/* What was pushed off a name last. */
+static bool take_pushed(struct watcher *w, const struct change *c, uint32_t dir, struct half_move *h)
+{
+	for (uint32_t i = w->npushed; i-- > 0;)
+		if (half_is(&w->pushed[i], dir, c->name, c->name_len)) {
+			*h = remove_pushed(w, i);
+			return true;
+		}
+	for (uint32_t i = w->noverdue; i-- > 0;)
+		if (half_is(&w->overdue[i], dir, c->name, c->name_len)) {
+			*h = remove_overdue(w, i);
+			if (!tree_alive(&w->tree, h->dir, h->gen) || uv_hrtime() > h->deadline_ns)
+				return false;
+			h->deadline_ns = uv_hrtime() + HALF_WAIT_NS;
+			return true;
+		}
+	return false;
+}
+
 bool watcher__pushed_leaves(struct watcher *w, const struct change *c, uint32_t dir)
 {
 	struct half_move h;
 
-	for (uint32_t i = w->npushed; i-- > 0;) {
-		if (!half_is(&w->pushed[i], dir, c->name, c->name_len))
-			continue;
-		h = remove_pushed(w, i);
-		if (c->cookie - h.cookie - 1 >= COOKIE_GAP ||
-		    (h.type && c->is_dir != h.is_dir) ||
-		    !watcher__half_room(w, &w->halves, w->nhalves, &w->halves_cap)) {
-			watcher__half_drop(w, h.node);
-			return false;
-		}
-		h.cookie = c->cookie;
-		h.pushed = true;
-		if (!h.type)
-			h.type = c->is_dir ? WATCHER_TYPE_DIR : WATCHER_TYPE_FILE;
-		h.is_dir = c->is_dir;
-		h.drain = w->drain;
-		w->halves[w->nhalves++] = h;
-		return true;
+	if (!take_pushed(w, c, dir, &h))
+		return false;
+	if (c->cookie - h.cookie - 1 >= COOKIE_GAP || (h.type && c->is_dir != h.is_dir) ||
+	    !watcher__half_room(w, &w->halves, w->nhalves, &w->halves_cap)) {
+		watcher__half_drop(w, h.node);
+		return false;
 	}
-	return false;
+	h.cookie = c->cookie;
+	h.pushed = true;
+	if (!h.type)
+		h.type = c->is_dir ? WATCHER_TYPE_DIR : WATCHER_TYPE_FILE;
+	h.is_dir = c->is_dir;
+	h.drain = w->drain;
+	w->halves[w->nhalves++] = h;
+	return true;
 }
 
 /* ---- the end ---- */
@@ -173,6 +213,11 @@ void watcher__pushed_name_taken(struct watcher *w, uint32_t dir, const char *nam
 			watcher__half_drop(w, h.node);
 			return;
 		}
+	for (uint32_t i = 0; i < w->noverdue; i++)
+		if (half_is(&w->overdue[i], dir, name, len)) {
+			remove_overdue(w, i);
+			return;
+		}
 }
 
 void watcher__pushed_expire(struct watcher *w, uint64_t now_ns)
@@ -186,6 +231,7 @@ void watcher__pushed_expire(struct watcher *w, uint64_t now_ns)
 			continue;
 		}
 		remove_pushed(w, i);
+		become_overdue(w, h);
 		watcher__half_drop(w, h.node);
 		i = 0;
 	}

@@ -182,6 +182,7 @@ static void free_all(struct watcher *w)
 	free(w->anchors);
 	free(w->halves);
 	free(w->pushed);
+	free(w->overdue);
 	free(w->ahead);
 	free(w->limbo);
 	free(w->unwatch);

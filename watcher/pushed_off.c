@@ -134,8 +134,12 @@ static struct half_move remove_overdue(struct watcher *w, uint32_t i)
 	return h;
 }
 
+/* Only what is known to have been there, and where it would go: else what is in a directory would be
+ * told of for a while after it has left. */
 static void become_overdue(struct watcher *w, struct half_move h)
 {
+	if (!h.type || h.back_dir == NO_DIR)
+		return;
 	if (w->noverdue == PUSHED_MAX)
 		remove_overdue(w, 0);
 	if (!watcher__half_room(w, &w->overdue, w->noverdue, &w->overdue_cap))

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/loop.h"
 #include "verbs.h"
 
 static int voice_open(struct voice *v, const struct settings *s)
@@ -52,7 +53,7 @@ int stage_open(struct stage *st, const struct settings *s)
 
 	if (r)
 		return r;
-	if ((r = uv_loop_init(&st->loop)) < 0) {
+	if ((r = loop_open(&st->loop)) < 0) {
 		say_error("the event loop: %s", uv_strerror(r));
 		return EXIT_FAILED;
 	}

@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 #endif
 
+#include "base/loop.h"
 #include "shellcmd/pipes.h"
 
 #define NS_PER_MS  1000000u
@@ -29,7 +30,7 @@ int sh__loop_init_own_uv(struct sh__loop *l)
 	if (!uv)
 		return UV_ENOMEM;
 	held = sh__stdio_hold();
-	r = uv_loop_init(uv);
+	r = loop_open(uv);
 	sh__stdio_release(held);
 	if (r < 0) {
 		free(uv);

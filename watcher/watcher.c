@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/loop.h"
 #include "watcher/look.h"
 #include "watcher/options.h"
 
@@ -127,7 +128,7 @@ int watcher_open(watcher **out, const watcher_options *options, watcher_error *e
 	}
 	w->loop = w->options.loop;
 	if (!w->loop) {
-		r = uv_loop_init(&w->own_loop);
+		r = loop_open(&w->own_loop);
 		if (r < 0) {
 			watcher__fail(err, r, "cannot open a loop: %s", uv_strerror(r));
 			goto fail;

@@ -219,10 +219,12 @@ static void end_root(struct watcher *w, struct root *root)
 	root->waiting = true;
 }
 
-static int fail_way(const struct root *root, const struct way *y, watcher_error *err)
+static int fail_root(const struct root *root, int code, watcher_error *err)
 {
-	return watcher__fail(err, y->error, "%s: cannot be watched: %s", root->given,
-			     uv_strerror(y->error));
+	return watcher__fail(err, code, "%s: cannot be watched: %s", root->given,
+			     code == UV_ENOSPC ? "out of inotify watches: raise "
+						 "fs.inotify.max_user_watches" :
+						 uv_strerror(code));
 }
 
 /* Is the root attached to what its path leads to now? */
@@ -284,64 +286,75 @@ static void settle_later(struct watcher *w, struct root *root)
 	root->recheck = w->recheck_roots = true;
 }
 
+/* A root that was not there, or not known, is. */
+static void announce(struct watcher *w, struct root *root)
+{
+	if (!root->single)
+		root_news(w, root, WATCHER_CREATED);
+	if (root->waiting)
+		watcher__problem(w, root->given, 0, root->was_there ? "%s: back" : "%s: there now",
+				 root->given);
+	tell_known(w, root);
+}
+
+/* Attaches a root to what its way leads to, and reads that. */
+static int settle_at(struct watcher *w, struct root *root, struct way *y, bool first,
+		     watcher_error *err)
+{
+	enum reading reading = READ_NOTHING;
+	int r = attach(w, root, y, &reading);
+
+	if (r < 0) {
+		root->waiting = true;
+		if (for_want_of_means(r) && !first)
+			settle_later(w, root);
+		if (first)
+			fail_root(root, r, err);
+		return r;
+	}
+	watcher__outside_follow(w, root); /* before what they keep out is read */
+	if (!first)
+		announce(w, root);
+	root->waiting = false;
+	root->was_there = true;
+	return read_in(w, root, first, reading);
+}
+
+/* A root's way has been walked anew: it leads where it led, elsewhere, or nowhere. */
+static int follow_way(struct watcher *w, struct root *root, struct way *y, bool first,
+		      watcher_error *err)
+{
+	if (first && y->error)
+		return fail_root(root, y->error, err);
+	if (for_want_of_means(y->error)) {
+		settle_later(w, root);
+		return y->error;
+	}
+	if (leads_here(w, root, y)) {
+		watcher__outside_follow(w, root);
+		return 0;
+	}
+	if (root->node != NO_DIR && !only_file_gone(w, root, y))
+		end_root(w, root);
+	if (root->node != NO_DIR) /* a single file that is gone: its directory still watches */
+		return 0;
+	if (y->error || y->missing) {
+		root->waiting = true;
+		return 0;
+	}
+	return settle_at(w, root, y, first, err);
+}
+
 int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 			 watcher_error *err)
 {
-	enum reading reading = READ_NOTHING;
-	bool had = root->node != NO_DIR;
 	struct way y;
 	int r;
 
 	root->recheck = false;
 	watcher__anchors_forget(w, root);
 	watcher__way_walk(w, root, &y);
-	if (first && y.error) {
-		r = fail_way(root, &y, err);
-		goto out;
-	}
-	if (for_want_of_means(y.error)) {
-		settle_later(w, root);
-		r = y.error;
-		goto out;
-	}
-	r = 0;
-	if (leads_here(w, root, &y)) {
-		watcher__outside_follow(w, root);
-		goto out;
-	}
-	if (had && !only_file_gone(w, root, &y))
-		end_root(w, root);
-	if (root->node != NO_DIR) /* a single file that is gone: its directory still watches */
-		goto out;
-	if (y.error || y.missing) {
-		root->waiting = true;
-		goto out;
-	}
-	r = attach(w, root, &y, &reading);
-	if (r == 0)
-		watcher__outside_follow(w, root); /* before what they keep out is read */
-	if (r < 0) {
-		root->waiting = true;
-		if (for_want_of_means(r) && !first)
-			settle_later(w, root);
-		if (first)
-			watcher__fail(err, r, "%s: cannot be watched: %s", root->given,
-				      r == UV_ENOSPC ? "out of inotify watches: raise "
-						       "fs.inotify.max_user_watches" :
-						       uv_strerror(r));
-		goto out;
-	}
-	if (!first && !root->single)
-		root_news(w, root, WATCHER_CREATED);
-	if (!first && root->waiting)
-		watcher__problem(w, root->given, 0, root->was_there ? "%s: back" : "%s: there now",
-				 root->given);
-	root->waiting = false;
-	root->was_there = true;
-	if (!first)
-		tell_known(w, root);
-	r = read_in(w, root, first, reading);
-out:
+	r = follow_way(w, root, &y, first, err);
 	watcher__way_free(w, &y);
 	return r;
 }

@@ -338,13 +338,52 @@ static void announce_replaced(struct watcher *w, struct news n, int type)
 	watcher__emit(w, &n);
 }
 
+static void announce_new(struct watcher *w, const struct arrival *a, const struct entry *e,
+			 int replaced)
+{
+	struct news n = news_for(w, replaced == a->type ? WATCHER_MODIFIED : WATCHER_CREATED,
+				 a->type, a->ino);
+
+	n.dir = a->dir;
+	n.name = e->name;
+	n.len = e->len;
+	if (replaced && replaced != a->type)
+		announce_replaced(w, n, replaced);
+	n.came = a->came;
+	if (!a->told)
+		watcher__emit(w, &n);
+	n.grafted = a->grafted;
+	n.known_to = a->node;
+	if (a->node != NO_DIR)
+		watcher__emit_created_below(w, &n, a->node);
+}
+
+/* Its turn has come, and what had its name has been told of. */
+static void announce_now(struct watcher *w, struct arrival *a, int replaced)
+{
+	struct look *l = w->look;
+	struct entry e = tree_entry(&w->tree, a->dir, a->rec);
+
+	if (a->departure != NO_ITEM && l->departures[a->departure].done)
+		a->departure = NO_ITEM;
+	if (a->departure != NO_ITEM ||
+	    (a->from && tree_alive(&w->tree, a->from_dir, a->from_gen))) {
+		/* Its old place is found while it counts as not announced. */
+		announce_move(w, a, &e, replaced);
+		a->done = true;
+		unmark_new(w, a);
+		return;
+	}
+	a->done = true;
+	unmark_new(w, a);
+	announce_new(w, a, &e, replaced);
+}
+
 static void announce_arrival(struct watcher *w, uint32_t i, int depth)
 {
 	struct look *l = w->look;
 	struct arrival *a = &l->arrivals[i];
 	int replaced;
-	struct entry e;
-	struct news n;
 
 	if (a->done || a->busy || !tree_alive(&w->tree, a->dir, a->gen))
 		return;
@@ -368,36 +407,10 @@ static void announce_arrival(struct watcher *w, uint32_t i, int depth)
 	if (!tree_alive(&w->tree, a->dir, a->gen)) /* what is above was put off */
 		return;
 	replaced = free_name(w, a, depth);
-	if (puts_off(w)) {
+	if (puts_off(w))
 		put_off_arrival(w, a);
-		return;
-	}
-	e = tree_entry(&w->tree, a->dir, a->rec);
-	if (a->departure != NO_ITEM && l->departures[a->departure].done)
-		a->departure = NO_ITEM;
-	if (a->departure != NO_ITEM ||
-	    (a->from && tree_alive(&w->tree, a->from_dir, a->from_gen))) {
-		/* Its old place is found while it counts as not announced. */
-		announce_move(w, a, &e, replaced);
-		a->done = true;
-		unmark_new(w, a);
-		return;
-	}
-	a->done = true;
-	unmark_new(w, a);
-	n = news_for(w, replaced == a->type ? WATCHER_MODIFIED : WATCHER_CREATED, a->type, a->ino);
-	n.dir = a->dir;
-	n.name = e.name;
-	n.len = e.len;
-	if (replaced && replaced != a->type)
-		announce_replaced(w, n, replaced);
-	n.came = a->came;
-	if (!a->told)
-		watcher__emit(w, &n);
-	n.grafted = a->grafted;
-	n.known_to = a->node;
-	if (a->node != NO_DIR)
-		watcher__emit_created_below(w, &n, a->node);
+	else
+		announce_now(w, a, replaced);
 }
 
 /* Arrivals by node, and a list of those whose old place is known. */

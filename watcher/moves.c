@@ -455,7 +455,8 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 		landed_dir(w, dir, rec, h->node);
 	if (h->node == NO_DIR || tree_entry(&w->tree, dir, rec).node != h->node)
 		return;
-	if (rules)
+	/* What came to be in it while it was nowhere was wanted by nobody. */
+	if (rules || h->pushed)
 		watcher__reconsider(w, h->node);
 	if (h->is_dir && watcher__follows(w, dir))
 		watcher__look_behind_below(w, h->node);

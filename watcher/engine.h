@@ -452,14 +452,6 @@ bool watcher__look_go(struct watcher *w, uint64_t until);
 void watcher__look_one_queued(struct watcher *w);
 /* A fresh node below `dir` for an entry that is a directory; NO_DIR if it is not wanted. */
 uint32_t watcher__look_new_dir(struct watcher *w, uint32_t dir, uint32_t rec);
-
-/* A symbolic link to a directory, where links are followed. */
-void watcher__look_behind(struct watcher *w, uint32_t dir, uint32_t rec);
-/* The node has moved: links below it that say where from where they are may lead elsewhere. */
-void watcher__look_behind_below(struct watcher *w, uint32_t node);
-/* Does the link that this node is behind lead to something else than the node by now? */
-bool watcher__leads_elsewhere(struct watcher *w, uint32_t node);
-
 /* Puts the first listing of a directory into the index, silently. False: out of memory. */
 bool watcher__look_take(struct watcher *w, uint32_t dir, struct listing *l);
 /* A directory that was to be read cannot be opened or watched; its path is in look->path. */
@@ -468,6 +460,17 @@ void watcher__look_failed(struct watcher *w, uint32_t dir, int code);
 /* What a crawl thread has read and watched; `l` is taken over until the next call. */
 void watcher__look_result(struct watcher *w, uint32_t dir, int watched, int32_t id,
 			  struct listing *l);
+
+/* ---- links.c: directories behind symbolic links ---- */
+/* A symbolic link, where links are followed: what is behind it is wanted, if it is a directory, and
+ * none that the link is in. */
+void watcher__look_behind(struct watcher *w, uint32_t dir, uint32_t rec);
+/* The node has moved: links below it that say where from where they are may lead elsewhere. */
+void watcher__look_behind_below(struct watcher *w, uint32_t node);
+/* Does the link that this node is behind lead to something else than the node by now? */
+bool watcher__leads_elsewhere(struct watcher *w, uint32_t node);
+/* Is the link that the node is behind still there? It is asked where it leads to nothing. */
+bool watcher__dangles(struct watcher *w, uint32_t node);
 
 /* ---- crawl.c: the first reading of a tree, silent, on threads ---- */
 int watcher__crawl(struct watcher *w, uint32_t top);

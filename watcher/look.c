@@ -135,84 +135,12 @@ uint32_t watcher__look_new_dir(struct watcher *w, uint32_t dir, uint32_t rec)
 	return node;
 }
 
-bool watcher__leads_elsewhere(struct watcher *w, uint32_t node)
-{
-	const struct dir *d = tree_dir(&w->tree, node);
-	const char *path = watcher__path(w, node, NULL, 0);
-	struct stat st;
-
-	/* Before it is read for the first time nothing is known; nor while there is nothing. */
-	return d->dev && path && watcher__disk_stat_path(&w->disk, path, true, &st) == 0 &&
-	       (st.st_ino != d->ino || watcher__dev32(st.st_dev) != d->dev);
-}
-
-/* Directories behind a symbolic link: only where asked for, and never one that is an ancestor. */
-void watcher__look_behind(struct watcher *w, uint32_t dir, uint32_t rec)
-{
-	struct entry e = tree_entry(&w->tree, dir, rec);
-	const char *path = watcher__path(w, dir, e.name, e.len);
-	struct stat st;
-	uint32_t node;
-
-	if (!path || watcher__disk_stat_path(&w->disk, path, true, &st) < 0 ||
-	    !S_ISDIR(st.st_mode))
-		return;
-	for (uint32_t at = dir; at != NO_DIR; at = tree_dir(&w->tree, at)->parent)
-		if (tree_dir(&w->tree, at)->ino == st.st_ino &&
-		    tree_dir(&w->tree, at)->dev == watcher__dev32(st.st_dev))
-			return;
-	node = watcher__look_new_dir(w, dir, rec);
-	if (node != NO_DIR)
-		tree_dir(&w->tree, node)->flags |= DIR_LINK;
-}
-
-/* Is it a link, told of as created where nobody could look at it any more? */
-static bool turns_out_link(struct watcher *w, uint32_t dir, const struct entry *e)
-{
-	const char *path;
-	struct stat st;
-
-	if (e->type != WATCHER_TYPE_FILE || e->ino ||
-	    !(path = watcher__path(w, dir, e->name, e->len)) ||
-	    watcher__disk_stat_path(&w->disk, path, false, &st) < 0 || !S_ISLNK(st.st_mode))
-		return false;
-	tree_set_type(&w->tree, dir, e->rec, WATCHER_TYPE_SYMLINK);
-	return true;
-}
-
-void watcher__look_behind_below(struct watcher *w, uint32_t node)
-{
-	uint32_t rec;
-
-	for (rec = tree_next(&w->tree, node, NO_REC); rec != NO_REC;
-	     rec = tree_next(&w->tree, node, rec)) {
-		struct entry e = tree_entry(&w->tree, node, rec);
-
-		if (e.node != NO_DIR && tree_dir(&w->tree, e.node)->flags & DIR_LINK)
-			watcher__node_limbo(w, e.node);
-		else if (e.node != NO_DIR)
-			watcher__look_behind_below(w, e.node);
-		else if (e.type == WATCHER_TYPE_SYMLINK || turns_out_link(w, node, &e))
-			watcher__look_behind(w, node, rec);
-	}
-}
-
 bool watcher__look_waits(const struct watcher *w, uint32_t dir)
 {
 	const struct source *s = &w->sources[tree_dir(&w->tree, dir)->backend];
 
 	return s->ops->caps & BACKEND_EXACT && !w->look->calm && !w->look->everywhere &&
 	       !w->look->silent;
-}
-
-/* Is the link that the node is behind still there? */
-static bool dangles(struct watcher *w, uint32_t dir)
-{
-	const char *path = watcher__path(w, dir, NULL, 0);
-	struct stat st;
-
-	return path && watcher__disk_stat_path(&w->disk, path, false, &st) == 0 &&
-	       S_ISLNK(st.st_mode);
 }
 
 /* The directory cannot be opened or watched. */
@@ -247,7 +175,7 @@ void watcher__look_failed(struct watcher *w, uint32_t dir, int code)
 		watcher__node_limbo(w, dir);
 		return;
 	}
-	if (d->flags & DIR_LINK && !watcher__look_waits(w, dir) && dangles(w, dir)) {
+	if (d->flags & DIR_LINK && !watcher__look_waits(w, dir) && watcher__dangles(w, dir)) {
 		watcher__look_leave(w, dir); /* until it leads to something again */
 		return;
 	}
@@ -298,8 +226,8 @@ static bool by_path_only(const struct watcher *w, const struct dir *d)
 	return d->parent == NO_DIR || d->flags & DIR_LINK || watcher__disk_is_users(&w->disk);
 }
 
-/* Opens the directory above that of a node, and gives the node's name there. UV_ENOENT: what is at its
- * path is not the one that the index has. */
+/* Opens the directory above that of a node, and gives the node's name there. UV_ENOENT: what is at
+ * its path is not the one that the index has. */
 static int open_above(struct watcher *w, uint32_t dir, char name[256])
 {
 	const struct dir *d = tree_dir(&w->tree, dir), *up = tree_dir(&w->tree, d->parent);
@@ -335,16 +263,16 @@ static int open_within(struct watcher *w, uint32_t dir)
 	return r;
 }
 
-/* Opens the directory of a node. At the path of one that is watched the same is found nearly always.
- * What else may be taken for its own is opened within the one above: the path may lead through a
- * mount over any of those above, which is gone before the list of mounts is read. */
+/* Opens the directory of a node. At the path of one that is watched the same is found nearly
+ * always. What else may be taken for its own is opened within the one above: the path may lead
+ * through a mount over any of those above, which is gone before the list of mounts is read. */
 static int open_node(struct watcher *w, uint32_t dir, const char *path, enum found *found)
 {
 	const struct dir *d = tree_dir(&w->tree, dir);
 	bool by_path = by_path_only(w, d);
-	int fd = by_path || d->id >= 0 ?
-			 watcher__disk_open(&w->disk, path, d->parent == NO_DIR || d->flags & DIR_LINK) :
-			 open_within(w, dir);
+	bool follow = d->parent == NO_DIR || d->flags & DIR_LINK;
+	int fd = by_path || d->id >= 0 ? watcher__disk_open(&w->disk, path, follow) :
+					 open_within(w, dir);
 
 	if (fd < 0)
 		return fd;
@@ -449,7 +377,8 @@ static void look_one(struct watcher *w, uint32_t dir)
 	}
 	if (found == ANOTHER)
 		not_there(w, dir);
-	else if (found == REMOUNTED && (watcher__look_waits(w, dir) || watcher__below_unmounted(w, dir)))
+	else if (found == REMOUNTED &&
+		 (watcher__look_waits(w, dir) || watcher__below_unmounted(w, dir)))
 		watcher__node_limbo(w, dir); /* it may be that one of them moves */
 	else
 		look_at_open(w, dir, fd, found);
@@ -465,8 +394,8 @@ static bool other_source(struct watcher *w, uint32_t dir, const struct listing *
 	       (path = watcher__path(w, dir, NULL, 0)) && watcher__node_source_below(w, path) != 0;
 }
 
-/* A crawl thread goes by paths. Is what it found there not in the directory that the index has above,
- * but in what was mounted just then over one of those above? */
+/* A crawl thread goes by paths. Is what it found there not in the directory that the index has
+ * above, but in what was mounted just then over one of those above? */
 static bool is_another(struct watcher *w, uint32_t dir, const struct listing *li)
 {
 	const struct dir *d = tree_dir(&w->tree, dir);

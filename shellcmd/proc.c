@@ -45,9 +45,15 @@ static int judge(sh_proc *p, enum sh__manner manner)
 
 		st->spec = specs[i];
 		if (st->spec.invalid[0])
-			sh__stage_failed(st, SH_INVALID, UV_EINVAL, "%s", st->spec.invalid);
+			sh__stage_failed(st, SH_INVALID, st->spec.invalid_errno, "%s",
+					 st->spec.invalid);
 	}
 	free(specs);
+	/* They made the call invalid: its end comes without turning the one or calling the other. */
+	if (manner == SH__WAITED) {
+		p->whole.loop = NULL;
+		p->whole.done = NULL;
+	}
 	return 0;
 }
 

@@ -58,6 +58,7 @@ void sh__spec_invalid(struct sh__spec *spec, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(spec->invalid, sizeof spec->invalid, fmt, ap);
 	va_end(ap);
+	spec->invalid_errno = UV_EINVAL;
 }
 
 /* ------------------------------------------------------------------ copying */
@@ -264,6 +265,7 @@ static int read_call(struct sh__spec *spec, const sh_call *call)
 					 "size is %zu and options are set that this "
 					 "version of the library does not know",
 					 call->size);
+			spec->invalid_errno = UV_E2BIG;
 			return UV_E2BIG;
 		}
 	}
@@ -314,8 +316,10 @@ static bool copy_call(struct sh__spec *spec)
 	const struct sh__spec *base = spec->call.base ? &spec->call.base->spec : NULL;
 	size_t n = count_positional(spec);
 
-	if (base && base->invalid[0])
+	if (base && base->invalid[0]) {
 		sh__spec_invalid(spec, "%s", base->invalid);
+		spec->invalid_errno = base->invalid_errno;
+	}
 	if (!copy_words(spec, base, n))
 		return false;
 	memset(spec->call.argv, 0, sizeof spec->call.argv);

@@ -25,6 +25,7 @@ struct sh__spec {
 	char **argv;  /* NULL-ended */
 	size_t argc;
 	char invalid[200]; /* why the call makes no sense; "" if it does */
+	int invalid_errno; /* UV_EINVAL, or UV_E2BIG for a struct of a newer header */
 };
 
 struct sh_cmd {

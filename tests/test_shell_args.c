@@ -401,6 +401,7 @@ static void test_args_62_other_sizes_of_the_struct(void **state)
 	} newer = { .c = { .size = sizeof newer, .argv = { "true" } } };
 	sh_call older = { .size = offsetof(sh_call, in), .argv = { "true" } };
 	sh_result *r = sh_run(&newer.c);
+	sh_cmd *cmd;
 
 	(void)state;
 	assert_status(r, SH_DONE);
@@ -408,8 +409,15 @@ static void test_args_62_other_sizes_of_the_struct(void **state)
 	newer.more[8] = 1;
 	r = sh_run(&newer.c);
 	assert_status(r, SH_INVALID);
+	assert_int_equal(r->sys_errno, UV_E2BIG);
 	assert_contains(r->message, "does not know");
 	sh_free(r);
+	cmd = sh_bake(&newer.c);
+	r = sh_call(cmd, "x");
+	assert_status(r, SH_INVALID);
+	assert_int_equal(r->sys_errno, UV_E2BIG);
+	sh_free(r);
+	sh_cmd_free(cmd);
 	older.timeout_ms = -1; /* beyond what this caller's header had: not looked at */
 	r = sh_run(&older);
 	assert_status(r, SH_DONE);

@@ -407,6 +407,30 @@ static void test_async_61_a_waiting_call_does_not_turn_the_callers_loop(void **s
 	close_loop(&loop);
 }
 
+/* Nor does one that says that a loop has no place in it: a callback may be what calls. */
+static void test_async_61_nor_does_one_that_is_wrong_to_have_it(void **state)
+{
+	struct told t = { 0 };
+	uv_timer_t often;
+	uv_loop_t loop;
+	int ticks = 0;
+	sh_result *r;
+
+	(void)state;
+	uv_loop_init(&loop);
+	uv_timer_init(&loop, &often);
+	often.data = &ticks;
+	uv_timer_start(&often, tick, 0, 1);
+	r = sh("true", .loop = &loop, .done = done, .arg = &t);
+	assert_status(r, SH_INVALID);
+	assert_contains(r->message, "loop is for sh_start()");
+	sh_free(r);
+	assert_int_equal(ticks, 0);
+	assert_int_equal(t.calls, 0);
+	uv_close((uv_handle_t *)&often, NULL);
+	close_loop(&loop);
+}
+
 /* ------------------------------------------------------------------ tracing */
 
 static void note(const sh_trace *t, void *arg)
@@ -622,6 +646,7 @@ int main(void)
 		cmocka_unit_test(test_async_60_never_more_than_the_limit),
 		cmocka_unit_test(test_async_60_held_commands_can_be_released_or_dropped),
 		cmocka_unit_test(test_async_61_a_waiting_call_does_not_turn_the_callers_loop),
+		cmocka_unit_test(test_async_61_nor_does_one_that_is_wrong_to_have_it),
 		cmocka_unit_test(test_async_64_trace_and_rehearsal),
 		cmocka_unit_test(test_async_null_is_fine_where_it_is_promised),
 		cmocka_unit_test(test_async_lines_from_a_loop_wait_for_their_reader),

@@ -9,7 +9,11 @@
 #include "shellcmd/proc.h"
 #include "shellcmd/quote.h"
 
-enum { MESSAGE_TAIL = 2000, MOST_CONTINUATION = 3 /* bytes of a UTF-8 character */ };
+enum {
+	MESSAGE_TAIL = 2000,
+	MESSAGE_COMMAND = 1000,
+	MOST_CONTINUATION = 3 /* bytes of a UTF-8 character */
+};
 
 /* What is behind the sh_result a caller sees. */
 struct made {
@@ -234,12 +238,28 @@ static int add_tail(struct bytes *b, const sh_proc *p, const sh_result *r)
 	return err ? err : add_printable(b, tail, n, "\n\t");
 }
 
+/* All of it is in the result's `command`; who reads the message wants to see the reason. */
+static int add_short_command(struct bytes *b, const struct bytes *command)
+{
+	size_t n = command->len < MESSAGE_COMMAND ? command->len : MESSAGE_COMMAND;
+	int err;
+
+	if (!command->len)
+		return bytes_adds(b, "(no command)");
+	if (n == command->len)
+		return bytes_add(b, command->data, n);
+	for (int i = 0; i < MOST_CONTINUATION && is_continuation(command->data[n]); i++)
+		n--;
+	err = bytes_add(b, command->data, n);
+	return err ? err : bytes_addf(b, "[%zu bytes more]", command->len - n);
+}
+
 /* "a | b: stage 1 (b): " */
 static int add_place(struct bytes *b, const struct bytes *command, const sh_proc *p, size_t at)
 {
 	const struct sh__spec *spec = &p->stages[at].spec;
 	const char *name = spec->argc ? spec->argv[0] : "";
-	int err = bytes_adds(b, command->len ? command->data : "(no command)");
+	int err = add_short_command(b, command);
 
 	if (err == 0 && p->n > 1) {
 		err = bytes_addf(b, ": stage %zu (", at);
@@ -269,6 +289,15 @@ static int add_message(struct made *m, const sh_proc *p)
 
 /* ------------------------------------------------------------------ putting it together */
 
+/* What sh_next() reads is not captured: how much of it is still held here is chance. */
+static bool errors_are_read(const sh_proc *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->stages[i].err.is_stream)
+			return true;
+	return false;
+}
+
 static int take_streams(struct made *m, sh_proc *p)
 {
 	sh_result *r = &m->r;
@@ -277,10 +306,10 @@ static int take_streams(struct made *m, sh_proc *p)
 		return UV_ENOMEM;
 	p->kept_out.b.data[p->kept_out.b.len] = '\0';
 	p->kept_err.b.data[p->kept_err.b.len] = '\0';
-	r->out = p->kept_out.b.data;
-	r->out_len = p->kept_out.b.len;
-	r->err = p->kept_err.b.data;
-	r->err_len = p->kept_err.b.len;
+	r->out = p->out.is_stream ? "" : p->kept_out.b.data;
+	r->out_len = p->out.is_stream ? 0 : p->kept_out.b.len;
+	r->err = errors_are_read(p) ? "" : p->kept_err.b.data;
+	r->err_len = errors_are_read(p) ? 0 : p->kept_err.b.len;
 	r->out_total = p->kept_out.total;
 	r->err_total = p->kept_err.total;
 	return 0;

@@ -101,6 +101,23 @@ static void test_status_16_the_message_ends_with_the_tail_of_the_errors(void **s
 	sh_free(r);
 }
 
+static void test_status_16_the_message_is_short_whatever_the_command(void **state)
+{
+	char *script = calloc(1, 100001);
+	sh_result *r;
+
+	(void)state;
+	memset(script, ' ', 100000);
+	memcpy(script, "echo because >&2; exit 3", 24);
+	r = sh("sh", "-c", script);
+	assert_status(r, SH_EXIT);
+	assert_int_equal(strlen(r->command), 6 + 100002);
+	assert_true(strlen(r->message) < 1200);
+	assert_contains(r->message, "[99008 bytes more]: exit code 3\nbecause");
+	sh_free(r);
+	free(script);
+}
+
 static int count_line(sh_proc *p, const char *data, size_t len, void *arg)
 {
 	(void)p, (void)data, (void)len;
@@ -213,6 +230,7 @@ int main(void)
 		cmocka_unit_test(test_status_14_143_is_not_sigterm),
 		cmocka_unit_test(test_status_15_waiting_twice_gives_the_same),
 		cmocka_unit_test(test_status_16_the_message_ends_with_the_tail_of_the_errors),
+		cmocka_unit_test(test_status_16_the_message_is_short_whatever_the_command),
 		cmocka_unit_test(
 		    test_status_16_the_tail_is_there_when_a_callback_took_the_errors),
 		cmocka_unit_test(test_status_16_nothing_of_the_child_is_obeyed),

@@ -483,6 +483,26 @@ static void test_stream_next_gives_lines_as_they_come(void **state)
 	sh_proc_free(p);
 }
 
+static void test_stream_of_lines_is_not_captured(void **state)
+{
+	sh_proc *p = sh_start(SH("sh", "-c", "echo out; echo err >&2; echo more",
+				 .out = SH_STREAM, .err = SH_STREAM));
+	const sh_result *r = sh_wait(p, -1);
+	sh_line line;
+
+	(void)state;
+	assert_status(r, SH_DONE);
+	assert_int_equal(r->out_total, 9);
+	assert_int_equal(r->err_total, 4);
+	assert_string_equal(r->out, "");
+	assert_int_equal(r->out_len, 0);
+	assert_string_equal(r->err, "");
+	assert_int_equal(r->err_len, 0);
+	assert_int_equal(sh_next(p, &line), 1); /* but still to be read */
+	assert_int_equal(line.len, 3);
+	sh_proc_free(p);
+}
+
 static uint64_t own_cpu_ns(void)
 {
 	struct rusage ru;
@@ -583,6 +603,7 @@ int main(void)
 		cmocka_unit_test(test_stream_29_further_descriptors),
 		cmocka_unit_test(test_stream_30_dev_stdout_can_be_opened),
 		cmocka_unit_test(test_stream_a_callback_can_feed),
+		cmocka_unit_test(test_stream_of_lines_is_not_captured),
 		cmocka_unit_test(test_stream_next_gives_lines_as_they_come),
 		cmocka_unit_test(test_stream_next_sleeps_until_there_is_a_line),
 		cmocka_unit_test(test_stream_next_joins_what_came_in_parts),

@@ -172,8 +172,8 @@ typedef struct sh_io {
  * `io` is SH_FILE, SH_APPEND, SH_FD, SH_INHERIT, SH_LINES or SH_CHUNKS; a descriptor is
  * written to as output arrives, and a slow one slows the loop. SH_FEED is an input that
  * sh_write() feeds and sh_eof() ends. SH_STREAM is for sh_next(): lines are dropped once
- * they were read, and on a loop of yours the command waits when it is more than 1 MiB ahead
- * (it has not ended before all was read).
+ * they were read and not in the result, and on a loop of yours the command waits when it is
+ * more than 1 MiB ahead (it has not ended before all was read).
  */
 #ifndef __cplusplus
 #define SH_CAPTURE          ((sh_io){ .kind = SH_IO_CAPTURE })

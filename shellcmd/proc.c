@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shellcmd/detached.h"
+
 enum { STOPPED_DRAIN_MS = 500 };
 
 /* ------------------------------------------------------------------ making and ending */
@@ -62,6 +64,7 @@ sh_proc *sh__proc_new(const sh_call *const *calls, size_t n, enum sh__manner man
 	sh_proc *p = calloc(1, sizeof *p);
 	int r;
 
+	sh__detached_reap();
 	if (!p)
 		return NULL;
 	p->pty_fd = p->tty_fd = p->in.watch.fd = -1;

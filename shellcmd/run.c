@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shellcmd/detached.h"
 #include "shellcmd/proc.h"
 #include "shellcmd/words.h"
 
@@ -260,8 +261,11 @@ static void abandon(sh_proc *p)
 	sh__sink_close(&p->out);
 	for (size_t i = 0; i < p->n; i++) {
 		sh__sink_close(&p->stages[i].err);
-		if (p->stages[i].started)
+		if (p->stages[i].started) {
 			sh__engine()->forget(&p->stages[i].child);
+			if (!p->stages[i].child.reaped)
+				sh__detached_add(p->stages[i].child.pid);
+		}
 	}
 	sh__timer_close(&p->timer);
 	p->phase = SH__ENDED;
@@ -276,6 +280,7 @@ void sh_proc_free(sh_proc *p)
 		abandon(p);
 	else if (p->phase == SH__RUNNING)
 		sh__proc_fail(p, SH_CANCELED, 0, "stopped");
+	sh__detached_reap();
 	/* Inside a callback the stack still uses it; who turns the loop ends it then. */
 	if (p->busy)
 		return;

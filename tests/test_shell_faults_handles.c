@@ -7,6 +7,8 @@
 /* clang-format on */
 #include "shell_faults.h"
 
+#include "shellcmd/detached.h"
+
 /* What was asked for, a clean error, or an end by the signal that is meant to end it. */
 static bool ends_clean(sh_proc *p, int status)
 {
@@ -92,6 +94,7 @@ static bool detached(void)
 	sh_proc_free(p);
 	if (pid && kill(pid, SIGKILL) == 0)
 		waitpid(pid, NULL, 0);
+	sh__detached_reap(); /* it forgets, too, what was reaped here */
 	return p || fault.kind == MEMORY;
 }
 

@@ -210,6 +210,25 @@ static void test_stop_43_detached_survive_the_handle(void **state)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
+static void test_stop_43_detached_are_no_zombies(void **state)
+{
+	sh_proc *p = sh_start(SH("sleep", "100", .detach = true));
+	int lasts = sh_pid(p);
+	siginfo_t si = { 0 };
+
+	(void)state;
+	assert_true(lasts > 0);
+	sh_proc_free(p);
+	p = sh_start(SH("true", .detach = true));
+	waitid(P_PID, (id_t)sh_pid(p), &si, WEXITED | WNOWAIT);
+	sh_proc_free(p); /* it has ended already */
+	assert_true(waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT) == 0 && !si.si_pid);
+	kill(lasts, SIGKILL);
+	assert_int_equal(waitid(P_PID, (id_t)lasts, &si, WEXITED | WNOWAIT), 0);
+	sh_free(sh("true"));
+	assert_no_children();
+}
+
 /* The host leads a session on a terminal and ends: others of its session get SIGHUP. */
 static void test_stop_43_detached_survive_the_host(void **state)
 {
@@ -556,6 +575,7 @@ int main(void)
 		cmocka_unit_test(test_stop_41_waiting_can_be_given_up_and_taken_up),
 		cmocka_unit_test(test_stop_42_what_has_ended_is_not_signalled),
 		cmocka_unit_test(test_stop_43_detached_survive_the_handle),
+		cmocka_unit_test(test_stop_43_detached_are_no_zombies),
 		cmocka_unit_test(test_stop_43_detached_survive_the_host),
 		cmocka_unit_test(test_stop_43_others_end_with_it),
 		cmocka_unit_test(test_stop_signals_reach_the_group),

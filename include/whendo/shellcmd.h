@@ -514,7 +514,9 @@ SH_API int sh_resize(sh_proc *p, unsigned short rows, unsigned short cols);
 /*
  * Ends the handle and its result. A command that still runs is stopped by its policy and
  * reaped: at once with a private loop, on your loop in the background. Detached commands go
- * on, and so does what a guarded command has left behind. No callback comes after this. Legal inside callbacks. NULL is fine.
+ * on, and are reaped when another command is started or another handle freed after their end;
+ * what a guarded command has left behind goes on, too. No callback comes after this. Legal
+ * inside callbacks. NULL is fine.
  */
 SH_API void sh_proc_free(sh_proc *p);
 

@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "emit.h"
 
 #define MAX_LINE 8192
@@ -57,10 +57,8 @@ void say_error(const char *fmt, ...)
 static void log_line(const struct voice *v, const struct bytes *text)
 {
 	struct bytes line = { 0 };
-	struct timespec now;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	emit_time(&line, (int64_t)now.tv_sec * 1000000000 + now.tv_nsec);
+	emit_time(&line, clock_wall_ns());
 	emit(&line, " ");
 	if (v->tag)
 		emit_f(&line, "[%s] ", v->tag);

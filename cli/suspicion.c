@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "leftovers.h"
 #include "report.h"
 
@@ -23,14 +23,6 @@ enum whose {
 	PROVEN,	  /* the command has opened it */
 	SEEN	  /* the run that is owed begins after it */
 };
-
-static int64_t wall_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static const char *path_of(const watcher_event *e)
 {
@@ -164,7 +156,7 @@ static void on_doubt(uv_timer_t *h)
 {
 	struct runner *r = h->data;
 	int64_t pace_ms = own_pace_ms(&r->own);
-	int64_t age_ms = (wall_ns() - r->begun_wall_ns) / 1000000;
+	int64_t age_ms = (clock_wall_ns() - r->begun_wall_ns) / 1000000;
 
 	if (own_is_own(&r->own, r->own.streak > 1 && is_proven(r))) {
 		for (size_t i = 0; i < r->own.seen.n; i++)
@@ -317,7 +309,7 @@ static void watch_openers(struct runner *r)
 void suspicion_begin(struct runner *r)
 {
 	own_start(&r->own);
-	r->begun_wall_ns = wall_ns();
+	r->begun_wall_ns = clock_wall_ns();
 	witness_stop(&r->witness);
 	if (r->own.streak > 0)
 		witness_start(&r->witness);
@@ -344,7 +336,7 @@ void suspicion_gone(struct runner *r)
 
 void suspicion_end(struct runner *r)
 {
-	r->ended_wall_ns = wall_ns();
+	r->ended_wall_ns = clock_wall_ns();
 	own_end(&r->own, r->is_stopped ? -1 : (r->ended_wall_ns - r->begun_wall_ns) / 1000000);
 	r->stray_wall_ns = leftovers_live(r) ? INT64_MAX - LATE_NS : r->ended_wall_ns;
 	r->was_doubted = uv_is_active((uv_handle_t *)&r->doubt);
@@ -354,7 +346,7 @@ void suspicion_end(struct runner *r)
 void suspicion_reaped(struct runner *r)
 {
 	if (r->stray_wall_ns == INT64_MAX - LATE_NS && !leftovers_live(r))
-		r->stray_wall_ns = wall_ns();
+		r->stray_wall_ns = clock_wall_ns();
 }
 
 int suspicion_needs_sync(const struct runner *r)

@@ -4,8 +4,9 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 #define MAX_FAMILY 256 /* more are never all asleep */
 /* A change is read a moment after it was made, and the time a process has run is brought up
@@ -15,14 +16,6 @@
 
 enum { RAN = 1, WROTE = 2 };
 #define RING(w) (sizeof(w)->seen / sizeof *(w)->seen)
-
-static int64_t wall_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_REALTIME, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static int did(const struct witness *w, unsigned what, int64_t from_ns, int64_t to_ns)
 {
@@ -84,7 +77,7 @@ static void look(struct witness *w)
 		what |= WROTE;
 	w->activity = activity;
 	w->written = written;
-	note(w, what, wall_ns());
+	note(w, what, clock_wall_ns());
 }
 
 static void on_timer(uv_timer_t *h)
@@ -109,7 +102,7 @@ void witness_start(struct witness *w)
 {
 	w->n_seen = w->n_asked = 0;
 	w->activity = w->written = 0;
-	w->from_ns = w->last_ns = wall_ns();
+	w->from_ns = w->last_ns = clock_wall_ns();
 	uv_timer_start(&w->timer, on_timer, 1, 0);
 }
 

@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "next_tick.h"
 #include "watcher/disk.h"
 #include "watcher/poll.h"
@@ -54,7 +55,7 @@ static void wait_until_old(void)
 
 	do
 		assert_int_equal(stat(dir, &st), 0);
-	while (watcher__coarse_ns() - AGE_NS <
+	while (clock_coarse_ns() - AGE_NS <
 	       st.st_ctim.tv_sec * INT64_C(1000000000) + st.st_ctim.tv_nsec);
 }
 
@@ -179,7 +180,7 @@ static void test_a_name_that_comes_back_while_names_are_read(void **state)
 	assert_int_equal(looks(), 0);
 	assert_int_equal(rename(sub, away), 0);
 	wait_until_old();
-	polled.read_ns = watcher__coarse_ns();
+	polled.read_ns = clock_coarse_ns();
 	meanwhile = come_back;
 	assert_int_equal(looks(), 1);
 }

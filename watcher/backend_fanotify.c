@@ -18,8 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statfs.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 static int refuse(watcher_error *err, int code)
 {
@@ -203,11 +204,9 @@ static void fanotify_want(struct backend *b, unsigned kinds, bool merge)
 
 static int fanotify_fill(struct backend *b, bool discard)
 {
-	struct timespec ts;
 	ssize_t got;
 
-	clock_gettime(CLOCK_REALTIME, &ts);
-	b->time_ns = ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+	b->time_ns = clock_wall_ns();
 	if (b->pos == b->len)
 		b->nrenamed = 0; /* what comes was queued after the last of them was read */
 	got = fan_read(b, discard);

@@ -20,9 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "watcher/engine.h"
 
 #define LOSS_CALLS 4096 /* a quarter of the smallest usual queue */
@@ -189,7 +189,7 @@ static void on_prepare(uv_prepare_t *prepare)
 {
 	struct backend *b = prepare->data;
 
-	b->polling_ns = watcher__coarse_ns();
+	b->polling_ns = clock_coarse_ns();
 }
 
 static void on_check(uv_check_t *check)
@@ -222,7 +222,7 @@ static int fsevent_open(struct backend **out, const struct backend_config *confi
 	b->whole_trees = HAS_WHOLE_TREES || config->whole_trees;
 	b->below_id = -1;
 	keys_init(&b->keys);
-	b->calm_ns = b->polling_ns = watcher__coarse_ns();
+	b->calm_ns = b->polling_ns = clock_coarse_ns();
 	uv_prepare_init(config->loop, &b->prepare);
 	uv_check_init(config->loop, &b->check);
 	b->prepare.data = b->check.data = b;
@@ -398,8 +398,6 @@ static void fsevent_want(struct backend *b, unsigned kinds, bool merge)
 
 static int fsevent_fill(struct backend *b, bool discard)
 {
-	struct timespec ts;
-
 	if (discard && (b->writes.n > b->writes.at || b->looks.n > b->looks.at)) {
 		fsevent_lose(b);
 		if (b->writes.n > b->writes.at &&
@@ -410,8 +408,7 @@ static int fsevent_fill(struct backend *b, bool discard)
 			b->lost_since_ns = b->looks.items[b->looks.at].since_ns;
 		b->writes.at = b->writes.n;
 	}
-	clock_gettime(CLOCK_REALTIME, &ts);
-	b->time_ns = ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+	b->time_ns = clock_wall_ns();
 	return b->lost || b->writes.n > b->writes.at || b->looks.n > b->looks.at;
 }
 

@@ -13,9 +13,9 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "watcher/wakes.h"
 
 #define READ_SIZE   (64 * 1024)
@@ -46,14 +46,6 @@ struct backend {
 	void (*closed)(void *arg);
 	void *closed_arg;
 };
-
-static int64_t wall_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
 
 static int inotify_open(struct backend **out, const struct backend_config *config,
 			watcher_error *err)
@@ -223,7 +215,7 @@ static int inotify_fill(struct backend *b, bool discard)
 	ssize_t n = 0;
 	int r;
 
-	b->time_ns = wall_ns();
+	b->time_ns = clock_wall_ns();
 	b->drain++;
 	while (got < FILL_MAX) {
 		if ((r = make_room_or_drop(b, &lost)) < 0)

@@ -12,8 +12,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "watcher/keys.h"
 #include "watcher/poll.h"
 
@@ -77,10 +77,7 @@ static int poll_open(struct backend **out, const struct backend_config *config,
 static uint64_t thread_ns(void)
 {
 #ifdef CLOCK_THREAD_CPUTIME_ID
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+	return (uint64_t)clock_read_ns(CLOCK_THREAD_CPUTIME_ID);
 #else
 	return uv_hrtime();
 #endif
@@ -326,7 +323,7 @@ static int poll_watch(struct backend *b, int fd, const char *path, enum watch_le
 	if (own)
 		b->dirs[*id]->asked_ns = mtime;
 	else if (was >= WATCH_ALL)
-		b->dirs[*id]->asked_ns = watcher__coarse_ns();
+		b->dirs[*id]->asked_ns = clock_coarse_ns();
 	if (own && level >= WATCH_ALL && was < WATCH_ALL)
 		poll_remember(&b->compare, b->dirs[*id], path);
 	if (level < WATCH_ALL)
@@ -370,10 +367,7 @@ static void poll_want(struct backend *b, unsigned kinds, bool merge)
 /* What was found stays found: with `discard` it waits, and no round begins meanwhile. */
 static int poll_fill(struct backend *b, bool discard)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	b->time_ns = ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
+	b->time_ns = clock_wall_ns();
 	return !discard && (b->gap || b->found.len > b->pos);
 }
 

@@ -573,8 +573,6 @@ struct identity {
 };
 /* Of the directory that is open as fd, or, with fd -1, at path. */
 int watcher__scan_identity(int fd, const char *path, struct identity *id);
-/* The clock that change times are taken from. */
-int64_t watcher__coarse_ns(void);
 int watcher__type_of_mode(unsigned mode);
 uint32_t watcher__dev32(dev_t dev);
 

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/sort.h"
 
 /* As in scan.c: a listing this young may change once more without its times changing. */
@@ -73,7 +73,7 @@ static int64_t trusted_ctime(const struct disk *disk, const struct facts *f, int
 
 int poll_begin(struct polled *p, struct disk *disk, int fd, const char *path)
 {
-	int64_t now = watcher__coarse_ns();
+	int64_t now = clock_coarse_ns();
 	struct facts f;
 	int r = dir_facts(disk, fd, path, &f, &p->self);
 
@@ -332,7 +332,7 @@ static void compare_all(struct poll_work *w, struct polled *p, int32_t id, int f
 void poll_compare(struct poll_work *w, struct polled *p, int32_t id, const char *path)
 {
 	bool by_fd = p->level >= WATCH_ALL;
-	int64_t now_ns = watcher__coarse_ns();
+	int64_t now_ns = clock_coarse_ns();
 	int fd = by_fd ? watcher__disk_open(w->disk, path, true) : -1;
 	struct identity self;
 	struct facts now;

@@ -8,8 +8,8 @@
  * watches are looked for, gaps recovered from. Delivery happens between changes only.
  */
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "watcher/look.h"
 
 #define TURN_NS        1000000 /* a turn gives the loop back after this */
@@ -17,18 +17,6 @@
 #define UNWATCH_NS     1000000 /* ... and a long list of watches to end */
 #define RETRY_NS       50000000 /* what failed for want of something is tried again */
 #define REFILL_CHANGES 4096    /* the kernel's queue is emptied again after so many */
-
-static int64_t wall_ns(void)
-{
-	struct timespec ts;
-
-#ifdef CLOCK_REALTIME_COARSE
-	clock_gettime(CLOCK_REALTIME_COARSE, &ts); /* the clock of change times */
-#else
-	clock_gettime(CLOCK_REALTIME, &ts);
-#endif
-	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
-}
 
 static void on_idle(uv_idle_t *idle)
 {
@@ -58,7 +46,7 @@ int watcher__pump_init(struct watcher *w)
 	uv_check_init(w->loop, &w->more);
 	w->timer.data = w->awake.data = w->more.data = w;
 	uv_unref((uv_handle_t *)&w->timer);
-	w->calm_ns = w->now_ns = wall_ns();
+	w->calm_ns = w->now_ns = clock_coarse_ns();
 	w->debounce.quiet_ns = (uint64_t)w->options.debounce_ms * 1000000;
 	w->debounce.cap_ns = (uint64_t)w->options.debounce_max_ms * 1000000;
 	w->debounce.leading_ns = (uint64_t)w->options.leading_ms * 1000000;
@@ -384,7 +372,7 @@ static bool turn(struct watcher *w)
 	if (watcher__look_pending(w) && !watcher__look_go(w, w->turn_ns + LOOK_NS))
 		return false;
 	for (;; w->turn_ns = uv_hrtime()) {
-		before_ns = wall_ns();
+		before_ns = clock_coarse_ns();
 		filled = fill(w);
 		if (w->backlogged) {
 			if (w->paused)

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/path.h"
 #include "watcher/filter.h"
 #include "watcher/look.h"
@@ -67,7 +68,7 @@ static void filter_problem(const char *path, const watcher_error *err, void *arg
 static int bind_filter(struct watcher *w, struct root *root, const struct way *y)
 {
 	struct filter_root *fr = NULL;
-	int64_t now_ns = watcher__coarse_ns();
+	int64_t now_ns = clock_coarse_ns();
 	int r = 0;
 
 	if (root->watch->filter && !y->name[0])

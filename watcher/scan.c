@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #ifdef __linux__
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #endif
 
+#include "base/clock.h"
 #include "watcher/engine.h"
 #include "watcher/statx_linux.h"
 
@@ -31,18 +31,6 @@ int watcher__type_of_mode(unsigned mode)
 	if (S_ISDIR(mode))
 		return WATCHER_TYPE_DIR;
 	return S_ISLNK(mode) ? WATCHER_TYPE_SYMLINK : WATCHER_TYPE_OTHER;
-}
-
-int64_t watcher__coarse_ns(void)
-{
-	struct timespec ts;
-
-#ifdef CLOCK_REALTIME_COARSE
-	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
-#else
-	clock_gettime(CLOCK_REALTIME, &ts);
-#endif
-	return ts.tv_sec * INT64_C(1000000000) + ts.tv_nsec;
 }
 
 #ifdef STATX_BTIME
@@ -251,13 +239,12 @@ static int stat_open(int fd, struct listing *l)
 
 void watcher__scan_stat(int fd, struct listing *l)
 {
-	struct timespec now;
+	int64_t now_ns = clock_wall_ns();
 
 	l->len = 0;
 	l->count = 0;
-	clock_gettime(CLOCK_REALTIME, &now);
 	l->error = stat_open(fd, l);
-	if (l->ctime_ns > now.tv_sec * INT64_C(1000000000) + now.tv_nsec - YOUNG_NS)
+	if (l->ctime_ns > now_ns - YOUNG_NS)
 		l->ctime_ns = 0;
 }
 

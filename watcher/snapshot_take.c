@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "watcher/engine.h"
 #include "watcher/filter.h"
 #include "watcher/snapshot.h"
@@ -426,11 +426,9 @@ static int read_all(struct take *t)
 
 static int take(struct take *t, const char *const *roots)
 {
-	struct timespec now;
 	int r = 0;
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	t->s->taken_ns = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+	t->s->taken_ns = clock_wall_ns();
 	if (!roots || !roots[0])
 		return watcher__fail(t->err, UV_EINVAL, "snapshot: no path is given");
 	for (; r == 0 && *roots; roots++)

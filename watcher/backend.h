@@ -39,7 +39,8 @@ enum change_op {
 	CHANGE_UNMOUNTED,
 	CHANGE_UNWATCHED, /* the kernel ended the watch; `id` is free */
 	CHANGE_READ,      /* its entries were read between fence() on and off: what came before
-			   * is in what was read, what follows is not */
+			   * is in what was read, what follows is not; said twice: but for some
+			   * that came before, which may not be */
 	/* Hints. */
 	CHANGE_LOOK, /* compare the directory `id` (or only `name` in it) with the index */
 	CHANGE_GAP,  /* changes were lost: below `id`, or anywhere if it is -1 */
@@ -162,10 +163,10 @@ struct backend_ops {
 	/* NULL where it does not matter. File systems were mounted or unmounted: what is watched
 	 * from now on may be on one that is known, and new to the kernel. */
 	void (*remounted)(struct backend *b);
-	/* NULL where it cannot be done. With `on`, reading the watched directory `id` that `fd` is
-	 * open on puts CHANGE_READ among its changes, at the very place; ended by !`on`, after
-	 * which the watch is of that level. */
-	int (*fence)(struct backend *b, int32_t id, int fd, enum watch_level level, bool on);
+	/* NULL where it cannot be done. The watched directory `id`, that `fd` is open on, is read
+	 * between a call with `on` and one without: CHANGE_READ will be among its changes, where
+	 * it was read. An errno: it will not be. */
+	int (*fence)(struct backend *b, int32_t id, int fd, bool on);
 	const struct late_ops *late; /* NULL: directories are read when they are watched */
 	/* What is wanted from now on; watches that exist are widened when watched again. With
 	 * `merge`, a write that follows another write to the same name is left out. */

@@ -241,12 +241,11 @@ static bool is_torn(struct backend *b, int32_t id)
  * change of it is between the two. The queue is emptied before, for what merges with an event
  * of after the reading stands before it. A directory is read in pieces, whose events merge: what
  * comes between two of them is looked for. */
-static int fanotify_fence(struct backend *b, int32_t id, int fd, enum watch_level level, bool on)
+static int fanotify_fence(struct backend *b, int32_t id, int fd, bool on)
 {
 	unsigned how = on ? FAN_MARK_ADD : FAN_MARK_REMOVE;
 	int r = on ? fan_read_all(b) : 0;
 
-	(void)level;
 	if (r < 0)
 		return r;
 	if (fanotify_mark(b->fd, how | FAN_MARK_ONLYDIR, FAN_ACCESS | FAN_ONDIR, fd, ".") < 0)

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "watcher/fences.h"
 #include "watcher/wakes.h"
 
 #define READ_SIZE   (64 * 1024)
@@ -39,6 +40,7 @@ struct backend {
 	char *memory;
 	size_t len, cap, pos;
 	uint64_t passed; /* bytes before `pos`, ever */
+	struct fences fences; /* their places are such counts */
 	int64_t time_ns;
 	struct merge_slot merged[MERGE_SLOTS];
 	uv_work_t closing;
@@ -114,17 +116,36 @@ static int inotify_watch(struct backend *b, int fd, const char *path, enum watch
 	return 0;
 }
 
-/* Reading a directory is an event of the directory, queued while its lock is held: no other
- * change of it is between the two. IN_ACCESS is taken away again by naming a mask without it,
- * for reading files would be told, too. */
-static int inotify_fence(struct backend *b, int32_t id, int fd, enum watch_level level, bool on)
+/* Where in the queue what happens now will be. */
+static int queue_end(const struct backend *b, uint64_t *end)
 {
-	char self[32];
-	uint32_t mask = on ? IN_ACCESS | IN_MASK_ADD : level_mask(b, level);
+	int queued;
 
-	(void)id;
-	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-	return inotify_add_watch(b->fd, self, mask | IN_ONLYDIR) < 0 ? -errno : 0;
+	if (ioctl(b->fd, FIONREAD, &queued) < 0)
+		return -errno;
+	*end = b->passed + (b->len - b->pos) + (unsigned)queued;
+	return 0;
+}
+
+/*
+ * A change of a directory is queued while its lock is held, which reading it takes, too: what is
+ * queued before is in what is read, and what is queued afterwards is not. That reading is an event
+ * (IN_ACCESS) itself is no help: there is no way to take that away again but to set the whole mask,
+ * and then the kernel has none for a moment: what happens in these nanoseconds is not told.
+ */
+static int inotify_fence(struct backend *b, int32_t id, int fd, bool on)
+{
+	uint64_t place = 0;
+	int r = queue_end(b, &place);
+
+	(void)fd;
+	if (on)
+		return r < 0 ? r : fences_begin(&b->fences, id, place);
+	if (r < 0)
+		fences_give_up(&b->fences);
+	else
+		fences_end(&b->fences, place);
+	return r;
 }
 
 static void inotify_unwatch(struct backend *b, int32_t id)
@@ -246,7 +267,7 @@ static int inotify_fill(struct backend *b, bool discard)
 	if (got)
 		wakes_got(&b->wakes, got);
 	if (b->len == b->pos)
-		return FILL_NOTHING;
+		return fences_reached(&b->fences, b->passed) ? FILL_SOME : FILL_NOTHING;
 	return all && !lost ? FILL_ALL : FILL_SOME;
 }
 
@@ -287,8 +308,6 @@ static enum change_op op_of(uint32_t mask, bool named)
 		return CHANGE_SELF_REMOVED;
 	if (mask & IN_MOVE_SELF)
 		return CHANGE_SELF_MOVED;
-	if (!named && mask & IN_ACCESS)
-		return CHANGE_READ;
 	if (!named)
 		return mask & IN_ATTRIB ? CHANGE_SELF_ATTRIB : CHANGE_NONE;
 	if (mask & IN_CREATE)
@@ -325,14 +344,30 @@ static bool needs_no_look(const struct backend *b, const struct inotify_event *e
 	       next->len == e->len && memcmp(next->name, e->name, e->len) == 0;
 }
 
+/* Has the queue come to where a directory was read? */
+static bool next_fence(struct backend *b, struct change *c)
+{
+	if (!fences_reached(&b->fences, b->passed))
+		return false;
+	*c = (struct change){ .op = CHANGE_READ, .id2 = -1, .time_ns = b->time_ns };
+	c->id = fences_pass(&b->fences);
+	return true;
+}
+
 static int inotify_next(struct backend *b, struct change *c)
 {
 	const struct inotify_event *e;
 	size_t at, len;
 
-	while (b->pos < b->len) {
+	for (;;) {
+		if (next_fence(b, c))
+			return 1;
+		if (b->pos == b->len)
+			return 0;
 		at = b->pos;
 		e = (const struct inotify_event *)(const void *)(b->memory + at);
+		if (e->mask & (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO))
+			fences_changed(&b->fences, e->wd, b->passed);
 		b->pos += sizeof *e + e->len;
 		b->passed += sizeof *e + e->len;
 		len = e->len ? strnlen(e->name, e->len) : 0;
@@ -352,7 +387,6 @@ static int inotify_next(struct backend *b, struct change *c)
 		c->name_len = (uint8_t)len;
 		return 1;
 	}
-	return 0;
 }
 
 /* FIONREAD goes through the whole queue: only where it may make the difference. */
@@ -397,6 +431,7 @@ static void finish(void *backend)
 	if (--b->open_parts)
 		return;
 	free(b->memory);
+	fences_free(&b->fences);
 	free(b);
 	closed(arg);
 }

@@ -293,18 +293,16 @@ static bool read_fenced(struct watcher *w, uint32_t dir, int fd, bool fresh)
 	struct look *l = w->look;
 	const struct dir *d = tree_dir(&w->tree, dir);
 	struct source *s = &w->sources[d->backend];
-	bool anchor = ids_get(&s->anchors, d->id) != IDS_NONE;
-	enum watch_level level = anchor ? WATCH_TOP : watcher__node_level(w, dir);
 	bool fenced = !l->silent && !l->everywhere && s->ops->fence;
 
-	if (fenced && s->ops->fence(s->backend, d->id, fd, level, true) < 0) {
+	if (fenced && s->ops->fence(s->backend, d->id, fd, true) < 0) {
 		if (fresh)
 			watcher__node_unwatch(w, dir);
 		watcher__node_limbo(w, dir);
 		return false;
 	}
 	watcher__disk_read(&w->disk, fd, &l->listing);
-	if (fenced && s->ops->fence(s->backend, d->id, fd, level, false) < 0)
+	if (fenced && s->ops->fence(s->backend, d->id, fd, false) < 0)
 		watcher__node_limbo(w, dir); /* the next look takes it away */
 	if (fenced && !l->listing.error)
 		watcher__node_ahead(w, dir, fresh);

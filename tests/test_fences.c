@@ -1,0 +1,170 @@
+/*
+ * Directories that are read while they change: what comes while one is read is told once, and none
+ * of it is lost between the watch and the reading.
+ * link: -Wl,--wrap=inotify_add_watch,--wrap=watcher__scan_read
+ */
+#include "watch_test.h"
+
+#include <sys/inotify.h>
+
+#include "index_check.h"
+#include "watcher/engine.h"
+
+static watcher *w;
+static struct told seen;
+
+/* ---- the kernel ---- */
+
+static unsigned narrowed; /* watches that were set anew */
+
+int __real_inotify_add_watch(int fd, const char *path, uint32_t mask);
+int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask);
+
+int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
+{
+	narrowed += !(mask & (IN_MASK_ADD | IN_MASK_CREATE));
+	return __real_inotify_add_watch(fd, path, mask);
+}
+
+/* What is done, once, before and after a directory is read that has this file in it. */
+static const char *mark, *before, *after;
+
+void __real_watcher__scan_read(int fd, struct listing *l);
+void __wrap_watcher__scan_read(int fd, struct listing *l);
+
+static void do_once(const char **command)
+{
+	const char *now = *command;
+
+	*command = NULL;
+	if (now)
+		assert_int_equal(system(now), 0);
+}
+
+void __wrap_watcher__scan_read(int fd, struct listing *l)
+{
+	bool marked = mark && faccessat(fd, mark, F_OK, 0) == 0;
+
+	if (marked)
+		do_once(&before);
+	__real_watcher__scan_read(fd, l);
+	if (marked)
+		do_once(&after);
+}
+
+/* ---- the tests ---- */
+
+static int enter(void **state)
+{
+	memset(&seen, 0, sizeof seen);
+	mark = before = after = NULL;
+	narrowed = 0;
+	return watch_test_enter(state) || mkdir("in", 0755);
+}
+
+static int leave(void **state)
+{
+	if (w)
+		watcher_close(w);
+	w = NULL;
+	return watch_test_leave(state);
+}
+
+static void watch_in(int backend)
+{
+	w = open_with(WATCHER(.backend = backend));
+	add_with(w, "in", WATCH(.kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED,
+				.on_batch = on_told, .arg = &seen));
+	sync_watcher(w);
+}
+
+static void assert_told(const char *want)
+{
+	char flaws[1000];
+
+	sync_watcher(w);
+	assert_string_equal(told(&seen), want);
+	if (index_check(w, flaws, sizeof flaws))
+		fail_msg("%s", flaws);
+}
+
+/* The kernel has no mask for a moment where one is set anew, and what happens then is not told. */
+static void test_fences_keep_the_watch(void **state)
+{
+	(void)state;
+	watch_in(WATCHER_BACKEND_INOTIFY);
+	assert_int_equal(system("mkdir -p in/d/e; : > in/d/e/f"), 0);
+	assert_told("created in/d, created in/d/e, created in/d/e/f");
+	assert_int_equal(system("mv in/d in/x; mkdir in/d; mv in/x/e in/d; rmdir in/x"), 0);
+	sync_watcher(w);
+	assert_int_equal(narrowed, 0);
+}
+
+static unsigned times_told(const char *text, const char *what)
+{
+	unsigned n = 0;
+
+	for (const char *at = text; (at = strstr(at, what)); at += strlen(what))
+		n++;
+	return n;
+}
+
+/* Names come and go between the two ends of a reading, before it and after it. */
+static void assert_between(int backend)
+{
+	static const char *const once[] = { "created in/d,", "created in/d/mark",
+					    "created in/d/three", "created in/d/four/f" };
+	const char *text;
+	char flaws[1000];
+
+	watch_in(backend);
+	mark = "mark";
+	before = ": > in/d/one; mkdir in/d/two";
+	after = ": > in/d/three; rm in/d/one; mv in/d/two in/d/four; : > in/d/four/f";
+	assert_int_equal(system("mkdir out; : > out/mark; mv out in/d"), 0);
+	sync_watcher(w);
+	assert_null(after);
+	text = told(&seen);
+	for (size_t i = 0; i < COUNT(once); i++)
+		if (times_told(text, once[i]) != 1)
+			fail_msg("not told once: %s\n  told: %s", once[i], text);
+	assert_int_equal(times_told(text, "created in/d/one"), times_told(text, "deleted in/d/one"));
+	assert_int_equal(times_told(text, "moved in/d/two in/d/four") +
+			     times_told(text, "created in/d/four,"),
+			 1);
+	if (index_check(w, flaws, sizeof flaws))
+		fail_msg("%s", flaws);
+	/* What follows is told as it comes. */
+	assert_int_equal(system("mv in/d/four in/d/five; rm in/d/five/f"), 0);
+	assert_told("moved in/d/four in/d/five, moved in/d/four/f in/d/five/f, "
+		    "deleted in/d/five/f");
+}
+
+static void test_fences_changed_while_read(void **state)
+{
+	(void)state;
+	assert_between(WATCHER_BACKEND_INOTIFY);
+}
+
+static void test_fences_changed_while_read_fanotify(void **state)
+{
+	(void)state;
+	if (getuid() != 0) {
+		print_message("# skipped: fanotify needs root\n");
+		skip();
+	}
+	assert_between(WATCHER_BACKEND_FANOTIFY);
+}
+
+#define FENCES_TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		FENCES_TEST(test_fences_keep_the_watch),
+		FENCES_TEST(test_fences_changed_while_read),
+		FENCES_TEST(test_fences_changed_while_read_fanotify),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -46,6 +46,10 @@ static void update_kinds(struct watcher *w)
 		if (watch->removed)
 			continue;
 		kinds |= watch->kinds;
+		/* What is closed changes its directory, whether or not the closing is told. */
+		if (watch->kinds & WATCHER_MODIFIED &&
+		    watch->flags & (WATCHER_WATCHDOG_EVENTS | WATCHER_DIR_MODIFIED))
+			kinds |= WATCHER_CLOSED;
 		exact |= (watch->flags & WATCHER_WATCHDOG_EVENTS) != 0;
 		w->filters += watch->filter != NULL;
 		files |= watcher__filter_reads_files(watch->filter);

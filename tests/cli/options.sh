@@ -2,7 +2,7 @@
 # Options that no other script is about: what is watched, which events pass, how runs and
 # messages look.
 . tests/lib/tap.sh
-plan 64
+plan 65
 mkdir -p t/d/e/f out/in
 
 # seen NAME WANT OPTIONS...: what log prints for names created in t, sorted.
@@ -49,6 +49,10 @@ finish INT
 start parent log --dir-modified --events created,modified t/d
 touch t/d/child
 check '--dir-modified' until_true 5 has parent.out '^modified t/d/$'
+finish INT
+start parent log --dir-modified --events modified t/d
+echo >>t/d/child # closed, which nobody asked for
+check '... of what was written to' until_true 5 has parent.out '^modified t/d/$'
 finish INT
 
 # Which ignores hold: why asks the same filter.

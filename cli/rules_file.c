@@ -129,7 +129,7 @@ static void read_top(struct yaml_file *y, const yaml_node_t *key, const char *na
 		top->rules = value;
 	else if (strcmp(name, "tricks") == 0)
 		top->tricks = value;
-	else if (strcmp(name, "python-path") != 0)
+	else if (strcmp(name, "python-path") != 0 && strncmp(name, "x-", 2) != 0)
 		yaml_complain_near(y, key, name, names, "unknown key '%s'", name);
 }
 

@@ -318,8 +318,12 @@ int yaml_is_null(const yaml_node_t *node)
 	       (!*s || strcmp(s, "~") == 0 || strcasecmp(s, "null") == 0);
 }
 
-static void add_meaning(struct yaml_file *y, const yaml_node_t *node, struct bytes *out)
+/* Aliases can make it endless; what differs behind so much is not seen. */
+static void add_meaning(struct yaml_file *y, const yaml_node_t *node, struct bytes *out,
+			int depth)
 {
+	if (depth > MAX_DEPTH || out->len > MAX_BYTES)
+		return;
 	if (node->type == YAML_SCALAR_NODE) {
 		/* A quoted ~ is no null. */
 		emit_f(out, "%c%zu:", yaml_is_null(node) ? 'n' : 's', node->data.scalar.length);
@@ -327,14 +331,14 @@ static void add_meaning(struct yaml_file *y, const yaml_node_t *node, struct byt
 	} else if (node->type == YAML_SEQUENCE_NODE) {
 		emit(out, "[");
 		for (size_t i = 0; i < yaml_length(node); i++)
-			add_meaning(y, yaml_item(y, node, i), out);
+			add_meaning(y, yaml_item(y, node, i), out, depth + 1);
 		emit(out, "]");
 	} else if (node->type == YAML_MAPPING_NODE) {
 		emit(out, "{");
 		for (const yaml_node_pair_t *i = node->data.mapping.pairs.start;
 		     i < node->data.mapping.pairs.top; i++) {
-			add_meaning(y, child(y, i->key), out);
-			add_meaning(y, child(y, i->value), out);
+			add_meaning(y, child(y, i->key), out, depth + 1);
+			add_meaning(y, child(y, i->value), out, depth + 1);
 		}
 		emit(out, "}");
 	}
@@ -345,9 +349,85 @@ char *yaml_meaning(struct yaml_file *y, const yaml_node_t *key, const yaml_node_
 	struct bytes out = { 0 };
 
 	if (key)
-		add_meaning(y, key, &out);
-	add_meaning(y, value, &out);
+		add_meaning(y, key, &out, 0);
+	add_meaning(y, value, &out, 0);
 	return bytes_take(&out);
+}
+
+/* ---- mappings ---- */
+
+/* A walk through a mapping and those that it merges ("<<: *other"). */
+struct walk {
+	struct yaml_file *y;
+	void (*each)(struct yaml_file *y, const yaml_node_t *key, const char *name,
+		     yaml_node_t *value, void *arg);
+	void *arg;
+	struct words seen; /* keys that have a value already */
+	const yaml_node_t **maps;
+	size_t n_maps;
+};
+
+static int is_merge(const yaml_node_t *key)
+{
+	return key->type == YAML_SCALAR_NODE &&
+	       key->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
+	       strcmp((const char *)key->data.scalar.value, "<<") == 0;
+}
+
+/* The first `n_before` keys are those of mappings that merge this one, and win. */
+static void walk_pair(struct walk *k, const yaml_node_pair_t *pair, size_t n_before)
+{
+	const yaml_node_t *key = child(k->y, pair->key);
+	const char *name = yaml_text(k->y, key, "a key");
+	size_t i = 0;
+
+	while (name && i < k->seen.n && strcmp(k->seen.v[i], name) != 0)
+		i++;
+	if (name && i == k->seen.n) {
+		words_add(&k->seen, name);
+		k->each(k->y, key, name, child(k->y, pair->value), k->arg);
+	} else if (name && i >= n_before) {
+		yaml_complain(k->y, key, "'%s' is there twice", name);
+	}
+}
+
+static void walk_map(struct walk *k, const yaml_node_t *map, int depth);
+
+static void walk_merged(struct walk *k, const yaml_node_t *value, int depth)
+{
+	int is_list = value->type == YAML_SEQUENCE_NODE;
+	size_t n = is_list ? yaml_length(value) : 1;
+
+	for (size_t i = 0; i < n; i++) {
+		const yaml_node_t *map = is_list ? yaml_item(k->y, value, i) : value;
+
+		if (map->type != YAML_MAPPING_NODE)
+			yaml_complain(k->y, map, "<<: merges a mapping, or a list of them");
+		else if (depth == MAX_DEPTH)
+			yaml_complain(k->y, map, "<<: nested too deeply");
+		else
+			walk_map(k, map, depth + 1);
+	}
+}
+
+static void walk_map(struct walk *k, const yaml_node_t *map, int depth)
+{
+	const yaml_node_pair_t *first = map->data.mapping.pairs.start;
+	const yaml_node_pair_t *end = map->data.mapping.pairs.top;
+	size_t n_before = k->seen.n;
+
+	/* What was merged once has no further key, not even if it merges itself. */
+	for (size_t i = 0; i < k->n_maps; i++)
+		if (k->maps[i] == map)
+			return;
+	k->maps = alloc_again(k->maps, k->n_maps + 1, sizeof *k->maps);
+	k->maps[k->n_maps++] = map;
+	for (const yaml_node_pair_t *p = first; p < end; p++)
+		if (!is_merge(child(k->y, p->key)))
+			walk_pair(k, p, n_before);
+	for (const yaml_node_pair_t *p = first; p < end; p++)
+		if (is_merge(child(k->y, p->key)))
+			walk_merged(k, child(k->y, p->value), depth);
 }
 
 int yaml_each(struct yaml_file *y, const yaml_node_t *map, const char *what,
@@ -355,26 +435,13 @@ int yaml_each(struct yaml_file *y, const yaml_node_t *map, const char *what,
 			   yaml_node_t *value, void *arg),
 	      void *arg)
 {
-	struct words seen = { 0 };
+	struct walk k = { .y = y, .each = each, .arg = arg };
 
 	if (map->type != YAML_MAPPING_NODE)
 		return yaml_complain(y, map, "%s is a %s, not a mapping (key: value)", what,
 				     map->type == YAML_SEQUENCE_NODE ? "list" : "text");
-	for (yaml_node_pair_t *p = map->data.mapping.pairs.start;
-	     p < map->data.mapping.pairs.top; p++) {
-		yaml_node_t *key = child(y, p->key);
-		const char *name = yaml_text(y, key, "a key");
-		size_t i = 0;
-
-		while (name && i < seen.n && strcmp(seen.v[i], name) != 0)
-			i++;
-		if (name && i < seen.n) {
-			yaml_complain(y, key, "'%s' is there twice", name);
-		} else if (name) {
-			words_add(&seen, name);
-			each(y, key, name, child(y, p->value), arg);
-		}
-	}
-	words_free(&seen);
+	walk_map(&k, map, 0);
+	words_free(&k.seen);
+	free(k.maps);
 	return 0;
 }

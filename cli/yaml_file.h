@@ -60,8 +60,9 @@ int yaml_is_null(const yaml_node_t *node);
 char *yaml_meaning(struct yaml_file *y, const yaml_node_t *key, const yaml_node_t *value);
 
 /*
- * Calls `each` for every pair of a mapping with a new key, and complains about a key that is
- * no text or comes twice. Returns -1 if the node is no mapping.
+ * Calls `each` for every pair of a mapping, then for those of mappings that it merges ("<<")
+ * whose key is new, and complains about a key that is no text or comes twice in one. Returns -1
+ * if the node is no mapping.
  */
 int yaml_each(struct yaml_file *y, const yaml_node_t *map, const char *what,
 	      void (*each)(struct yaml_file *y, const yaml_node_t *key, const char *name,

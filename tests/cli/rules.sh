@@ -1,7 +1,7 @@
 #!/bin/sh
 # Rules files: several rules with needs, live reload, mistakes with file:line:column; tricks.yaml.
 . tests/lib/tap.sh
-plan 56
+plan 59
 mkdir src
 
 cat >whendo.yaml <<'X'
@@ -56,6 +56,27 @@ check '... and works' until_true 5 has a.out '^\[docs\] document src/z.md$'
 finish TERM
 is 'TERM ends with 143' $status 143
 check '... with nothing left' until_true 2 sh -c '! pgrep -fx "sleep 1011"'
+
+# What rules have in common, merged: a rule's own keys win, then what is merged first.
+cat >merged.yaml <<'X'
+x-env: &env { A: 1, B: 2 }
+x-twice: &twice { <<: *env, C: 5 }
+rules:
+  - &first
+    name: one
+    env: { <<: [*twice, *env], B: 3 }
+    postpone: true
+    run: echo "$A$B$C"
+  - <<: [{ postpone: no }, *first]
+    name: two
+X
+start m rules merged.yaml
+check 'mappings are merged' until_true 5 has m.out '^\[two\] 135$'
+sed 's/A: 1/A: 7/' merged.yaml >new
+mv new merged.yaml
+check '... and what is merged is part of each' until_true 5 has m.err 'read again: 2 rules to start, 2 to stop'
+check '... like its own keys' until_true 5 has m.out '^\[two\] 735$'
+finish TERM
 
 # mistake NAME PATTERN: the file on stdin is refused with that line, exit 2, before anything runs.
 mistake() {

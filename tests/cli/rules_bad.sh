@@ -2,7 +2,7 @@
 # Bad rules files: each is refused with one line, file:line:column: message, exit 2, and
 # nothing runs. (rules.sh has more of them, with the behaviour around.)
 . tests/lib/tap.sh
-plan 106
+plan 109
 
 # bad NAME PATTERN: bad.yaml; the line is whendo: bad.yaml and the pattern, whole.
 bad() {
@@ -58,6 +58,11 @@ text 'an @' ':2:10: found character that cannot start any token.*' 'rules:\n  - 
 text 'an unknown alias' ':2:11: found undefined alias' 'rules:\n  - name: *nope\n'
 text 'a list in itself' ':1:8: a rule is a list, not a mapping.*' 'rules: &a\n  - *a\n'
 text 'a rule in itself' ':2:5: run is a mapping, not a text' 'rules:\n  - &r\n    run: *r\n'
+text 'a rule that merges itself' ":2:5: the rule has no 'run'" 'rules:\n  - &r\n    <<: *r\n'
+text 'a text is merged' ':2:9: <<: merges a mapping, or a list of them' 'rules:\n  - <<: x\n    run: touch RAN\n'
+text 'a key twice in what is merged' ":2:18: 'ext' is there twice" 'rules:\n  - <<: {ext: c, ext: h}\n    run: touch RAN\n'
+{ echo 'x-0: &m0 {ext: c}'; i=0; while [ $i -lt 70 ]; do echo "x-$((i + 1)): &m$((i + 1)) {<<: *m$i}"; i=$((i + 1)); done; printf 'rules:\n  - <<: *m70\n    run: touch RAN\n'; } >bad.yaml
+bad 'merges nested 70 deep' ':7:6: <<: nested too deeply'
 { printf 'rules:\n'; i=0; while [ $i -lt 3000 ]; do printf -- '- '; i=$((i + 1)); done; echo x; } >bad.yaml
 bad 'lists nested 3000 deep' ':2:.*'
 { printf 'rules:\n'; i=0; while [ $i -lt 1001 ]; do printf -- '- run: touch RAN\n'; i=$((i + 1)); done; } >bad.yaml
@@ -85,7 +90,6 @@ key 'a key in capitals' ":3:5: unknown key 'On-Busy'; did you mean 'on-busy'\?" 
 key 'a key with _' ":3:5: unknown key 'on_busy'; did you mean 'on-busy'\?" 'on_busy: restart'
 key 'a key that is a list' ':3:5: a key is a list, not a text' '[a]: x'
 key 'a key that is a number' ":3:5: unknown key '7'" '7: x'
-key 'a merge' ":3:5: unknown key '<<'" '<<: {name: a}'
 key 'a key that a terminal would obey' ":3:5: unknown key '.x1B\[31mred'" '"\e[31mred": y'
 key 'an option that is no key' ":3:5: unknown key 'watch'.*" 'watch: x'
 

@@ -336,6 +336,8 @@ static void look_at_open(struct watcher *w, uint32_t dir, int fd, enum found fou
 	/* A file system may be told from the one before it by nothing else. */
 	l->strange = found == REMOUNTED ||
 		     (before >= 0 && before != d->id && d->flags & DIR_MOUNTED);
+	if (l->strange)
+		d->flags |= DIR_UNMOUNTED; /* until it has been read */
 	if (!watcher__compare_unchanged(w, dir, fd) && read_fenced(w, dir, fd, before < 0)) {
 		if (l->listing.error)
 			watcher__look_failed(w, dir, l->listing.error);

@@ -392,6 +392,57 @@ static void test_dead_in_what_has_moved_fanotify(void **state)
 	told_of_the_dead(WATCHER_BACKEND_FANOTIFY, 0);
 }
 
+/* Like on_told, and what is said to be no file. */
+static void on_told_types(watcher_watch *watch, const watcher_event *e, void *arg)
+{
+	struct told *t = arg;
+
+	(void)watch;
+	if (e->type == WATCHER_TYPE_DIR)
+		return;
+	tell_event(t, e);
+	if (e->type != WATCHER_TYPE_FILE)
+		strcat(t->text, " (no file)");
+}
+
+/* The path of a directory leads to another by the time that what happened in it is heard of. */
+static void types_where_another_is(int backend)
+{
+	const char *want = "created in/d/e/a, created in/d/e/b, modified in/d/e/f, "
+			   "moved in/d/e/b in/d/e/c";
+	char flaws[1000] = "";
+	const char *all;
+
+	assert_int_equal(system("mkdir in/g; cd in/g; mkfifo a b c f; : > ../../out/f"), 0);
+	w = open_with(WATCHER(.backend = backend, .poll_interval_ms = 3600000));
+	add_with(w, "in", WATCH(.on_any = on_told_types, .arg = &seen,
+				.kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED |
+					 WATCHER_MODIFIED));
+	sync_watcher(w);
+	assert_int_equal(system("cd in/d/e; : > a; : > b; mv ../../../out/f f; mv b c"), 0);
+	exchange("in/d/e", "in/g");
+	sync_watcher(w);
+	all = told(&seen);
+	if (strncmp(all, want, strlen(want)) != 0 || strstr(all, "in/g/a (no file)"))
+		assert_string_equal(all, want);
+	index_check(w, flaws, sizeof flaws);
+	assert_string_equal(flaws, "");
+}
+
+static void test_types_where_another_is(void **state)
+{
+	(void)state;
+	types_where_another_is(WATCHER_BACKEND_INOTIFY);
+}
+
+static void test_types_where_another_is_fanotify(void **state)
+{
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	types_where_another_is(WATCHER_BACKEND_FANOTIFY);
+}
+
 #define MOVES_TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 
 int main(void)
@@ -410,6 +461,8 @@ int main(void)
 		MOVES_TEST(test_half_whose_name_is_taken_elsewhere),
 		MOVES_TEST(test_dead_in_what_has_moved),
 		MOVES_TEST(test_dead_in_what_has_moved_fanotify),
+		MOVES_TEST(test_types_where_another_is),
+		MOVES_TEST(test_types_where_another_is_fanotify),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,16 +62,56 @@ static bool is_at(const struct watcher *w, uint32_t dir)
 
 /* ---- one name ---- */
 
+static bool is_node(struct watcher *w, uint32_t dir, const struct stat *st)
+{
+	const struct dir *d = tree_dir(&w->tree, dir);
+
+	return st->st_ino == d->ino && watcher__dev32(st->st_dev) == d->dev;
+}
+
+/* Opens the directory, if its path leads to it. UV_ENOENT: to another, or nowhere. */
+static int open_dir(struct watcher *w, uint32_t dir)
+{
+	const char *path = watcher__path(w, dir, NULL, 0);
+	struct stat st;
+	int fd = path ? watcher__scan_open(path, true) : UV_ENOENT;
+
+	if (fd < 0 || (fstat(fd, &st) == 0 && is_node(w, dir, &st)))
+		return fd;
+	close(fd);
+	return UV_ENOENT;
+}
+
+/* By its path. Nearly all are files, as what nobody has looked at is taken for: for what is none the
+ * directory is asked for, too. */
+static int stat_path(struct watcher *w, uint32_t dir, const char *name, size_t len, struct stat *st)
+{
+	const char *path = watcher__path(w, dir, name, len);
+	struct stat up;
+
+	if (!path)
+		return UV_ENOENT;
+	if (lstat(path, st) < 0)
+		return -errno;
+	if (S_ISREG(st->st_mode))
+		return 0;
+	path = watcher__path(w, dir, NULL, 0);
+	return path && stat(path, &up) == 0 && is_node(w, dir, &up) ? 0 : UV_ENOENT;
+}
+
 int watcher__name_stat(struct watcher *w, uint32_t dir, const char *name, size_t len,
 		       struct stat *st)
 {
 	struct created *c = &w->created;
 	bool again = is_at(w, dir);
 	char buf[256];
-	const char *path;
+	int fd;
 
-	if (again && c->fd < 0 && (path = watcher__path(w, dir, NULL, 0)))
-		c->fd = watcher__scan_open(path, true);
+	if (again && c->fd < 0) {
+		if ((fd = open_dir(w, dir)) == UV_ENOENT)
+			return UV_ENOENT;
+		c->fd = fd;
+	}
 	if (again && c->fd >= 0 && len < sizeof buf) {
 		memcpy(buf, name, len);
 		buf[len] = '\0';
@@ -82,10 +122,7 @@ int watcher__name_stat(struct watcher *w, uint32_t dir, const char *name, size_t
 		c->dir = dir;
 		c->gen = tree_dir(&w->tree, dir)->gen;
 	}
-	path = watcher__path(w, dir, name, len);
-	if (!path)
-		return UV_ENOENT;
-	return lstat(path, st) < 0 ? -errno : 0;
+	return stat_path(w, dir, name, len, st);
 }
 
 /* ---- many names ---- */

@@ -284,11 +284,10 @@ void watcher__moved_from(struct watcher *w, const struct change *c, uint32_t dir
  * type; false if it is another. */
 static bool file_over_file(struct watcher *w, struct news *n, const struct entry *e)
 {
-	const char *path = watcher__path(w, n->dir, n->name, n->len);
 	struct stat st;
 
 	n->type = e->type;
-	if (path && lstat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+	if (watcher__name_stat(w, n->dir, n->name, n->len, &st) == 0 && !S_ISDIR(st.st_mode)) {
 		n->type = watcher__type_of_mode(st.st_mode);
 		n->ino = st.st_ino;
 	}
@@ -336,11 +335,10 @@ static void appeared(struct watcher *w, const struct change *c, uint32_t dir)
 /* Created and moved at once: what it is can be seen only now. */
 static void look_up_late(struct watcher *w, struct news *n, uint32_t rec)
 {
-	const char *path = watcher__path(w, n->dest_dir, n->dest, n->dest_len);
 	struct stat st;
 
-	if (w->options.flags & WATCHER_NO_STAT || !path || lstat(path, &st) < 0 ||
-	    S_ISDIR(st.st_mode))
+	if (w->options.flags & WATCHER_NO_STAT ||
+	    watcher__name_stat(w, n->dest_dir, n->dest, n->dest_len, &st) < 0 || S_ISDIR(st.st_mode))
 		return;
 	n->type = watcher__type_of_mode(st.st_mode);
 	n->ino = st.st_ino;

@@ -190,6 +190,7 @@ static void test_names(void **state)
 	assert_string_equal(watcher_kind_name(WATCHER_CLOSED_NO_WRITE), "closed_no_write");
 	assert_string_equal(watcher_kind_name(WATCHER_CREATED | WATCHER_MOVED), "unknown");
 	assert_int_equal(watcher_kind_of("unknown"), 0);
+	assert_int_equal(watcher_kind_of(NULL), 0);
 	assert_string_equal(watcher_type_name(WATCHER_TYPE_DIR), "dir");
 	assert_string_equal(watcher_type_name(99), "unknown");
 }

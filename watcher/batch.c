@@ -311,7 +311,7 @@ const char *watcher_kind_name(int kind)
 
 int watcher_kind_of(const char *name)
 {
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+	for (size_t i = 0; name && i < sizeof kinds / sizeof *kinds; i++)
 		if (strcmp(kinds[i].name, name) == 0)
 			return kinds[i].kind;
 	return 0;

@@ -1,6 +1,7 @@
 /* why: for each path, whether an event on it would pass, and which rule decides that. */
 #include "verbs.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -90,12 +91,18 @@ static int explain(const watcher_filter *f, const char *path, struct bytes *out)
 	watcher_verdict *v;
 	watcher_error err = { 0 };
 	char here[4096];
-	const char *cwd = getcwd(here, sizeof here) ? here : ".";
-	char *p = seen_from(cwd, path);
-	/* From "." the names of ignore files are as short as a reader here wants them. */
-	const char *root = p[0] == '/' ? cwd : ".";
+	const char *cwd = getcwd(here, sizeof here), *root;
 	int is_told, r;
+	char *p;
 
+	if (!cwd && path[0] != '/') {
+		say_error("%s: the current directory: %s", path, uv_strerror(-errno));
+		return EXIT_FAILED;
+	}
+	cwd = cwd ? cwd : "/";
+	p = seen_from(cwd, path);
+	/* From "." the names of ignore files are as short as a reader here wants them. */
+	root = p[0] == '/' ? cwd : ".";
 	r = watcher_filter_check(&v, f, root, p, type_of(path), 0, &err);
 	if (r == UV_EINVAL && p[0] == '/') {
 		root = "/";

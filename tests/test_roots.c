@@ -181,6 +181,22 @@ static void test_moved_in_the_outer(void **state)
 	}
 }
 
+static void test_of_a_directory_that_was_removed(void **state)
+{
+	watcher_error err;
+	watcher *w;
+
+	(void)state;
+	assert_int_equal(mkdir("gone", 0700) | chdir("gone") | rmdir("../gone"), 0);
+	assert_int_equal(watcher_open(&w, NULL, &err), 0);
+	assert_int_equal(watcher_add(w, ".", NULL, &err), UV_ENOENT);
+	assert_string_equal(err.message,
+			    ".: the current directory: no such file or directory");
+	assert_int_equal(chdir(watch_test_top), 0);
+	assert_int_equal(watcher_add(w, ".", NULL, &err), 0);
+	watcher_close(w);
+}
+
 /* A directory between the two is moved out, and back, and removed. */
 static void moved_out_around_the_inner(int backend)
 {
@@ -446,6 +462,7 @@ int main(void)
 		TEST(test_file_in_it_first),
 		TEST(test_one_watch_hears_once),
 		TEST(test_both_come_back),
+		TEST(test_of_a_directory_that_was_removed),
 		TEST(test_moved_in_the_outer),
 		TEST(test_moved_out_around_the_inner),
 		TEST(test_a_link_to_another_root),

@@ -5,6 +5,7 @@
  * When an anchor on the way to a root (see way.c) is hit, the way is walked again; a root that
  * leads elsewhere, or nowhere, has ended.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -446,6 +447,7 @@ int watcher__root_new(struct root **out, struct watcher_watch *watch, const char
 {
 	struct root *root;
 	size_t len;
+	int r;
 
 	if (!given || !given[0])
 		return watcher__fail(err, UV_EINVAL, "an empty path cannot be watched");
@@ -455,10 +457,14 @@ int watcher__root_new(struct root **out, struct watcher_watch *watch, const char
 	root->node = NO_DIR;
 	list_init(&root->link);
 	root->given = path_given(given);
+	errno = ENOMEM;
 	root->path = watcher__disk_is_users(&watch->w->disk) ? strdup(given) : path_absolute(given);
+	r = root->path || errno == ENOMEM ? UV_ENOMEM : -errno;
 	if (!root->given || !root->path) {
 		watcher__root_free(watch->w, root);
-		return watcher__fail(err, UV_ENOMEM, "%s: out of memory", given);
+		return watcher__fail(err, r, "%s: %s%s", given,
+				     r == UV_ENOMEM ? "" : "the current directory: ",
+				     uv_strerror(r));
 	}
 	for (len = strlen(root->given); len > 1 && root->given[len - 1] == '/'; len--)
 		root->given[len - 1] = '\0';

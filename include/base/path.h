@@ -24,7 +24,8 @@ static inline char *path_given(const char *path)
 	return out;
 }
 
-/* From the working directory as it is now; links are kept. NULL: without memory. */
+/* From the working directory as it is now; links are kept. NULL, and errno: without memory, or
+ * the working directory has no path (it was removed). */
 static inline char *path_absolute(const char *path)
 {
 #ifdef _WIN32

@@ -477,9 +477,10 @@ typedef struct watch_options {
  * taken from the current directory of the call. A single file is watched through its
  * directory, so it survives being replaced by rename. Watches may overlap; they share kernel
  * watches. A move from one root of the watch to another is one MOVED event.
- * UV_EINVAL: empty path, bad option; UV_EACCES: a root cannot be read; UV_ENOTDIR: a component
- * is a file; UV_ELOOP; UV_ENOSPC: watches ran out and nothing else may take over; patterns:
- * UV_EINVAL with offset; UV_ENOMEM. After a failure nothing of the call is watched.
+ * UV_EINVAL: empty path, bad option; UV_ENOENT: a relative path, and the current directory was
+ * removed; UV_EACCES: a root cannot be read; UV_ENOTDIR: a component is a file; UV_ELOOP;
+ * UV_ENOSPC: watches ran out and nothing else may take over; patterns: UV_EINVAL with offset;
+ * UV_ENOMEM. After a failure nothing of the call is watched.
  */
 WHENDO_API int watcher_add(watcher *w, const char *path, const watch_options *options,
 			   watcher_error *err);

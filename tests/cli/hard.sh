@@ -1,7 +1,7 @@
 #!/bin/sh
 # What happens on bad days: limits, rights, closed descriptors, editors, big checkouts.
 . tests/lib/tap.sh
-plan 16
+plan 20
 mkdir t
 
 # Standard streams closed in every combination: no file may become one of them.
@@ -109,6 +109,17 @@ for n_fds in 4 5 6 7 8 9 10 11 12 14 16; do
   case "$status $(tail -1 err)" in '125 whendo: '* | '1 whendo: run 1: exit 1'*) ;; *) bad="$bad ($n_fds: $status $(cat err))" ;; esac
 done
 is 'out of descriptors' "$bad" ''
+
+# The current directory was removed: what needs it says so, the rest works.
+mkdir gone
+for how in log wait why\ x; do
+  out=$(cd gone && rmdir ../gone && "$W" $how 2>&1 </dev/null)
+  is "$how in a directory that was removed" "$? $out" \
+    "125 whendo: $(case $how in why*) echo x ;; *) echo . ;; esac): the current directory: no such file or directory"
+  mkdir gone
+done
+out=$(cd gone && rmdir ../gone && "$W" why "$tmp/t/x")
+is '... of what is elsewhere' "$? $out" "0 $tmp/t/x: passes: no rule is against it"
 
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
   mkdir -p u/no u/yes

@@ -409,6 +409,8 @@ bool watcher__mounts_close(struct watcher *w, void (*closed)(void *arg));
 void watcher__mounts_free(struct watcher *w);
 /* A directory that has just been read is a mount point, of the mount of that number. */
 void watcher__mounted(struct watcher *w, uint32_t dir, uint64_t mount);
+/* Was it one when it was read last, and is it, open as fd, not of that mount any more? */
+bool watcher__mounted_anew(struct watcher *w, uint32_t dir, int fd);
 /* False: a change of mounts may still be missed. */
 bool watcher__mounts_heard(const struct watcher *w);
 /* Has something been mounted or unmounted, and is it time to see to it? */

@@ -334,7 +334,7 @@ static void look_at_open(struct watcher *w, uint32_t dir, int fd, enum found fou
 		return;
 	}
 	/* A file system may be told from the one before it by nothing else. */
-	l->strange = found == REMOUNTED ||
+	l->strange = found == REMOUNTED || (before < 0 && watcher__mounted_anew(w, dir, fd)) ||
 		     (before >= 0 && before != d->id && d->flags & DIR_MOUNTED);
 	if (l->strange)
 		d->flags |= DIR_UNMOUNTED; /* until it has been read */

@@ -275,6 +275,15 @@ void watcher__mounted(struct watcher *w, uint32_t dir, uint64_t mount)
 		w->mounts->lost = true;
 }
 
+bool watcher__mounted_anew(struct watcher *w, uint32_t dir, int fd)
+{
+	const struct mounted *k = NULL;
+
+	if (w->mounts && tree_dir(&w->tree, dir)->flags & DIR_MOUNTED)
+		k = known_at(w->mounts, dir, tree_dir(&w->tree, dir)->gen, NULL);
+	return k && k->mount != watcher__scan_mount(fd, NULL);
+}
+
 static void find_lost(struct watcher *w)
 {
 	struct mounts *m = w->mounts;

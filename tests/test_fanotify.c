@@ -8,6 +8,7 @@
 
 #include "index_check.h"
 #include "watcher/engine.h"
+#include "watcher/fan.h"
 
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -225,6 +226,35 @@ static void test_looks_between_the_halves_of_an_exchange(void **state)
 	assert_null(strstr(told, "in/x"));
 }
 
+/* Of one name, many times over. */
+static void churn(int n)
+{
+	for (int i = 0; i < n; i++) {
+		put("in/churned", "");
+		assert_int_equal(unlink("in/churned"), 0);
+	}
+}
+
+/* What the queue of a burst was emptied into is not kept. */
+static void test_gives_memory_back(void **state)
+{
+	const struct backend *b;
+	size_t before;
+
+	(void)state;
+	needs_root();
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &news));
+	b = w->sources[0].backend;
+	before = b->cap;
+	churn(4000);
+	sync_watcher(w);
+	for (int i = 0; i < 3; i++) {
+		churn(1);
+		sync_watcher(w);
+	}
+	assert_int_equal(b->cap, before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -233,6 +263,7 @@ int main(void)
 		FAN(test_a_file_system_below_the_root),
 		FAN(test_another_directory_in_the_same_inode),
 		FAN(test_looks_between_the_halves_of_an_exchange),
+		FAN(test_gives_memory_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

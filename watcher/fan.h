@@ -100,7 +100,7 @@ struct backend {
 	struct fan_places places;
 	struct fan_noise noise;
 	char *memory;
-	size_t len, cap, pos;
+	size_t len, cap, pos, got; /* got: by the last fan_read() */
 	uint64_t base; /* what was read before memory[0] */
 	uint64_t fence; /* where what has come since the last fence() on begins */
 	struct fan_record now;

@@ -76,6 +76,21 @@ static bool make_room(struct backend *b)
 	return true;
 }
 
+/* What a burst took is not kept for the times that are quiet. */
+static void give_back(struct backend *b)
+{
+	char *p;
+
+	if (b->cap == READ_SIZE || b->got > READ_SIZE / 2 || b->pos < b->len)
+		return;
+	b->base += b->len;
+	b->pos = b->len = 0;
+	if ((p = realloc(b->memory, READ_SIZE))) {
+		b->memory = p;
+		b->cap = READ_SIZE;
+	}
+}
+
 int fan_queue_init(struct backend *b)
 {
 	fan_pass(b);
@@ -95,6 +110,7 @@ ssize_t fan_read(struct backend *b, bool discard)
 {
 	ssize_t got = 0, n = 0;
 
+	give_back(b);
 	b->all = false;
 	while (got < FILL_MAX && !b->all) {
 		if (b->later.on && b->len - b->pos > HELD_MAX)
@@ -120,6 +136,7 @@ ssize_t fan_read(struct backend *b, bool discard)
 		else
 			b->len += (size_t)n;
 	}
+	b->got = (size_t)got;
 	return got;
 }
 

@@ -141,7 +141,7 @@ static int copy_lists(watcher_filter *to, const watcher_filter *from)
 
 int watcher_filter_copy(watcher_filter **f, const watcher_filter *from, watcher_error *err)
 {
-	watcher_filter *made;
+	watcher_filter *made = NULL;
 	int r = watcher_filter_new(&made, err);
 
 	if (r < 0)

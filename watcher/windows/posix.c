@@ -8,6 +8,8 @@
 #include <wchar.h>
 #include <winioctl.h>
 
+#include "watcher/windows/paths.h"
+
 /* These are the C library's own here. */
 #undef read
 #undef write
@@ -38,86 +40,6 @@ static int fail_as(int number)
 {
 	errno = number;
 	return -1;
-}
-
-/* ---- paths ---- */
-
-static bool has_drive(const char *p)
-{
-	return ((p[0] | 32) >= 'a' && (p[0] | 32) <= 'z') && p[1] == ':';
-}
-
-char *windows_native(const char *path)
-{
-	const char *from = path[0] == '/' && has_drive(path + 1) ? path + 1 : path;
-	size_t len = strlen(from);
-	char *out = malloc(len + 2);
-
-	if (!out)
-		return NULL;
-	for (size_t i = 0; i <= len; i++)
-		out[i] = from[i] == '/' ? '\\' : from[i];
-	if (has_drive(out) && !out[2])
-		memcpy(out + 2, "\\", 2);
-	return out;
-}
-
-/* Long ones need a mark in front, and are then taken as they are. */
-static wchar_t *wide(const char *path)
-{
-	char *native = windows_native(path);
-	bool is_long = native && has_drive(native) && strlen(native) > 240;
-	int n = native ? MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, native, -1, NULL, 0) : 0;
-	wchar_t *out = n ? malloc(((size_t)n + 4) * sizeof *out) : NULL;
-
-	if (out) {
-		if (is_long)
-			memcpy(out, L"\\\\?\\", 4 * sizeof *out);
-		MultiByteToWideChar(CP_UTF8, 0, native, -1, out + (is_long ? 4 : 0), n);
-	}
-	errno = !native || n ? ENOMEM : ENOENT;
-	free(native);
-	return out;
-}
-
-/* A path that Windows gave, as one of ours. */
-static char *narrow(const wchar_t *path)
-{
-	int n;
-	char *out;
-
-	if (wcsncmp(path, L"\\\\?\\", 4) == 0)
-		path += 4;
-	n = WideCharToMultiByte(CP_UTF8, 0, path, -1, NULL, 0, NULL, NULL);
-	if (n <= 0 || !(out = malloc((size_t)n + 1))) {
-		errno = ENOMEM;
-		return NULL;
-	}
-	WideCharToMultiByte(CP_UTF8, 0, path, -1, out + 1, n, NULL, NULL);
-	out[0] = '/';
-	for (char *p = out; *p; p++)
-		if (*p == '\\')
-			*p = '/';
-	for (size_t len = strlen(out); len > 1 && out[len - 1] == '/'; len--)
-		out[len - 1] = '\0';
-	return out;
-}
-
-char *windows_absolute(const char *given)
-{
-	wchar_t *from = wide(given), full[PATH_MAX], real[PATH_MAX];
-	DWORD n = from ? GetFullPathNameW(from, PATH_MAX, full, NULL) : 0;
-
-	free(from);
-	if (!n || n >= PATH_MAX)
-		return NULL;
-	/* As the names are spelled, if it is there. */
-	n = GetLongPathNameW(full, real, PATH_MAX);
-	if (!n || n >= PATH_MAX)
-		wcscpy(real, full);
-	if (real[0] >= L'a' && real[0] <= L'z' && real[1] == L':')
-		real[0] = (wchar_t)(real[0] - L'a' + L'A');
-	return narrow(real);
 }
 
 static bool is_top(const char *path)
@@ -153,7 +75,7 @@ static int add_dir(HANDLE h)
 		dirs.handles[i] = h;
 	ReleaseSRWLockExclusive(&dirs.lock);
 	if (i < dirs.n)
-		return DIRECTORIES + i;
+		return DIRECTORY_FDS + i;
 	if (h != INVALID_HANDLE_VALUE)
 		CloseHandle(h);
 	return fail_as(ENOMEM);
@@ -165,8 +87,8 @@ static HANDLE dir_handle(int fd)
 	HANDLE h = NULL;
 
 	AcquireSRWLockShared(&dirs.lock);
-	if (fd >= DIRECTORIES && fd - DIRECTORIES < dirs.n)
-		h = dirs.handles[fd - DIRECTORIES];
+	if (fd >= DIRECTORY_FDS && fd - DIRECTORY_FDS < dirs.n)
+		h = dirs.handles[fd - DIRECTORY_FDS];
 	ReleaseSRWLockShared(&dirs.lock);
 	return h;
 }
@@ -183,7 +105,7 @@ static char *path_of_handle(HANDLE h)
 		fail();
 		return NULL;
 	}
-	return narrow(path);
+	return windows_narrow(path);
 }
 
 /* Of a name in an open directory, or of a path. */
@@ -192,7 +114,7 @@ static char *path_in(int dir, const char *name)
 	char *at, *out;
 	HANDLE h;
 
-	if (dir == AT_FDCWD || name[0] == '/' || has_drive(name))
+	if (dir == AT_FDCWD || name[0] == '/' || windows_has_drive(name))
 		return strdup(name);
 	if (!(h = dir_handle(dir))) {
 		errno = EBADF;
@@ -268,7 +190,7 @@ static int stat_top(struct windows_stat *st)
 
 static HANDLE open_path(const char *path, DWORD rights, bool follow)
 {
-	wchar_t *w = wide(path);
+	wchar_t *w = windows_wide(path);
 	HANDLE h;
 
 	if (!w)
@@ -311,7 +233,7 @@ int windows_fstat(int fd, struct windows_stat *st)
 {
 	HANDLE h;
 
-	if (fd < DIRECTORIES) {
+	if (fd < DIRECTORY_FDS) {
 		if ((h = (HANDLE)_get_osfhandle(fd)) == INVALID_HANDLE_VALUE)
 			return fail_as(EBADF);
 		if (GetFileType(h) != FILE_TYPE_DISK) {
@@ -351,7 +273,7 @@ static int open_file(const char *path, int flags)
 	DWORD make = flags & O_CREAT ? (flags & O_EXCL	? CREATE_NEW :
 					flags & O_TRUNC ? CREATE_ALWAYS : OPEN_ALWAYS) :
 		     flags & O_TRUNC ? TRUNCATE_EXISTING : OPEN_EXISTING;
-	wchar_t *w = wide(strcmp(path, "/dev/null") == 0 ? "NUL" : path);
+	wchar_t *w = windows_wide(strcmp(path, "/dev/null") == 0 ? "NUL" : path);
 	HANDLE h;
 
 	if (!w)
@@ -411,12 +333,12 @@ int windows_close(int fd)
 {
 	HANDLE h = dir_handle(fd);
 
-	if (fd < DIRECTORIES)
+	if (fd < DIRECTORY_FDS)
 		return close(fd) < 0 ? fail_as(EBADF) : 0;
 	if (!h)
 		return fail_as(EBADF);
 	AcquireSRWLockExclusive(&dirs.lock);
-	dirs.handles[fd - DIRECTORIES] = NULL;
+	dirs.handles[fd - DIRECTORY_FDS] = NULL;
 	ReleaseSRWLockExclusive(&dirs.lock);
 	if (h != INVALID_HANDLE_VALUE)
 		CloseHandle(h);
@@ -427,7 +349,7 @@ int windows_dup(int fd)
 {
 	HANDLE h = dir_handle(fd), copy = h;
 
-	if (fd < DIRECTORIES)
+	if (fd < DIRECTORY_FDS)
 		return (fd = dup(fd)) < 0 ? fail_as(EMFILE) : fd;
 	if (!h)
 		return fail_as(EBADF);
@@ -464,14 +386,14 @@ ssize_t windows_write(int fd, const void *from, size_t size)
 
 int windows_fsync(int fd)
 {
-	if (fd >= DIRECTORIES)
+	if (fd >= DIRECTORY_FDS)
 		return 0;
 	return _commit(fd) < 0 ? fail_of_c() : 0;
 }
 
 int windows_rename(const char *from, const char *to)
 {
-	wchar_t *a = wide(from), *b = a ? wide(to) : NULL;
+	wchar_t *a = windows_wide(from), *b = a ? windows_wide(to) : NULL;
 	int r = -1;
 
 	if (a && b)
@@ -483,7 +405,7 @@ int windows_rename(const char *from, const char *to)
 
 int windows_unlink(const char *path)
 {
-	wchar_t *w = wide(path);
+	wchar_t *w = windows_wide(path);
 	int r = w ? DeleteFileW(w) ? 0 : fail() : -1;
 
 	free(w);

@@ -1,11 +1,11 @@
 /*
  * What the rest of the code takes for granted, on Windows. This is included before all else by
  * the Makefile when the compiler makes programs for Windows, so that no other file asks which
- * system it is for; posix.c has the functions.
+ * system it is for; posix.c has the functions, and paths.c what they make of paths.
  *
  * Paths are UTF-8 with "/" between names, inside and in events. An absolute one is /C:/dir/name
  * inside, so that "/" is where every way begins; C:\dir\name is understood wherever a path comes
- * from a user. Directories can be open, as descriptors from DIRECTORIES on, and are then followed
+ * from a user. Directories can be open, as descriptors from DIRECTORY_FDS on, and are then followed
  * when they are moved. Errors are libuv's numbers: -errno is one of UV_E..., as elsewhere.
  * Not there: users and rights, the change time of a directory, network paths (\\server\share).
  */
@@ -170,7 +170,7 @@ int windows_fstatat(int dir, const char *name, struct windows_stat *st, int flag
 #define O_NOCTTY    0
 #define AT_FDCWD	    (-100)
 #define AT_SYMLINK_NOFOLLOW 0x100
-#define DIRECTORIES	    0x100000 /* the first number of a directory */
+#define DIRECTORY_FDS	    0x100000 /* the first number of a directory */
 
 #undef open
 #undef close

@@ -60,7 +60,7 @@ static void close_source(struct source *s)
 	wakes_close(&s->wakes, on_closed, s);
 	turn_until(&s->loop, is_set, &s->closed);
 	assert_int_equal(uv_loop_close(&s->loop), 0);
-	close(s->fd);
+	assert_int_equal(fcntl(s->fd, F_GETFD), -1);
 }
 
 static bool held_often(void *arg)

@@ -269,8 +269,6 @@ static void finish(void *arg)
 	void (*closed)(void *) = b->closed;
 	void *closed_arg = b->closed_arg;
 
-	if (--b->open_parts)
-		return;
 	keys_fini(&b->keys);
 	fan_noise_fini(&b->noise);
 	fan_places_fini(&b->places);
@@ -282,29 +280,11 @@ static void finish(void *arg)
 	closed(closed_arg);
 }
 
-static void close_fd(uv_work_t *work)
-{
-	close(((struct backend *)work->data)->fd);
-}
-
-static void on_fd_closed(uv_work_t *work, int status)
-{
-	(void)status;
-	finish(work->data);
-}
-
-/* As with inotify, closing waits for a grace period of the kernel. */
 static void fanotify_close(struct backend *b, void (*closed)(void *), void *arg)
 {
 	b->closed = closed;
 	b->closed_arg = arg;
-	b->open_parts = 2;
-	b->closing.data = b;
 	wakes_close(&b->wakes, finish, b);
-	if (uv_queue_work(b->config.loop, &b->closing, close_fd, on_fd_closed) < 0) {
-		close(b->fd);
-		b->open_parts--;
-	}
 }
 
 const struct backend_ops watcher__fanotify = {

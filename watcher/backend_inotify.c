@@ -43,8 +43,6 @@ struct backend {
 	struct fences fences; /* their places are such counts */
 	int64_t time_ns;
 	struct merge_slot merged[MERGE_SLOTS];
-	uv_work_t closing;
-	int open_parts;
 	void (*closed)(void *arg);
 	void *closed_arg;
 };
@@ -415,45 +413,23 @@ static uint64_t inotify_place(const struct backend *b)
 	return b->passed;
 }
 
-static void close_fd(uv_work_t *work)
-{
-	struct backend *b = work->data;
-
-	close(b->fd);
-}
-
 static void finish(void *backend)
 {
 	struct backend *b = backend;
 	void (*closed)(void *) = b->closed;
 	void *arg = b->closed_arg;
 
-	if (--b->open_parts)
-		return;
 	free(b->memory);
 	fences_free(&b->fences);
 	free(b);
 	closed(arg);
 }
 
-static void on_fd_closed(uv_work_t *work, int status)
-{
-	(void)status;
-	finish(work->data);
-}
-
-/* close(2) of an inotify descriptor waits for a grace period of the kernel, 10 to 100 ms. */
 static void inotify_close(struct backend *b, void (*closed)(void *), void *arg)
 {
 	b->closed = closed;
 	b->closed_arg = arg;
-	b->open_parts = 2;
-	b->closing.data = b;
 	wakes_close(&b->wakes, finish, b);
-	if (uv_queue_work(b->config.loop, &b->closing, close_fd, on_fd_closed) < 0) {
-		close(b->fd);
-		b->open_parts--;
-	}
 }
 
 const struct backend_ops watcher__inotify = {

@@ -108,8 +108,6 @@ struct backend {
 	uint32_t renamed[FAN_RENAMES], nrenamed; /* hashes of names renamed away lately */
 	bool gap, all; /* all: what was read last was all there was */
 	int64_t time_ns;
-	uv_work_t closing;
-	int open_parts;
 	void (*closed)(void *arg);
 	void *closed_arg;
 };

@@ -1,6 +1,8 @@
 /* A uv_poll_t with a hold-off: see wakes.h. */
 #include "watcher/wakes.h"
 
+#include <unistd.h>
+
 #define STORM_WAKES 8       /* so many wake-ups ... */
 #define STORM_NS    2000000 /* ... within this time are a storm */
 #define HOLD_MS     1
@@ -48,7 +50,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 
 void wakes_init(struct wakes *w, uv_loop_t *loop, int fd, void (*wake)(void *arg), void *arg)
 {
-	*w = (struct wakes){ .wake = wake, .arg = arg };
+	*w = (struct wakes){ .fd = fd, .wake = wake, .arg = arg };
 	uv_timer_init(loop, &w->hold);
 	/* uv_poll_init fails for a descriptor epoll refuses only; a queue is none of those. */
 	uv_poll_init(loop, &w->poll, fd);
@@ -56,20 +58,39 @@ void wakes_init(struct wakes *w, uv_loop_t *loop, int fd, void (*wake)(void *arg
 	uv_poll_start(&w->poll, UV_READABLE, on_readable);
 }
 
+static void end_part(struct wakes *w)
+{
+	if (--w->open_parts == 0)
+		w->closed(w->closed_arg);
+}
+
 static void on_closed(uv_handle_t *handle)
 {
-	struct wakes *w = handle->data;
+	end_part(handle->data);
+}
 
-	if (--w->open_handles == 0)
-		w->closed(w->closed_arg);
+static void close_fd(uv_work_t *work)
+{
+	close(((struct wakes *)work->data)->fd);
+}
+
+static void on_fd_closed(uv_work_t *work, int status)
+{
+	(void)status;
+	end_part(work->data);
 }
 
 void wakes_close(struct wakes *w, void (*closed)(void *arg), void *arg)
 {
 	w->closed = closed;
 	w->closed_arg = arg;
-	w->open_handles = 2;
+	w->open_parts = 3;
 	uv_poll_stop(&w->poll);
 	uv_close((uv_handle_t *)&w->hold, on_closed);
 	uv_close((uv_handle_t *)&w->poll, on_closed);
+	w->closing.data = w;
+	if (uv_queue_work(w->poll.loop, &w->closing, close_fd, on_fd_closed) < 0) {
+		close(w->fd);
+		w->open_parts--;
+	}
 }

@@ -15,8 +15,10 @@
 #include <uv.h>
 
 struct wakes {
+	int fd;
 	uv_poll_t poll;
 	uv_timer_t hold;
+	uv_work_t closing;
 	bool holding;
 	size_t got; /* bytes, since the last look while holding */
 	uint64_t storm_start;
@@ -25,9 +27,10 @@ struct wakes {
 	void *arg;
 	void (*closed)(void *arg); /* after wakes_close(); its argument is that of it */
 	void *closed_arg;
-	int open_handles;
+	int open_parts;
 };
 
+/* The descriptor belongs to it from now on. */
 void wakes_init(struct wakes *w, uv_loop_t *loop, int fd, void (*wake)(void *arg), void *arg);
 /* So much was read from the descriptor. Where a whole pause brings nothing the storm is over:
  * the next event wakes at once. */
@@ -35,7 +38,8 @@ static inline void wakes_got(struct wakes *w, size_t bytes)
 {
 	w->got += bytes;
 }
-/* The descriptor is the caller's to close, after this. */
+/* Closes the descriptor, too: in the thread pool, as close(2) waits there for a grace period of the
+ * kernel, 10 to 100 ms. */
 void wakes_close(struct wakes *w, void (*closed)(void *arg), void *arg);
 
 #endif

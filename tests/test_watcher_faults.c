@@ -1,161 +1,26 @@
 /* clang-format off */
 /*
  * Everything that can fail fails, once or from then on: each allocation, each watch, each
- * opening and reading of a directory, each piece of work for a thread, over the life of a watcher and of a snapshot. A call
- * says so and changes nothing; what fails in between is made good or told as an overflow; and
- * once the fault is gone, events arrive and the names that were told are those that are there.
+ * opening and reading of a directory, each piece of work for a thread, over the life of a watcher.
+ * A call says so and changes nothing; what fails in between is made good or told as an overflow;
+ * and once the fault is gone, events arrive and the names that were told are those that are there.
  *
  * link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=inotify_add_watch,--wrap=open,--wrap=openat,--wrap=syscall,--wrap=uv_fs_event_start,--wrap=uv_queue_work,--wrap=fanotify_init,--wrap=fanotify_mark,--wrap=name_to_handle_at,--wrap=open_by_handle_at,--wrap=read
  */
 /* clang-format on */
-#include "watch_test.h"
+#include "watch_faults.h"
 
-#include "failing_memory.h"
 #include "index_check.h"
 
-#include <stdatomic.h>
-#include <sys/fanotify.h>
-#include <sys/inotify.h>
-#include <sys/syscall.h>
-
-enum what { MEMORY, WATCHES, OPENS, READS, WORK, INITS, MARKS, HANDLES, BY_HANDLE, QUEUE };
 static const char *const names_of_what[] = { "memory", "watches", "opens",   "reads",		"work",
 					     "inits",  "marks",	  "handles", "opens by handle", "queue" };
-static int fan = -1;	 /* fanotify's descriptor */
 static long stride = 1; /* not at each k where that takes too long, and has little to add */
 
-#define FROM_THEN_ON 1000000000
-
-static struct {
-	enum what what;
-	int error;
-	long first, run; /* the first call that fails, and how many in a row do */
-	atomic_long calls;
-	atomic_bool armed, fired;
-} fault;
-
 static int backend; /* of the lives that follow */
-
-static bool fails(enum what what)
-{
-	long n;
-
-	if (fault.what != what || !fault.armed)
-		return false;
-	n = ++fault.calls;
-	if (n < fault.first || n - fault.first >= fault.run)
-		return false;
-	fault.fired = true;
-	errno = fault.error;
-	return true;
-}
-
-static void arm(long first)
-{
-	fault.first = first;
-	fault.calls = 0;
-	fault.fired = false;
-	fault.armed = true;
-}
-
-static void disarm(void)
-{
-	fault.armed = false;
-}
 
 static bool is_sticky(void)
 {
 	return fault.run == FROM_THEN_ON;
-}
-
-int __real_inotify_add_watch(int fd, const char *path, uint32_t mask);
-int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask);
-int __real_uv_fs_event_start(uv_fs_event_t *handle, uv_fs_event_cb cb, const char *path,
-			     unsigned flags);
-int __wrap_uv_fs_event_start(uv_fs_event_t *handle, uv_fs_event_cb cb, const char *path,
-			     unsigned flags);
-int __real_uv_queue_work(uv_loop_t *loop, uv_work_t *work, uv_work_cb cb, uv_after_work_cb after);
-int __wrap_uv_queue_work(uv_loop_t *loop, uv_work_t *work, uv_work_cb cb, uv_after_work_cb after);
-int __real_open(const char *path, int flags, int mode);
-int __wrap_open(const char *path, int flags, int mode);
-int __real_openat(int fd, const char *path, int flags, int mode);
-int __wrap_openat(int fd, const char *path, int flags, int mode);
-int __real_fanotify_init(unsigned flags, unsigned event_flags);
-int __wrap_fanotify_init(unsigned flags, unsigned event_flags);
-int __real_fanotify_mark(int fd, unsigned flags, uint64_t mask, int dirfd, const char *path);
-int __wrap_fanotify_mark(int fd, unsigned flags, uint64_t mask, int dirfd, const char *path);
-int __real_name_to_handle_at(int dirfd, const char *path, struct file_handle *fh, int *mount,
-			     int flags);
-int __wrap_name_to_handle_at(int dirfd, const char *path, struct file_handle *fh, int *mount,
-			     int flags);
-int __real_open_by_handle_at(int mount, struct file_handle *fh, int flags);
-int __wrap_open_by_handle_at(int mount, struct file_handle *fh, int flags);
-ssize_t __real_read(int fd, void *buf, size_t size);
-ssize_t __wrap_read(int fd, void *buf, size_t size);
-long __real_syscall(long n, long a, long b, long c, long d, long e, long f);
-long __wrap_syscall(long n, long a, long b, long c, long d, long e, long f);
-
-static bool memory_fails(void)
-{
-	return fails(MEMORY);
-}
-
-int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
-{
-	return fails(WATCHES) ? -1 : __real_inotify_add_watch(fd, path, mask);
-}
-
-int __wrap_uv_fs_event_start(uv_fs_event_t *handle, uv_fs_event_cb cb, const char *path,
-			     unsigned flags)
-{
-	return fails(WATCHES) ? -fault.error : __real_uv_fs_event_start(handle, cb, path, flags);
-}
-
-int __wrap_uv_queue_work(uv_loop_t *loop, uv_work_t *work, uv_work_cb cb, uv_after_work_cb after)
-{
-	return fails(WORK) ? -fault.error : __real_uv_queue_work(loop, work, cb, after);
-}
-
-int __wrap_fanotify_init(unsigned flags, unsigned event_flags)
-{
-	return fan = fails(INITS) ? -1 : __real_fanotify_init(flags, event_flags);
-}
-
-int __wrap_fanotify_mark(int fd, unsigned flags, uint64_t mask, int dirfd, const char *path)
-{
-	return fails(MARKS) ? -1 : __real_fanotify_mark(fd, flags, mask, dirfd, path);
-}
-
-int __wrap_name_to_handle_at(int dirfd, const char *path, struct file_handle *fh, int *mount,
-			     int flags)
-{
-	return fails(HANDLES) ? -1 : __real_name_to_handle_at(dirfd, path, fh, mount, flags);
-}
-
-int __wrap_open_by_handle_at(int mount, struct file_handle *fh, int flags)
-{
-	return fails(BY_HANDLE) ? -1 : __real_open_by_handle_at(mount, fh, flags);
-}
-
-ssize_t __wrap_read(int fd, void *buf, size_t size)
-{
-	return fd == fan && fails(QUEUE) ? -1 : __real_read(fd, buf, size);
-}
-
-/* Directories only: the rest is not what these tests are about. */
-int __wrap_open(const char *path, int flags, int mode)
-{
-	return flags & O_DIRECTORY && fails(OPENS) ? -1 : __real_open(path, flags, mode);
-}
-
-int __wrap_openat(int fd, const char *path, int flags, int mode)
-{
-	return flags & O_DIRECTORY && fails(OPENS) ? -1 : __real_openat(fd, path, flags, mode);
-}
-
-long __wrap_syscall(long n, long a, long b, long c, long d, long e, long f)
-{
-	return n == SYS_getdents64 && fails(READS) ? -1 : __real_syscall(n, a, b, c, d, e, f);
 }
 
 /* ---- the names that were told ---- */
@@ -283,18 +148,6 @@ static void check_failed(int r, const watcher_error *err)
 	if (err)
 		assert_true(err->message[0] != '\0');
 	disarm();
-}
-
-static void make_tree(void)
-{
-	assert_int_equal(mkdir("in", 0755), 0);
-	assert_int_equal(mkdir("in/a", 0755), 0);
-	assert_int_equal(mkdir("in/a/b", 0755), 0);
-	put("in/a/b/f", "");
-	put("in/a/g", "");
-	put("in/.gitignore", "*.o\n");
-	assert_int_equal(mkdir("in/c", 0755), 0);
-	put("in/c/h", "");
 }
 
 static void change_tree(void)
@@ -636,108 +489,6 @@ static void test_fanotify_reading(void **state)
 	with_fanotify(BY_HANDLE, ENOMEM, 1);
 }
 
-/* ---- snapshots ---- */
-
-static int ignore_event(const watcher_event *e, void *arg)
-{
-	(void)e;
-	++*(int *)arg;
-	return 0;
-}
-
-static int ignore_entry(const watcher_snapshot_entry *e, void *arg)
-{
-	(void)e;
-	++*(int *)arg;
-	return 0;
-}
-
-/* The steps of a snapshot's use; the first that fails, 0 if none does. */
-static int use_snapshot(watcher_snapshot **s, watcher_snapshot **again, watcher_error *err)
-{
-	int n = 0, r = watcher_snapshot_take(s, LIST("in"), WATCH(.ignores = LIST("*.tmp"),
-								  .follow_symlinks = 1), err);
-
-	if (r == 0)
-		r = watcher_snapshot_save(*s, "state", err);
-	if (r == 0)
-		r = watcher_snapshot_load(again, "state", err);
-	if (r < 0)
-		return r;
-	err->code = -1; /* those below have no message */
-	r = watcher_snapshot_each(*again, NULL, ignore_entry, &n);
-	if (r == 0)
-		assert_int_equal(n, watcher_snapshot_count(*s, 0));
-	n = 0;
-	if (r == 0)
-		r = watcher_snapshot_diff(NULL, *again, 0, ignore_event, &n);
-	if (r < 0)
-		assert_int_equal(n, 0); /* before the first event */
-	return r;
-}
-
-static void test_snapshot(void **state)
-{
-	(void)state;
-	make_tree();
-	assert_int_equal(symlink("../in/a", "in/l"), 0);
-	for (int sticky = 0; sticky < 2; sticky++) {
-		fault.what = MEMORY;
-		fault.error = ENOMEM;
-		fault.run = sticky ? FROM_THEN_ON : 1;
-		fault.fired = true;
-		for (long k = 1; fault.fired; k++) {
-			watcher_snapshot *s = NULL, *again = NULL;
-			watcher_error err = { 0 };
-			int r;
-
-			arm(k);
-			r = use_snapshot(&s, &again, &err);
-			disarm();
-			if (r < 0) {
-				assert_int_equal(r, UV_ENOMEM);
-				assert_true(err.code == -1 ||
-					    (err.code == UV_ENOMEM && err.message[0]));
-			}
-			watcher_snapshot_free(s);
-			watcher_snapshot_free(again);
-		}
-	}
-}
-
-static void test_snapshot_reading(void **state)
-{
-	static const int errors[] = { EMFILE, EACCES, ENOENT, EIO };
-	watcher_error err;
-
-	(void)state;
-	make_tree();
-	for (size_t i = 0; i < COUNT(errors) * 2; i++) {
-		fault.what = i % 2 ? OPENS : READS;
-		fault.error = errors[i / 2];
-		fault.run = 1;
-		fault.fired = true;
-		for (long k = 1; fault.fired; k++) {
-			watcher_snapshot *s = NULL;
-			int r;
-
-			arm(k);
-			r = watcher_snapshot_take(&s, LIST("in"), NULL, &err);
-			disarm();
-			/* Below the root, what may not be read is left out. */
-			if (fault.fired && (fault.error == EMFILE || fault.error == EIO))
-				assert_int_equal(r, -fault.error);
-			else if (r < 0)
-				assert_true(r == UV_EACCES && fault.error == EACCES && k <= 2);
-			if (r < 0) {
-				assert_memory_equal(err.message, "in", 2);
-				assert_null(s);
-			}
-			watcher_snapshot_free(s);
-		}
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -747,8 +498,7 @@ int main(void)
 		TEST(test_open_fails),	  TEST(test_read_fails),
 		TEST(test_fsevent),	  TEST(test_poll),
 		TEST(test_fanotify_memory), TEST(test_fanotify_calls),
-		TEST(test_fanotify_reading), TEST(test_snapshot),
-		TEST(test_snapshot_reading),
+		TEST(test_fanotify_reading),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

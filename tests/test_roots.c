@@ -104,6 +104,38 @@ static void test_one_watch_hears_once(void **state)
 	watcher_close(w);
 }
 
+/* What has moved in the inner root, which the outer one has not heard of yet: to that it has only
+ * come. */
+static void moved_before_the_outer_knows(int backend)
+{
+	watcher *w = open_watcher(backend);
+
+	assert_int_equal(mkdir("in", 0755), 0);
+	add(w, "in", &outer);
+	sync_watcher(w);
+	assert_int_equal(mkdir("in/c", 0755) | mkdir("in/c/d", 0755), 0);
+	put("in/c/d/f", "");
+	add(w, "in/c", &inner);
+	next_tick();
+	assert_int_equal(rename("in/c/d", "in/c/e"), 0);
+	check(w);
+	assert_string_equal(told(&inner), "moved in/c/d in/c/e, moved in/c/d/f in/c/e/f");
+	assert_string_equal(told(&outer), "created in/c, created in/c/e, created in/c/e/f");
+	assert_int_equal(unlink("in/c/e/f"), 0);
+	check(w);
+	assert_string_equal(told(&inner), "deleted in/c/e/f");
+	assert_string_equal(told(&outer), "deleted in/c/e/f");
+	watcher_close(w);
+	assert_int_equal(rmdir("in/c/e") | rmdir("in/c") | rmdir("in"), 0);
+}
+
+static void test_moved_before_the_outer_knows(void **state)
+{
+	(void)state;
+	moved_before_the_outer_knows(WATCHER_BACKEND_POLL);
+	moved_before_the_outer_knows(WATCHER_BACKEND_FSEVENT);
+}
+
 /* Both end, and are there again at once: the inner one is looked for first. */
 static void test_both_come_back(void **state)
 {
@@ -461,6 +493,7 @@ int main(void)
 		TEST(test_inner_root_first),
 		TEST(test_file_in_it_first),
 		TEST(test_one_watch_hears_once),
+		TEST(test_moved_before_the_outer_knows),
 		TEST(test_both_come_back),
 		TEST(test_of_a_directory_that_was_removed),
 		TEST(test_moved_in_the_outer),

@@ -267,51 +267,6 @@ static bool adopt(struct watcher *w, uint32_t fresh, uint32_t node)
 	return true;
 }
 
-/* A root's own tree is at the place of this node: it becomes a part of this one. What is in it
- * is news, but not for the roots it has already. */
-static bool graft(struct watcher *w, uint32_t fresh, uint32_t top)
-{
-	struct dir *f = tree_dir(&w->tree, fresh), *t = tree_dir(&w->tree, top);
-	uint32_t dir = f->parent, rec = f->rec;
-	struct arrival *a;
-
-	if (dir == NO_DIR || f->roots || f->count || tree_is_below(&w->tree, dir, top))
-		return false;
-	if (!w->look->silent) {
-		a = arrival_of(w, dir, rec);
-		if (!a || a->from)
-			return false;
-		a->node = top;
-		a->grafted = true;
-		tree_set_marks(&w->tree, dir, rec, ENTRY_NEW);
-	}
-	if (t->flags & DIR_NARROW && t->flags & DIR_LOOKED)
-		watcher__node_limbo(w, top); /* read by this pass already, and not all of it */
-	t->flags = (uint16_t)((t->flags & ~DIR_NARROW) | (f->flags & DIR_LINK));
-	tree_detach(&w->tree, dir, rec);
-	watcher__node_unwatch(w, fresh);
-	tree_dir_free(&w->tree, fresh);
-	tree_attach(&w->tree, dir, rec, top);
-	watcher__rules_arrived(w, top);
-	watcher__look_at(w, top);
-	return true;
-}
-
-/* Is the owner of the watch the top of a root's own tree, by the very same path, or behind a link
- * that leads to it? */
-static bool is_root_here(struct watcher *w, uint32_t dir, uint32_t owner)
-{
-	const struct dir *o = tree_dir(&w->tree, owner);
-	const char *path;
-
-	if (o->parent != NO_DIR || !o->roots || watcher__is_half(w, owner))
-		return false;
-	if (tree_dir(&w->tree, dir)->flags & DIR_LINK)
-		return true;
-	path = watcher__path(w, dir, NULL, 0);
-	return path && strcmp(path, o->roots->real) == 0;
-}
-
 /* Has this pass found elsewhere what was in it? That is still to be told to have come from here. */
 static bool has_lost(const struct watcher *w, uint32_t dir)
 {
@@ -340,8 +295,8 @@ bool watcher__contested(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
 
 	if (watcher__disk_stat(&w->disk, fd, &st) < 0)
 		return false;
-	if (is_root_here(w, dir, owner)) {
-		if (graft(w, dir, owner))
+	if (watcher__is_root_here(w, dir, owner)) {
+		if (watcher__graft(w, dir, owner))
 			return false;
 		/* Another had the name, and even the inode number, of which the index knows more. */
 		if (d->count && !d->roots && !watcher__look_waits(w, dir)) {

@@ -284,17 +284,6 @@ static int hits_told(struct watcher *w, struct backpath *p, uint32_t dir, const 
 	return n < 0 ? n : kept;
 }
 
-/* Leaves out the roots above a node. */
-static int not_above(const struct watcher *w, uint32_t node, struct hit *hits, int n)
-{
-	int kept = 0;
-
-	for (int i = 0; i < n; i++)
-		if (tree_is_below(&w->tree, hits[i].root->node, node))
-			hits[kept++] = hits[i];
-	return kept;
-}
-
 static struct side side_of(const struct backpath *p, const struct hit *hit)
 {
 	return (struct side){ hit->root, backpath_tail(p, hit->rel_len), hit->rel_len };
@@ -389,8 +378,6 @@ bool watcher__ends_for_some(struct watcher *w, const struct news *n)
 	if (n->dir == NO_DIR)
 		return false;
 	nsrc = hits_told(w, &w->path, n->dir, n->name, n->len, src);
-	if (n->apart)
-		nsrc = not_above(w, n->dir, src, nsrc);
 	ndst = hits_told(w, &w->dest_path, n->dest_dir, n->dest, n->dest_len, dst);
 	for (int i = 0; i < nsrc; i++)
 		if (partner(dst, ndst, src[i].root) < 0)
@@ -410,8 +397,6 @@ void watcher__emit(struct watcher *w, struct news *n)
 		w->gap = true;
 		return;
 	}
-	if (n->apart)
-		nhits = not_above(w, n->dir, hits, nhits);
 	n->synthetic |= is_polled(w, n);
 	w->created.told += n->kind == WATCHER_CREATED;
 	if (n->kind == WATCHER_MOVED && n->dest) {

@@ -127,7 +127,6 @@ struct news {
 	const struct root *only; /* only for this root; NULL: all */
 	bool grafted;            /* not for roots at or below the node `known_to` */
 	uint32_t known_to;
-	bool apart;              /* what `dir` is in has it since just now: not for roots above it */
 	bool ending;             /* MOVED: only for those who know of nothing where it is now */
 	bool may_touch; /* ATTRIB: MODIFIED for those who want that only, if the times were set */
 	bool overwrites; /* CREATED over a file that was known: MODIFIED, but for Watchdog */

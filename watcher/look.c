@@ -36,6 +36,7 @@ void watcher__look_fini(struct watcher *w)
 	free(l->changed);
 	free(l->seen);
 	free(l->rules);
+	free(l->grafts);
 	free(l->listing.packed);
 	bytes_free(&l->path);
 	free(l);
@@ -480,6 +481,7 @@ static void finish(struct watcher *w)
 		l->error = UV_ENOMEM;
 	l->active = l->everywhere = l->calm = l->content = l->failed = false;
 	tree_unpin(&w->tree);
+	watcher__grafts_make(w);
 	while (l->nrules) {
 		struct looked rules = l->rules[--l->nrules];
 

@@ -8,7 +8,8 @@
  * whole pass has been read. Moves are found by the kernel's watch while reading (contested.c),
  * and then by inode among the two (match.c). settle.c announces everything in an order in which
  * each event makes sense after those before it, and takes the marks away; told.c knows by which
- * path, and below.c is what that means for all that is in a directory.
+ * path, and below.c is what that means for all that is in a directory. Last, a root's own tree that was
+ * found in another's becomes a part of that (graft.c).
  */
 #ifndef WATCHER_LOOK_H
 #define WATCHER_LOOK_H
@@ -31,7 +32,6 @@ struct arrival {
 	uint8_t from_len;
 	char *from;
 	bool came;          /* with a directory that was moved in */
-	bool grafted;       /* ... as it was the top of a root's own tree, which knows its content */
 	uint32_t twin; /* the departure that held this very name, or NO_ITEM */
 	bool replaces; /* ... and was of the same type, not a directory */
 };
@@ -52,6 +52,12 @@ struct looked {
 	uint32_t dir, gen;
 };
 
+/* A root's own tree, which is to become a part of another where a fresh node is. */
+struct graft {
+	struct looked fresh, top;
+	bool recovered;
+};
+
 struct look {
 	struct looked *queue;
 	size_t nqueue, queue_cap, head;
@@ -69,6 +75,8 @@ struct look {
 	size_t nseen, seen_cap;
 	struct looked *rules;   /* nodes below which other directories may be wanted now */
 	size_t nrules, rules_cap;
+	struct graft *grafts;   /* for the end of the pass */
+	size_t ngrafts, grafts_cap;
 	int64_t since_ns;
 	bool active, silent, everywhere, failed;
 	bool calm;    /* the queue was empty twice: what does not fit is not on its way */
@@ -95,6 +103,13 @@ bool watcher__depart(struct watcher *w, uint32_t dir, const struct entry *e);
 /* Another node holds the watch of the directory that is at this node's path, open as fd. True
  * if it is this node's now, and the directory is to be read. */
 bool watcher__contested(struct watcher *w, uint32_t dir, uint32_t owner, int fd);
+/* Is the owner of the watch the top of a root's own tree, by the very same path as `dir`, or behind a
+ * link that leads to it? */
+bool watcher__is_root_here(struct watcher *w, uint32_t dir, uint32_t owner);
+/* The tree is to take the place of the node, at the end of the pass; at once in a silent one. False:
+ * it cannot. */
+bool watcher__graft(struct watcher *w, uint32_t fresh, uint32_t top);
+void watcher__grafts_make(struct watcher *w);
 /* What is at a node's path. */
 enum found {
 	THE_SAME, /* the directory that the index has there */

@@ -352,8 +352,6 @@ static void announce_new(struct watcher *w, const struct arrival *a, const struc
 	n.came = a->came;
 	if (!a->told)
 		watcher__emit(w, &n);
-	n.grafted = a->grafted;
-	n.known_to = a->node;
 	if (a->node != NO_DIR)
 		watcher__emit_created_below(w, &n, a->node);
 }

@@ -23,9 +23,8 @@ struct arrival *watcher__arrival_at(struct watcher *w, uint32_t dir)
 }
 
 /* Where they have a directory: below the node that is given back, by the path in `rel` (empty: it
- * is that node). *apart: they have that on top of its own tree, which has become part of another,
- * and maybe of what is in itself to them. */
-static uint32_t told_place(struct watcher *w, uint32_t dir, struct bytes *rel, bool *apart)
+ * is that node). */
+static uint32_t told_place(struct watcher *w, uint32_t dir, struct bytes *rel)
 {
 	const struct dir *d = tree_dir(&w->tree, dir);
 	const struct arrival *a = watcher__arrival_at(w, dir);
@@ -33,20 +32,19 @@ static uint32_t told_place(struct watcher *w, uint32_t dir, struct bytes *rel, b
 	uint32_t base;
 	int r = 0;
 
-	*apart = a && a->grafted && !a->done;
-	if (d->parent == NO_DIR || *apart) {
+	if (d->parent == NO_DIR) {
 		bytes_clear(rel);
 		return dir;
 	}
 	if (a && a->from && !a->done && tree_alive(&w->tree, a->from_dir, a->from_gen)) {
-		base = told_place(w, a->from_dir, rel, apart);
+		base = told_place(w, a->from_dir, rel);
 		if (rel->len)
 			r = bytes_addc(rel, '/');
 		if (r < 0 || bytes_add(rel, a->from, a->from_len) < 0)
 			w->gap = true;
 		return base;
 	}
-	base = told_place(w, d->parent, rel, apart);
+	base = told_place(w, d->parent, rel);
 	if (!rel->len)
 		return dir;
 	e = tree_entry(&w->tree, d->parent, d->rec);
@@ -59,7 +57,7 @@ void watcher__tell_at(struct watcher *w, struct news *n, uint32_t dir, const cha
 {
 	struct bytes *rel = &w->look->told;
 
-	n->dir = told_place(w, dir, rel, &n->apart);
+	n->dir = told_place(w, dir, rel);
 	n->name = name;
 	n->len = len;
 	if (!rel->len)

@@ -64,6 +64,33 @@ static void test_what_is_in_it_ends_first(void **state)
 	}
 }
 
+/* So it does, too, where it ended at the new place before that was looked at. */
+static void test_what_was_in_it_ends_there(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++) {
+		watcher *w;
+
+		make();
+		if ((w = open_both(backends[i], 0))) {
+			next_tick();
+			assert_int_equal(rename("left/d", "right/d") | unlink("right/d/e/f") |
+					 rmdir("right/d/e"), 0);
+			sync_watcher(w);
+			assert_string_equal(told(&left), "deleted left/d/e/f, deleted left/d/e, "
+							 "deleted left/d");
+			assert_string_equal(told(&right), "created right/d, created right/d/e, "
+							  "created right/d/e/f, deleted right/d/e/f, "
+							  "deleted right/d/e");
+			watcher_close(w);
+			assert_int_equal(mkdir("right/d/e", 0755) | mkfifo("right/d/e/f", 0600), 0);
+		} else {
+			assert_int_equal(rename("left/d", "right/d"), 0);
+		}
+		clean();
+	}
+}
+
 /* To those who are told, the directory comes from below the one that is in it now. */
 static void test_a_link_back(void **state)
 {
@@ -169,6 +196,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_what_is_in_it_ends_first),
+		TEST(test_what_was_in_it_ends_there),
 		TEST(test_a_link_back),
 		TEST(test_the_second_is_added_meanwhile),
 		TEST(test_exchange_between_same_handlers),

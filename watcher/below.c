@@ -13,28 +13,34 @@ typedef void below_cb(struct watcher *w, const struct bytes *rel, const struct e
 		      void *arg);
 
 enum walk {
-	BEFORE,	   /* a directory before its content */
-	AFTER,	   /* ... and after it */
-	AND_ENDING /* BEFORE; also what ends, if that is to be told after this */
+	BEFORE, /* a directory before its content */
+	AFTER   /* ... and after it */
 };
 
 /* It is not there any more, or as another, and that is not told yet. */
 static bool ends(const struct watcher *w, uint32_t node, uint32_t rec)
 {
-	const struct look *l = w->look;
+	struct look *l = w->look;
 
-	for (size_t i = 0; i < l->ndepartures; i++)
-		if (l->departures[i].dir == node && l->departures[i].rec == rec)
-			return !l->departures[i].done;
+	/* Mostly they are asked for in the order in which they were noted. */
+	for (size_t n = l->ndepartures; n--; l->departed++) {
+		const struct departure *d;
+
+		l->departed %= l->ndepartures;
+		d = &l->departures[l->departed];
+		if (d->dir == node && d->rec == rec)
+			return !d->done;
+	}
 	return false;
 }
 
-static bool counts(const struct watcher *w, uint32_t node, const struct entry *e, uint32_t rec,
-		   enum walk how)
+/* What ends, and is to be told to after this, is known so far where the directory was, and has to be
+ * where that is now. */
+static bool counts(const struct watcher *w, uint32_t node, const struct entry *e, uint32_t rec)
 {
 	if (e->marks & ENTRY_NEW)
 		return false;
-	return !(e->marks & ENTRY_DOOMED) || (how == AND_ENDING && ends(w, node, rec));
+	return !(e->marks & ENTRY_DOOMED) || ends(w, node, rec);
 }
 
 static void walk_below(struct watcher *w, uint32_t node, struct bytes *rel, enum walk how,
@@ -47,7 +53,7 @@ static void walk_below(struct watcher *w, uint32_t node, struct bytes *rel, enum
 	     rec = tree_next(&w->tree, node, rec)) {
 		struct entry e = tree_entry(&w->tree, node, rec);
 
-		if (!counts(w, node, &e, rec, how))
+		if (!counts(w, node, &e, rec))
 			continue;
 		if (bytes_addc(rel, '/') < 0 || bytes_add(rel, e.name, e.len) < 0) {
 			w->gap = true;
@@ -83,7 +89,7 @@ static void walk_levels(struct watcher *w, uint32_t node, struct bytes *rel, enu
 	     rec = tree_next(&w->tree, node, rec)) {
 		struct entry e = tree_entry(&w->tree, node, rec);
 
-		if (!counts(w, node, &e, rec, BEFORE) || !has_turn(&e, pass))
+		if (!counts(w, node, &e, rec) || !has_turn(&e, pass))
 			continue;
 		if (bytes_addc(rel, '/') < 0 || bytes_add(rel, e.name, e.len) < 0) {
 			w->gap = true;
@@ -170,7 +176,7 @@ void watcher__emit_created_below(struct watcher *w, struct news *n, uint32_t nod
 	if (bytes_add(&rel, n->name, n->len) < 0)
 		w->gap = true;
 	else
-		walk_below(w, node, &rel, AND_ENDING, created_one, n);
+		walk_below(w, node, &rel, BEFORE, created_one, n);
 	bytes_free(&rel);
 }
 

@@ -69,6 +69,7 @@ struct look {
 	struct bytes told;
 	struct departure *departures;
 	size_t ndepartures, departures_cap;
+	size_t departed;        /* the one that was asked for last */
 	struct looked *changed; /* dir and rec: written to while nobody listened */
 	size_t nchanged, changed_cap;
 	struct looked *seen;    /* nodes that have the LOOKED flag */

@@ -11,10 +11,16 @@
 
 static struct told first, second;
 
-static watcher *open_first(watch_options o)
+/* NULL where the backend is not permitted. */
+static watcher *open_first_with(int backend, watch_options o)
 {
-	watcher *w = open_with(WATCHER(.backend = WATCHER_BACKEND_INOTIFY));
+	watcher_error err;
+	watcher *w;
 
+	if (watcher_open(&w, WATCHER(.backend = backend), &err) < 0) {
+		assert_int_equal(backend, WATCHER_BACKEND_FANOTIFY);
+		return NULL;
+	}
 	told(&first);
 	told(&second);
 	o.on_batch = on_told;
@@ -22,6 +28,11 @@ static watcher *open_first(watch_options o)
 	add_with(w, ".", &o);
 	sync_watcher(w);
 	return w;
+}
+
+static watcher *open_first(watch_options o)
+{
+	return open_first_with(WATCHER_BACKEND_INOTIFY, o);
 }
 
 static void check_index(watcher *w)
@@ -68,6 +79,58 @@ static void test_first_hears_of_what_was_before(void **state)
 		assert_string_equal(told(&first), expected);
 		check_index(w);
 		watcher_close(w);
+	}
+}
+
+static const int backends[] = { WATCHER_BACKEND_INOTIFY, WATCHER_BACKEND_FANOTIFY,
+				WATCHER_BACKEND_FSEVENT, WATCHER_BACKEND_POLL };
+
+/* What a pass has begun to find is no news to a watch that is added then; to those who are there
+ * it is. */
+static void test_second_is_added_within_a_pass(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++) {
+		watcher *w = open_first_with(backends[i], *WATCH(.depth = 0));
+
+		if (!w)
+			continue;
+		assert_int_equal(mkdir("n", 0755) | mkdir("n/d", 0755) | mkfifo("n/d/f", 0600), 0);
+		watcher__look_everywhere(w, w->calm_ns);
+		add_with(w, "n", WATCH(.on_batch = on_told, .arg = &second));
+		sync_watcher(w);
+		assert_string_equal(told(&first), "created n, created n/d, created n/d/f");
+		assert_string_equal(told(&second), "");
+		assert_int_equal(unlink("n/d/f") | rmdir("n/d"), 0);
+		sync_watcher(w);
+		assert_string_equal(told(&first), "deleted n/d/f, deleted n/d");
+		assert_string_equal(told(&second), "deleted n/d/f, deleted n/d");
+		check_index(w);
+		watcher_close(w);
+		assert_int_equal(rmdir("n"), 0);
+	}
+}
+
+/* A pass has found that there is nothing in it any more, before that was heard of. */
+static void test_second_is_added_to_what_was_emptied(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++) {
+		watcher *w;
+
+		assert_int_equal(mkdir("n", 0755) | mkfifo("n/f", 0600), 0);
+		w = open_first_with(backends[i], *WATCH(.depth = 0));
+		assert_int_equal(unlink("n/f"), 0);
+		if (w) {
+			watcher__look_everywhere(w, w->calm_ns);
+			add_with(w, "n", WATCH(.on_batch = on_told, .arg = &second));
+			sync_watcher(w);
+			assert_string_equal(told(&first), "deleted n/f");
+			assert_string_equal(told(&second), "");
+			check_index(w);
+			watcher_close(w);
+		}
+		assert_int_equal(rmdir("n"), 0);
 	}
 }
 
@@ -189,6 +252,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_first_hears_of_what_was_before),
+		TEST(test_second_is_added_within_a_pass),
+		TEST(test_second_is_added_to_what_was_emptied),
 		TEST(test_second_wants_more),
 		TEST(test_wider_than_the_first),
 		TEST(test_second_reads_what_has_moved),

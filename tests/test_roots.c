@@ -6,6 +6,7 @@
 
 #include "index_check.h"
 #include "next_tick.h"
+#include "watcher/engine.h"
 
 #include <sys/syscall.h>
 
@@ -134,6 +135,29 @@ static void test_moved_before_the_outer_knows(void **state)
 	(void)state;
 	moved_before_the_outer_knows(WATCHER_BACKEND_POLL);
 	moved_before_the_outer_knows(WATCHER_BACKEND_FSEVENT);
+}
+
+/* A pass finds the inner root in the outer one before it has been read. */
+static void test_found_before_it_is_read(void **state)
+{
+	watcher *w = NULL;
+
+	(void)state;
+	if (watcher_open(&w, WATCHER(.backend = WATCHER_BACKEND_FANOTIFY), NULL) < 0)
+		skip();
+	make_tree();
+	assert_int_equal(rmdir("in/c/d") | mkdir("out", 0755), 0);
+	outer.text[0] = inner.text[0] = '\0';
+	add(w, "out", &outer);
+	sync_watcher(w);
+	assert_int_equal(rename("in", "out/in"), 0);
+	add(w, "out/in", &inner);
+	watcher__look_everywhere(w, w->calm_ns);
+	check(w);
+	assert_string_equal(told(&inner), "");
+	assert_string_equal(told(&outer), "created out/in, deleted out/in, created out/in, "
+					  "created out/in/c, created out/in/c/f");
+	watcher_close(w);
 }
 
 /* Both end, and are there again at once: the inner one is looked for first. */
@@ -494,6 +518,7 @@ int main(void)
 		TEST(test_file_in_it_first),
 		TEST(test_one_watch_hears_once),
 		TEST(test_moved_before_the_outer_knows),
+		TEST(test_found_before_it_is_read),
 		TEST(test_both_come_back),
 		TEST(test_of_a_directory_that_was_removed),
 		TEST(test_moved_in_the_outer),

@@ -75,12 +75,13 @@ static bool misses_half(const struct watcher *w, uint32_t top)
 	return w->npushed > 0;
 }
 
-/* Is all still as the pass has found it, and the name told of to those above? */
+/* Is all still as the pass has found it, and the name told of to those above? What is still to be
+ * read for the first time is news to nobody then: it is read before. */
 static bool may_graft(struct watcher *w, const struct graft *g)
 {
 	const struct dir *f = tree_dir(&w->tree, g->fresh.dir);
 
-	return tree_alive(&w->tree, g->top.dir, g->top.gen) &&
+	return !watcher__late_active(w) && tree_alive(&w->tree, g->top.dir, g->top.gen) &&
 	       may_hold(w, g->fresh.dir, g->top.dir) &&
 	       !(tree_entry(&w->tree, f->parent, f->rec).marks & (ENTRY_NEW | ENTRY_DOOMED)) &&
 	       watcher__is_root_here(w, g->fresh.dir, g->top.dir) && !misses_half(w, g->top.dir);

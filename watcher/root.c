@@ -255,12 +255,13 @@ static bool only_file_gone(struct watcher *w, const struct root *root, const str
 }
 
 /* Reads what is below a root that has just been attached. Silent at first; later everything in
- * it is news. */
+ * it is news. What others have, be it an empty directory, is read later for nobody: to them it would
+ * be as it was before what they have been told of. */
 static int read_in(struct watcher *w, struct root *root, bool first, enum reading reading)
 {
 	if (reading == READ_NOTHING)
 		return 0;
-	if (first && !root->single && watcher__late_begin(w, root->node))
+	if (first && !root->single && reading == READ_ALL && watcher__late_begin(w, root->node))
 		return 0;
 	if (first) {
 		int r;

@@ -205,6 +205,8 @@ static int add_root(struct watcher_watch *watch, const char *path, watcher_error
 	if (r < 0)
 		return r;
 	list_append(&watch->roots, &root->link);
+	while (watcher__look_pending(watch->w)) /* what is found is told to those who are there */
+		watcher__look_go(watch->w, UINT64_MAX);
 	r = watcher__mounts_open(watch->w);
 	if (r == 0)
 		r = watcher__root_settle(watch->w, root, true, err);

@@ -134,6 +134,33 @@ static void test_second_is_added_to_what_was_emptied(void **state)
 	}
 }
 
+/* A watch is removed when a pass has found changes in it, and in others, and told of none. */
+static void test_second_is_removed_within_a_pass(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdir("in", 0755) | mkdir("out", 0755) | mkdir("out/d", 0755), 0);
+	put("in/f", "");
+	put("out/f", "");
+	for (size_t i = 0; i < COUNT(backends); i++) {
+		watcher *w = open_with(WATCHER(.backend = backends[i]));
+		watcher_watch *watch;
+
+		add_with(w, "in", WATCH(.on_batch = on_told, .arg = &first));
+		watch = add_with(w, "out", WATCH(.on_batch = on_told, .arg = &second));
+		sync_watcher(w);
+		told(&first);
+		watcher__look_everywhere(w, 0);
+		watcher__look_one_queued(w);
+		watcher__look_one_queued(w);
+		watcher_remove(watch);
+		sync_watcher(w);
+		assert_string_equal(told(&first), "modified in/f");
+		assert_string_equal(told(&second), "");
+		check_index(w);
+		watcher_close(w);
+	}
+}
+
 /* The first one is not interested in all of it: the rest is read, and not told to anybody. */
 static void test_second_wants_more(void **state)
 {
@@ -254,6 +281,7 @@ int main(void)
 		TEST(test_first_hears_of_what_was_before),
 		TEST(test_second_is_added_within_a_pass),
 		TEST(test_second_is_added_to_what_was_emptied),
+		TEST(test_second_is_removed_within_a_pass),
 		TEST(test_second_wants_more),
 		TEST(test_wider_than_the_first),
 		TEST(test_second_reads_what_has_moved),

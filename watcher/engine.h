@@ -236,6 +236,7 @@ struct watcher {
 	uint32_t own_cookie; /* last one given to a move that has none */
 	bool recheck_roots, rules_due, gap, ready_due, exact_counts, pumping, backlogged;
 	bool tight;          /* a batch uses its last memory: it is delivered before more comes */
+	bool leaving;        /* watches were removed within a pass */
 	bool watch_limit_due, watch_limit_told, unwatchable_told;
 	struct late *late;   /* see late.c */
 	struct mounts *mounts; /* NULL: nothing is to be known of them */

@@ -146,9 +146,11 @@ static void deliver_watch(struct watcher_watch *watch)
 	watch->spare = batch;
 }
 
-/* Watches and handlers that were removed within a callback go when no callback runs. */
+/* Watches and handlers that were removed within a callback go when no callback runs; and those that
+ * were removed within a pass when that has ended. */
 static void sweep_removed(struct watcher *w)
 {
+	w->leaving = false;
 	LIST_EACH(it, next, &w->watches) {
 		struct watcher_watch *watch = LIST_ENTRY(it, struct watcher_watch, link);
 
@@ -371,6 +373,8 @@ static bool turn(struct watcher *w)
 	until = w->turn_ns + TURN_NS;
 	if (watcher__look_pending(w) && !watcher__look_go(w, w->turn_ns + LOOK_NS))
 		return false;
+	if (w->leaving)
+		sweep_removed(w);
 	for (;; w->turn_ns = uv_hrtime()) {
 		before_ns = clock_coarse_ns();
 		filled = fill(w);

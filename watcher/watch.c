@@ -276,7 +276,9 @@ void watcher_remove(watcher_watch *watch)
 	if (watch->removed)
 		return;
 	watch->removed = true;
-	if (!w->dispatching)
+	if (!w->dispatching && watcher__look_pending(w))
+		w->leaving = true; /* what the pass has found is in directories that would go */
+	else if (!w->dispatching)
 		watcher__watch_free(watch);
 	if (!w->closing)
 		update_kinds(w);

@@ -134,6 +134,61 @@ static void test_second_is_added_to_what_was_emptied(void **state)
 	}
 }
 
+/* What the one in it does not want is not known of it, and wanted by the one around it. */
+static void test_second_wants_less(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++) {
+		watcher *w = open_first_with(backends[i], *WATCH(.depth = 0));
+
+		if (!w)
+			continue;
+		assert_int_equal(mkdir("n", 0755) | mkdir("n/d", 0755) | mkdir("n/d/e", 0755) |
+				 mkfifo("n/d/e/f", 0600), 0);
+		add_with(w, "n", WATCH(.depth = 2, .on_batch = on_told, .arg = &second));
+		sync_watcher(w);
+		assert_string_equal(told(&first), "created n, created n/d, created n/d/e, "
+						  "created n/d/e/f");
+		check_index(w);
+		assert_int_equal(unlink("n/d/e/f") | rmdir("n/d/e") | rmdir("n/d"), 0);
+		sync_watcher(w);
+		assert_string_equal(told(&first), "deleted n/d/e/f, deleted n/d/e, deleted n/d");
+		watcher_close(w);
+		assert_int_equal(rmdir("n"), 0);
+	}
+}
+
+/* The wider one comes second: what it finds of that is no news to it. */
+static void test_first_wants_less(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdir("n", 0755) | mkdir("n/d", 0755) | mkdir("n/d/e", 0755) |
+			 mkdir("n/d/e/g", 0755), 0);
+	for (size_t i = 0; i < COUNT(backends); i++) {
+		watcher_error err;
+		watcher *w;
+
+		if (watcher_open(&w, WATCHER(.backend = backends[i]), &err) < 0) {
+			assert_int_equal(backends[i], WATCHER_BACKEND_FANOTIFY);
+			continue;
+		}
+		told(&first);
+		told(&second);
+		add_with(w, "n", WATCH(.depth = 2, .on_batch = on_told, .arg = &first));
+		sync_watcher(w);
+		add_with(w, ".", WATCH(.on_batch = on_told, .arg = &second));
+		sync_watcher(w);
+		check_index(w);
+		assert_int_equal(mkfifo("n/d/e/g/f", 0600), 0);
+		sync_watcher(w);
+		assert_string_equal(told(&first), "");
+		assert_string_equal(told(&second), "created n/d/e/g/f");
+		check_index(w);
+		watcher_close(w);
+		assert_int_equal(unlink("n/d/e/g/f"), 0);
+	}
+}
+
 /* A watch is removed when a pass has found changes in it, and in others, and told of none. */
 static void test_second_is_removed_within_a_pass(void **state)
 {
@@ -281,6 +336,8 @@ int main(void)
 		TEST(test_first_hears_of_what_was_before),
 		TEST(test_second_is_added_within_a_pass),
 		TEST(test_second_is_added_to_what_was_emptied),
+		TEST(test_second_wants_less),
+		TEST(test_first_wants_less),
 		TEST(test_second_is_removed_within_a_pass),
 		TEST(test_second_wants_more),
 		TEST(test_wider_than_the_first),

@@ -43,6 +43,8 @@ static void graft(struct watcher *w, uint32_t fresh, uint32_t top)
 	tree_dir_free(&w->tree, fresh);
 	tree_attach(&w->tree, dir, rec, top);
 	watcher__rules_arrived(w, top);
+	watcher__look_at(w, top);
+	watcher__reconsider(w, top); /* what only those above want */
 }
 
 bool watcher__graft(struct watcher *w, uint32_t fresh, uint32_t top)
@@ -53,7 +55,6 @@ bool watcher__graft(struct watcher *w, uint32_t fresh, uint32_t top)
 		return false;
 	if (l->silent) {
 		graft(w, fresh, top);
-		watcher__look_at(w, top);
 		return true;
 	}
 	if (watcher__look_room(l, (void **)&l->grafts, l->ngrafts, &l->grafts_cap,
@@ -119,7 +120,6 @@ void watcher__grafts_make(struct watcher *w)
 		}
 		graft(w, g->fresh.dir, g->top.dir);
 		tell_grafted(w, g);
-		watcher__look_at(w, g->top.dir);
 	}
 	l->ngrafts = 0;
 }

@@ -276,6 +276,10 @@ static int known_already(struct watcher *w, uint32_t dir, uint32_t owner)
 	if (here && o->flags & DIR_NARROW) {
 		o->flags &= (uint16_t)~DIR_NARROW;
 		empty_again(w, owner);
+	} else if (here) {
+		w->late->taking = true;
+		watcher__reconsider(w, owner); /* what only those above want */
+		w->late->taking = false;
 	}
 	return UV_EEXIST;
 }

@@ -66,6 +66,7 @@ struct sh_proc {
 	bool next_from_err; /* sh_next: whose turn it is */
 	bool waited;	    /* made by a call that waits */
 	bool freed;	    /* the user has let go of it */
+	bool is_paused;	    /* sh_pause() */
 	int busy;	    /* calls on the stack that still need it */
 };
 

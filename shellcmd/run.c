@@ -238,6 +238,34 @@ int sh_pid(const sh_proc *p)
 	return sh_stage_pid(p, 0);
 }
 
+static int set_paused(sh_proc *p, bool is_paused)
+{
+	if (!p || !p->whole.loop)
+		return UV_EINVAL;
+	if (p->phase == SH__ENDED)
+		return UV_ESRCH;
+	p->is_paused = is_paused;
+	for (size_t i = 0; p->phase == SH__RUNNING && i <= p->n; i++) {
+		struct sh__sink *s = i < p->n ? &p->stages[i].err : &p->out;
+
+		if (is_paused)
+			sh__sink_pause(s);
+		else
+			sh__sink_resume(s, p->loop);
+	}
+	return 0;
+}
+
+int sh_pause(sh_proc *p)
+{
+	return set_paused(p, true);
+}
+
+int sh_resume(sh_proc *p)
+{
+	return set_paused(p, false);
+}
+
 /* ------------------------------------------------------------------ free */
 
 static void silence(sh_proc *p)

@@ -270,6 +270,11 @@ static bool too_far_ahead(const struct sh__sink *s)
 	       memchr(k->b.data + from, '\n', k->b.len - from);
 }
 
+static bool has_to_wait(const struct sh__sink *s)
+{
+	return s->proc->is_paused || too_far_ahead(s);
+}
+
 static bool cannot_block(struct sh__sink *s)
 {
 	int r = s->nonblocking ? 0 : sh__nonblocking(s->watch.fd);
@@ -278,6 +283,14 @@ static bool cannot_block(struct sh__sink *s)
 	if (r < 0)
 		sh__proc_fail(s->proc, SH_IO, r, "its output could not be read");
 	return r == 0;
+}
+
+void sh__sink_pause(struct sh__sink *s)
+{
+	if (s->watch.fd < 0 || !s->watch.loop)
+		return;
+	sh__watch_stop(&s->watch);
+	s->paused = true;
 }
 
 static void read_on(struct sh__sink *s, bool is_ready)
@@ -298,7 +311,7 @@ static void read_on(struct sh__sink *s, bool is_ready)
 		taken += (size_t)n;
 		fast = is_burst(s, (size_t)n);
 		/* Less than was asked for: probably empty; the next turn will tell. */
-		if (((size_t)n < asked && !fast) || too_far_ahead(s))
+		if (((size_t)n < asked && !fast) || has_to_wait(s))
 			break;
 	}
 	/* When the writer has had its turn there is more to read at once. */
@@ -306,9 +319,8 @@ static void read_on(struct sh__sink *s, bool is_ready)
 		s->proc->loop->hold_off = true;
 	if (s->watch.fd >= 0 && (n == 0 || (n < 0 && n != UV_EAGAIN))) {
 		sh__sink_close(s);
-	} else if (s->watch.loop && s->watch.loop->uv && too_far_ahead(s)) {
-		sh__watch_stop(&s->watch);
-		s->paused = true;
+	} else if (s->watch.loop && s->watch.loop->uv && has_to_wait(s)) {
+		sh__sink_pause(s);
 	}
 	sh__proc_step(s->proc);
 }
@@ -326,7 +338,7 @@ void sh__sink_read_ready(struct sh__sink *s)
 
 void sh__sink_resume(struct sh__sink *s, struct sh__loop *l)
 {
-	if (!s->paused || too_far_ahead(s))
+	if (!s->paused || has_to_wait(s))
 		return;
 	s->paused = false;
 	if (s->watch.fd >= 0 && sh__watch_start(l, &s->watch, POLLIN) < 0)

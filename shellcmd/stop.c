@@ -185,10 +185,10 @@ static bool is_due(uint64_t *at, uint64_t now)
 	return true;
 }
 
-/* Output that came since the timer was set moves the limit. */
+/* Output that came since the timer was set moves the limit, and so does not reading it. */
 static bool is_idle(sh_proc *p, uint64_t now)
 {
-	uint64_t at = after_ms(p->last_output_ns, p->whole.idle_ms);
+	uint64_t at = after_ms(p->is_paused ? now : p->last_output_ns, p->whole.idle_ms);
 
 	if (!p->idle_at || p->idle_at > now)
 		return false;

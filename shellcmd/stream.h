@@ -59,7 +59,10 @@ void sh__sink_read_ready(struct sh__sink *s);
 void sh__sink_close(struct sh__sink *s);
 void sh__sink_free(struct sh__sink *s);
 
-/* A stream that was too far ahead of sh_next goes on. */
+/* Is not read until it is resumed. */
+void sh__sink_pause(struct sh__sink *s);
+
+/* A stream that was paused, or too far ahead of sh_next, goes on. */
 void sh__sink_resume(struct sh__sink *s, struct sh__loop *l);
 
 /* Forgets the first n bytes of what was kept. */

@@ -375,6 +375,8 @@ static void test_async_null_is_fine_where_it_is_promised(void **state)
 	assert_int_equal(sh_stop(NULL), UV_EINVAL);
 	assert_int_equal(sh_resize(NULL, 1, 1), UV_EINVAL);
 	assert_int_equal(sh_release(NULL), UV_EINVAL);
+	assert_int_equal(sh_pause(NULL), UV_EINVAL);
+	assert_int_equal(sh_resume(NULL), UV_EINVAL);
 	assert_int_equal(sh_expect(NULL, "x", 1), UV_EINVAL);
 	assert_int_equal(sh_pid(NULL), 0);
 }
@@ -406,6 +408,48 @@ static void test_async_lines_from_a_loop_wait_for_their_reader(void **state)
 static void stop_loop(uv_timer_t *t)
 {
 	uv_stop(t->loop);
+}
+
+static int pause_it(sh_proc *p, const char *data, size_t len, void *arg)
+{
+	struct told *t = arg;
+
+	(void)data;
+	t->status += (int)len;
+	t->lines++;
+	assert_int_equal(sh_pause(p), 0);
+	return 0;
+}
+
+static void test_async_what_is_paused_is_not_read(void **state)
+{
+	struct told read = { 0 }, end = { 0 };
+	uv_timer_t timer;
+	uv_loop_t loop;
+	sh_proc *p;
+
+	(void)state;
+	uv_loop_init(&loop);
+	uv_timer_init(&loop, &timer);
+	p = sh_start(SH("head", "-c", "5000000", "/dev/zero", .loop = &loop, .done = done,
+			.arg = &end, .out = SH_CHUNKS(pause_it, &read), .idle_ms = 10000));
+	while (!end.calls) {
+		int calls = read.lines;
+
+		assert_int_equal(sh_resume(p), 0);
+		uv_timer_start(&timer, stop_loop, 20, 0);
+		uv_run(&loop, UV_RUN_DEFAULT);
+		assert_true(read.lines <= calls + 1);
+	}
+	assert_int_equal(end.status, SH_DONE);
+	assert_int_equal(read.status, 5000000);
+	assert_int_equal(sh_pause(p), UV_ESRCH);
+	sh_proc_free(p);
+	uv_close((uv_handle_t *)&timer, NULL);
+	close_loop(&loop);
+	p = sh_start(SH("true"));
+	assert_int_equal(sh_pause(p), UV_EINVAL);
+	sh_proc_free(p);
 }
 
 static void test_async_a_stream_nobody_reads_does_not_grow(void **state)
@@ -535,6 +579,7 @@ int main(void)
 		cmocka_unit_test(test_async_61_nor_does_one_that_is_wrong_to_have_it),
 		cmocka_unit_test(test_async_null_is_fine_where_it_is_promised),
 		cmocka_unit_test(test_async_lines_from_a_loop_wait_for_their_reader),
+		cmocka_unit_test(test_async_what_is_paused_is_not_read),
 		cmocka_unit_test(test_async_a_stream_nobody_reads_does_not_grow),
 		cmocka_unit_test(test_async_an_unread_rest_does_not_keep_the_loop),
 		cmocka_unit_test(test_async_stopping_does_not_wait_for_ever),

@@ -464,6 +464,15 @@ SH_API int sh_write(sh_proc *p, const void *data, size_t len);
 SH_API int sh_eof(sh_proc *p);
 
 /*
+ * Stops reading what a command on a loop of yours writes, for callbacks whose reader is slow:
+ * the command waits when its pipes are full, and has not ended before all was read. What was
+ * read already is still handed out. sh_resume goes on. Limits and sh_stop() hold meanwhile. 0,
+ * UV_ESRCH when it has ended, UV_EINVAL without a loop.
+ */
+SH_API int sh_pause(sh_proc *p);
+SH_API int sh_resume(sh_proc *p);
+
+/*
  * Sends a signal to the group of every stage that runs (with keep_group: to the stages
  * themselves). 0, UV_ESRCH once all have ended: a pid that was given away is never touched.
  * Of a guarded command that has ended: to all it left behind. UV_EINVAL for a bad number.

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "emit.h"
+#include "execution.h"
 #include "format.h"
 
 /* Rules on the same paths hear of a change at about the same time; the one that needs
@@ -129,34 +130,22 @@ static void on_exit_(int code, void *arg)
 }
 
 /* Lines of several rules on one terminal say whose they are. */
-static int put_line(struct act *a, int fd, const char *data, size_t len)
-{
-	struct bytes line = { 0 };
-
-	emit_f(&line, "[%s] ", a->rule->name);
-	emit_n(&line, data, len);
-	emit_n(&line, "\n", 1);
-	for (size_t done = 0; done < line.len;) {
-		ssize_t n = write(fd, line.data + done, line.len - done);
-
-		if (n <= 0)
-			break;
-		done += (size_t)n;
-	}
-	bytes_free(&line);
-	return 0;
-}
-
 static int on_output(sh_proc *p, const char *data, size_t len, void *arg)
 {
+	struct act *a = arg;
+
 	(void)p;
-	return put_line(arg, 1, data, len);
+	outlet_line(a->outlet, 1, a->rule->name, data, len);
+	return 0;
 }
 
 static int on_error(sh_proc *p, const char *data, size_t len, void *arg)
 {
+	struct act *a = arg;
+
 	(void)p;
-	return put_line(arg, 2, data, len);
+	outlet_line(a->outlet, 2, a->rule->name, data, len);
+	return 0;
 }
 
 static int open_runner(struct act *a)
@@ -166,6 +155,7 @@ static int open_runner(struct act *a)
 		.s = &a->rule->s,
 		.voice = &a->voice,
 		.guardian = a->stage->guardian,
+		.is_output_paused = a->is_tagged && a->outlet->n_full > 0,
 		.on_exit = on_exit_,
 		.on_start = on_start,
 		.on_end = on_end,
@@ -217,6 +207,12 @@ int act_open(struct act *a)
 	};
 	watching_set_debounce(&a->t, waits ? 50 : 0);
 	return watching_open(&a->t);
+}
+
+void act_pause_output(struct act *a, int is_paused)
+{
+	if (a->rule->kind == RULE_RUN)
+		execution_pause_output(&a->runner, is_paused);
 }
 
 void act_quit(struct act *a)

@@ -23,6 +23,7 @@ struct member {
 struct band {
 	struct stage stage;
 	struct circle circle;
+	struct outlet outlet;
 	struct settings *s;
 	const struct words *files; /* relative to the current directory */
 	struct member *members, *dead;
@@ -191,6 +192,7 @@ static int open_member(struct band *b, struct rule *rule, int is_tagged)
 		.stage = &b->stage,
 		.rule = &m->rule,
 		.circle = &b->circle,
+		.outlet = &b->outlet,
 		.is_tagged = is_tagged,
 		.may_run = may_run,
 		.on_ready = on_ready,
@@ -294,6 +296,30 @@ static void on_signal(int signum, void *arg)
 
 	/* watchmedo's tricks end with 0. */
 	b->status = b->s->watchmedo ? 0 : EXIT_SIGNAL + signum;
+	b->quitting = 1;
+	quit_members(b);
+	uv_timer_start(&b->turn, on_turn, TURN_MS, 0);
+}
+
+static void on_full(int is_full, void *arg)
+{
+	struct band *b = arg;
+
+	for (struct member *m = b->members; m; m = m->next)
+		if (!m->act.is_over)
+			act_pause_output(&m->act, is_full);
+}
+
+/* Who reads the output has left: as a pipe ends the commands that are before it. */
+static void on_failed(int code, void *arg)
+{
+	struct band *b = arg;
+
+	if (code != UV_EPIPE)
+		say_error("stdout: %s", uv_strerror(code));
+	if (b->quitting)
+		return;
+	b->status = code == UV_EPIPE ? EXIT_SIGNAL + SIGPIPE : EXIT_FAILED;
 	b->quitting = 1;
 	quit_members(b);
 	uv_timer_start(&b->turn, on_turn, TURN_MS, 0);
@@ -456,6 +482,9 @@ static int open_band(struct band *b)
 	uv_unref((uv_handle_t *)&b->child);
 	uv_timer_init(&b->stage.loop, &b->turn);
 	b->turn.data = b;
+	b->outlet = (struct outlet){
+		.full = on_full, .failed = on_failed, .arg = b, .loop = &b->stage.loop
+	};
 	return 0;
 }
 
@@ -472,6 +501,7 @@ int band_play(struct rules *rules, const struct words *files, struct settings *s
 		settings_free(&b.file_settings);
 		uv_close((uv_handle_t *)&b.child, NULL);
 		uv_close((uv_handle_t *)&b.turn, NULL);
+		outlet_close(&b.outlet);
 		stage_close(&b.stage);
 		bury(&b);
 	}

@@ -10,6 +10,9 @@
 #include "suspicion.h"
 #include "verbs.h"
 
+/* What goes through this program comes line by line; a longer one in pieces of about this. */
+#define MOST_LINE (1u << 20)
+
 static void on_done(sh_proc *p, const sh_result *result, void *arg);
 static void on_stopped(sh_proc *p, int signum, void *arg);
 
@@ -35,6 +38,7 @@ static void start_words(struct runner *r, int slot, struct words *argv, const ch
 		call.in = SH_FILE("/dev/tty");
 	call.out = r->on_output ? SH_LINES(r->on_output, r->arg) : SH_INHERIT;
 	call.err = r->on_error ? SH_LINES(r->on_error, r->arg) : SH_INHERIT;
+	call.max_out = MOST_LINE;
 	call.timeout_ms = s->timeout_ms;
 	call.stop_signal = s->stop_timeout_ms ? s->stop_signal : SIGKILL;
 	call.grace_ms = s->stop_timeout_ms;
@@ -51,6 +55,8 @@ static void start_words(struct runner *r, int slot, struct words *argv, const ch
 		say_error("out of memory");
 		exit(EXIT_FAILED);
 	}
+	if (r->is_output_paused)
+		sh_pause(r->procs[slot]);
 	group = sh_pid(r->procs[slot]);
 	r->running++;
 	if (group)
@@ -214,6 +220,12 @@ static void each_proc(struct runner *r, int (*what)(sh_proc *))
 	for (int i = 0; i < r->s->jobs; i++)
 		if (r->procs[i])
 			what(r->procs[i]);
+}
+
+void execution_pause_output(struct runner *r, int is_paused)
+{
+	r->is_output_paused = is_paused;
+	each_proc(r, is_paused ? sh_pause : sh_resume);
 }
 
 void execution_stop(struct runner *r)

@@ -16,6 +16,9 @@ void execution_prepare(struct runner *r);
  */
 void execution_stop(struct runner *r);
 
+/* What the commands write is not read (1), so that they wait, or read again (0). */
+void execution_pause_output(struct runner *r, int is_paused);
+
 /* Sends the signal of --on-busy signal. */
 void execution_signal(struct runner *r);
 

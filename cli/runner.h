@@ -41,6 +41,7 @@ struct runner {
 	int (*sync)(void *arg);
 	/* Output of the command goes here, line by line; NULL: inherited. */
 	sh_data_cb on_output, on_error;
+	int is_output_paused; /* see execution_pause_output() */
 	void *arg;
 	sh_guardian *guardian; /* the next command's, so that it starts at once; NULL: none */
 	const char *name;      /* of the rule; NULL: there are none */

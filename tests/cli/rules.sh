@@ -1,7 +1,7 @@
 #!/bin/sh
 # Rules files: several rules with needs, live reload, mistakes with file:line:column; tricks.yaml.
 . tests/lib/tap.sh
-plan 59
+plan 65
 mkdir src
 
 cat >whendo.yaml <<'X'
@@ -77,6 +77,40 @@ mv new merged.yaml
 check '... and what is merged is part of each' until_true 5 has m.err 'read again: 2 rules to start, 2 to stop'
 check '... like its own keys' until_true 5 has m.out '^\[two\] 735$'
 finish TERM
+
+# Output that passes through: a line without an end comes in pieces; a reader that is slow holds
+# the commands back, but not the signals; one that leaves ends it all.
+cat >much.yaml <<'X'
+rules:
+  - name: long
+    paths: src
+    run: head -c 9000000 /dev/zero | tr '\0' x; echo; touch src/long
+  - name: short
+    paths: src
+    run: echo short >&2
+X
+start l rules much.yaml
+check 'a long line' until_true 5 has l.err '\[long\] run .*: ok'
+is '... is all there' "$(grep -o x l.out | head -n 9000000 | wc -l)" 9000000
+check '... in pieces' test "$(wc -L <l.out)" -lt 3000000
+finish TERM
+rm src/long
+mkfifo slow
+exec 8<>slow
+"$W" rules much.yaml >slow 2>s.err </dev/null &
+pid=$!
+pids="$pids $pid"
+until_true 5 has s.err '\[short\] run 1: ok'
+pause 1
+check 'nobody reads: the command waits' test ! -e src/long
+finish TERM
+is '... and a signal is heard' $status 143
+exec 8<&-
+{
+  timeout 60 "$W" rules much.yaml 2>h.err </dev/null
+  echo $? >h.status
+} | head -c 10 >/dev/null
+is 'the reader leaves: 141' "$(cat h.status)" 141
 
 # mistake NAME PATTERN: the file on stdin is refused with that line, exit 2, before anything runs.
 mistake() {

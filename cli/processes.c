@@ -48,7 +48,7 @@ static ssize_t read_file(const char *path, char *text, size_t size)
 }
 
 /* The name before may hold anything. */
-int processes_look(pid_t pid, char *state, pid_t *group)
+static int look_at(pid_t pid, char *state, pid_t *group)
 {
 	char path[40], text[512];
 	const char *p;
@@ -105,7 +105,8 @@ static void add_children(const char *thread, void *arg)
 	free(text);
 }
 
-size_t processes_children(pid_t *pids, size_t max)
+/* This program's, adopted ones too; returns how many of them are in pids. */
+static size_t children(pid_t *pids, size_t max)
 {
 	struct list l = { .pids = pids, .max = max };
 
@@ -126,7 +127,7 @@ static int is_member(const struct groups *g, pid_t pid)
 	pid_t group;
 	char state;
 
-	return processes_look(pid, &state, &group) == 0 && is_in(g, group);
+	return look_at(pid, &state, &group) == 0 && is_in(g, group);
 }
 
 static int has_member(const struct groups *g, pid_t pid)
@@ -144,7 +145,7 @@ static int has_member(const struct groups *g, pid_t pid)
 size_t processes_family(const struct groups *g, pid_t *pids, size_t max)
 {
 	struct list l = { .pids = pids, .max = max };
-	size_t all = processes_children(pids, max);
+	size_t all = children(pids, max);
 
 	for (size_t i = 0; i < all; i++)
 		if (is_member(g, pids[i]) || has_member(g, pids[i]))
@@ -277,21 +278,6 @@ size_t processes_kept(ino_t file, pid_t *pids, size_t max)
 }
 
 #else
-
-size_t processes_children(pid_t *pids, size_t max)
-{
-	(void)pids;
-	(void)max;
-	return 0;
-}
-
-int processes_look(pid_t pid, char *state, pid_t *group)
-{
-	(void)pid;
-	(void)state;
-	(void)group;
-	return -1;
-}
 
 size_t processes_family(const struct groups *g, pid_t *pids, size_t max)
 {

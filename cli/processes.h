@@ -21,12 +21,6 @@ void groups_add(struct groups *g, pid_t group);
 void groups_remove(struct groups *g, pid_t group);
 void groups_free(struct groups *g);
 
-/* This program's children, adopted ones too; returns how many of them are in pids. */
-size_t processes_children(pid_t *pids, size_t max);
-
-/* State (a letter of proc(5)) and group of a process. Returns 0, or -1 if it is gone. */
-int processes_look(pid_t pid, char *state, pid_t *group);
-
 /* The children in these groups, and those that have a child in them (guardians), with all
  * their descendants. For looking often: one may be missed while others end, which sh_left()
  * does not, at the price of reading all of /proc. */

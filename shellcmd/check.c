@@ -210,7 +210,7 @@ static bool has_callback(const sh_io *io)
 	return io->data || (io->kind == SH_IO_TEE && io->to && io->to->data);
 }
 
-void sh__spec_check(struct sh__spec *s)
+static void check_spec(struct sh__spec *s)
 {
 	if (s->invalid[0])
 		return;
@@ -297,7 +297,7 @@ int sh__spec_whole(struct sh__spec *specs, size_t n, enum sh__manner manner,
 {
 	*w = (struct sh__whole){ 0 };
 	for (size_t i = 0; i < n; i++) {
-		sh__spec_check(&specs[i]);
+		check_spec(&specs[i]);
 		join_whole(&specs[i], w);
 		check_place(&specs[i], i, n);
 	}

@@ -17,7 +17,7 @@ extern char **environ;
 
 enum { MAX_ENTRIES = 20000, MAX_NAME = 48 };
 
-const char *sh__env_value(const char *const *env, const char *name)
+static const char *env_value(const char *const *env, const char *name)
 {
 	size_t len = strlen(name);
 
@@ -36,7 +36,7 @@ static const char *const *environment(const char *const *env)
 static int each_directory(const char *const *env,
 			  int (*fn)(const char *dir, size_t len, void *arg), void *arg)
 {
-	const char *p = sh__env_value(environment(env), "PATH");
+	const char *p = env_value(environment(env), "PATH");
 	int r;
 
 	if (!p)
@@ -90,7 +90,7 @@ static int try_directory(const char *dir, size_t len, void *arg)
 static int home_of(struct bytes *out, const char *user, size_t len, const char *const *env)
 {
 	struct bytes name = { 0 }, space = { 0 };
-	const char *home = len ? NULL : sh__env_value(environment(env), "HOME");
+	const char *home = len ? NULL : env_value(environment(env), "HOME");
 	struct passwd pw, *found = NULL;
 	size_t size = 1024;
 	int r, e;

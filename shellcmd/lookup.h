@@ -5,9 +5,6 @@
 #ifndef SHELLCMD_LOOKUP_H
 #define SHELLCMD_LOOKUP_H
 
-/* The value of `name` in an environment ("NAME=value", NULL-ended), NULL when it has none. */
-const char *sh__env_value(const char *const *env, const char *name);
-
 /*
  * Finds the file to execute for `name`. With a slash the name is a path; a leading ~ or ~user
  * is expanded; any other name is looked for in the directories of env's PATH (the system's

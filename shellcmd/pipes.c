@@ -55,7 +55,8 @@ static int make_sockets(int type, int fds[2])
 }
 #endif
 
-int sh__both_above_stdio(int fds[2])
+/* 0, or a negative errno with both closed. */
+static int both_above_stdio(int fds[2])
 {
 	if ((fds[0] = sh__above_stdio(fds[0])) < 0) {
 		close(fds[1]);
@@ -72,14 +73,14 @@ int sh__pipe(int fds[2])
 {
 	int r = make_pipe(fds);
 
-	return r < 0 ? r : sh__both_above_stdio(fds);
+	return r < 0 ? r : both_above_stdio(fds);
 }
 
 int sh__socket_pair(int type, int fds[2])
 {
 	int r = make_sockets(type, fds);
 
-	return r < 0 ? r : sh__both_above_stdio(fds);
+	return r < 0 ? r : both_above_stdio(fds);
 }
 
 int sh__nonblocking(int fd)

@@ -10,8 +10,6 @@ int sh__socket_pair(int type, int fds[2]);
 
 /* The descriptor, moved above 2 if need be; or a negative errno with it closed. */
 int sh__above_stdio(int fd);
-/* The same for both ends of a pair: 0, or a negative errno with both closed. */
-int sh__both_above_stdio(int fds[2]);
 int sh__nonblocking(int fd);
 int sh__open_null(void);
 

@@ -16,7 +16,8 @@ struct sh__chunk {
 	_Alignas(ALIGN) char bytes[];
 };
 
-void *sh__arena_alloc(struct sh__arena *a, size_t n)
+/* Aligned for any type; NULL when out of memory. */
+static void *arena_alloc(struct sh__arena *a, size_t n)
 {
 	struct sh__chunk *c = a->chunks;
 	void *p;
@@ -39,7 +40,7 @@ void *sh__arena_alloc(struct sh__arena *a, size_t n)
 	return p;
 }
 
-void sh__arena_free(struct sh__arena *a)
+static void arena_free(struct sh__arena *a)
 {
 	while (a->chunks) {
 		struct sh__chunk *next = a->chunks->next;
@@ -70,7 +71,7 @@ static bool copy_bytes(struct sh__arena *a, const void **p, size_t n)
 
 	if (!*p)
 		return true;
-	if (!(copy = sh__arena_alloc(a, n)))
+	if (!(copy = arena_alloc(a, n)))
 		return false;
 	memcpy(copy, *p, n);
 	*p = copy;
@@ -101,7 +102,7 @@ static size_t count(const char *const *list)
 static char **join(struct sh__arena *a, const char *const *first, size_t n_first,
 		   const char *const *second, size_t n_second)
 {
-	char **v = sh__arena_alloc(a, (n_first + n_second + 1) * sizeof *v);
+	char **v = arena_alloc(a, (n_first + n_second + 1) * sizeof *v);
 	size_t n = 0;
 
 	if (!v)
@@ -139,7 +140,7 @@ static bool join_arrays(struct sh__arena *a, const void **v, size_t *n, const vo
 	/* A count without an array is refused later; nothing of it may be read. */
 	if (*n + n_base == 0 || (*n && !*v) || (n_base && !base))
 		return true;
-	if (!(p = sh__arena_alloc(a, (*n + n_base) * each)))
+	if (!(p = arena_alloc(a, (*n + n_base) * each)))
 		return false;
 	if (n_base)
 		memcpy(p, base, n_base * each);
@@ -165,7 +166,7 @@ static bool copy_io(struct sh__arena *a, sh_io *io)
 		return false;
 	if (io->kind != SH_IO_TEE || !io->to)
 		return true;
-	if (!(to = sh__arena_alloc(a, sizeof *to)))
+	if (!(to = arena_alloc(a, sizeof *to)))
 		return false;
 	*to = *io->to;
 	io->to = to;
@@ -334,7 +335,7 @@ int sh__spec_init(struct sh__spec *spec, const sh_call *call)
 {
 	memset(spec, 0, sizeof *spec);
 	if (read_call(spec, call) < 0) {
-		if (!(spec->argv = sh__arena_alloc(&spec->arena, sizeof *spec->argv)))
+		if (!(spec->argv = arena_alloc(&spec->arena, sizeof *spec->argv)))
 			return UV_ENOMEM;
 		spec->argv[0] = NULL;
 		return 0;
@@ -348,7 +349,7 @@ int sh__spec_init(struct sh__spec *spec, const sh_call *call)
 
 void sh__spec_free(struct sh__spec *spec)
 {
-	sh__arena_free(&spec->arena);
+	arena_free(&spec->arena);
 }
 
 /* ------------------------------------------------------------------ recipes */

@@ -15,10 +15,6 @@ struct sh__arena {
 	struct sh__chunk *chunks;
 };
 
-/* Aligned for any type; NULL when out of memory. */
-void *sh__arena_alloc(struct sh__arena *a, size_t n);
-void sh__arena_free(struct sh__arena *a);
-
 struct sh__spec {
 	struct sh__arena arena;
 	sh_call call; /* the options; every pointer leads into the arena; argv[] is not used */
@@ -35,9 +31,6 @@ struct sh_cmd {
 /* 0, with spec->invalid set where the call makes no sense; UV_ENOMEM with nothing kept. */
 int sh__spec_init(struct sh__spec *spec, const sh_call *call);
 void sh__spec_free(struct sh__spec *spec);
-
-/* Judges one stage's options by themselves: `invalid` is set, naming the fields. */
-void sh__spec_check(struct sh__spec *spec);
 
 /* What concerns all stages of a pipeline. */
 struct sh__whole {

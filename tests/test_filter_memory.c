@@ -291,16 +291,6 @@ static int reload(void *arg, watcher_error *err)
 	return r < 0 ? r : 0;
 }
 
-static int rename_back_and_forth(void *arg, watcher_error *err)
-{
-	int r = watcher__filter_rename(arg, "other", 5, "sub", 3);
-
-	(void)err;
-	assert_true(pass(arg, "other/only"));
-	assert_int_equal(pass(arg, "sub/only"), r < 0);
-	return r;
-}
-
 static int reload_all(void *arg, watcher_error *err)
 {
 	int r;
@@ -342,7 +332,7 @@ static void test_reload_all_and_outside(void **state)
 	watcher_filter_free(f);
 }
 
-static void test_reload_and_rename(void **state)
+static void test_reload(void **state)
 {
 	watcher_filter *f = full_filter();
 	struct filter_root *fr;
@@ -350,20 +340,6 @@ static void test_reload_and_rename(void **state)
 	(void)state;
 	assert_int_equal(watcher__filter_bind(&fr, f, t.dir, "."), 0);
 	assert_true(starve(reload, fr) > 10);
-	for (long k = 1;; k++) {
-		int r;
-
-		assert_true(watcher__filter_reload(fr, "other", 5) >= 0);
-		assert_false(pass(fr, "other/only"));
-		t.failed = false;
-		t.countdown = k;
-		r = rename_back_and_forth(fr, NULL);
-		t.countdown = 0;
-		watcher__filter_forget(fr, "sub", 3);
-		if (!t.failed)
-			break;
-		assert_true(r == UV_ENOMEM || r == 0);
-	}
 	watcher__filter_unbind(fr);
 	watcher_filter_free(f);
 }
@@ -373,7 +349,7 @@ static int set_up(void **state)
 	(void)state;
 	snprintf(t.dir, sizeof t.dir, "/tmp/whendo-memory-XXXXXX");
 	if (!mkdtemp(t.dir) || chdir(t.dir) < 0 ||
-	    system("mkdir -p sub/deep other .git/info") != 0)
+	    system("mkdir -p sub/deep .git/info") != 0)
 		return -1;
 	setenv("HOME", t.dir, 1);
 	setenv("XDG_CONFIG_HOME", t.dir, 1);
@@ -383,7 +359,6 @@ static int set_up(void **state)
 	put(".git/info/exclude", "e?\n");
 	put(".gitconfig", "[core]\n\texcludesFile = ~/deny\n");
 	put("sub/.gitignore", "only\n!o?\n");
-	put("other/.gitignore", "only\n!o?\n");
 	put("sub/.ignore", "*.p\n");
 	return 0;
 }
@@ -407,7 +382,7 @@ int main(void)
 		cmocka_unit_test(test_bind),
 		cmocka_unit_test(test_decisions_are_right_without_memory),
 		cmocka_unit_test(test_reload_all_and_outside),
-		cmocka_unit_test(test_reload_and_rename),
+		cmocka_unit_test(test_reload),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -192,8 +192,7 @@ struct backend_ops {
 	void (*close)(struct backend *b, void (*closed)(void *arg), void *arg);
 };
 
-/* The backends of this system by preference, NULL-ended. */
-extern const struct backend_ops *const watcher__backends[];
+/* Those of a system are listed in watcher.c. */
 extern const struct backend_ops watcher__inotify, watcher__fanotify, watcher__fsevent,
     watcher__poll;
 

@@ -371,7 +371,6 @@ void watcher__node_uproot(struct watcher *w, uint32_t dir);
 uint32_t watcher__node_of(const struct watcher *w, int source, int32_t id);
 /* Lets go of what is unwanted below a node, and reads what is wanted now (rules changed). */
 void watcher__reconsider(struct watcher *w, uint32_t dir);
-enum watch_level watcher__node_level(struct watcher *w, uint32_t dir);
 /* Watches a directory on the way to a root, where it can be. */
 int watcher__watch_way(struct watcher *w, int fd, const char *path, enum watch_level level,
 		       int *source, int32_t *id);
@@ -518,7 +517,6 @@ void watcher__root_free(struct watcher *w, struct root *root);
  * announced. */
 int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 			 watcher_error *err);
-void watcher__root_detach(struct watcher *w, struct root *root);
 void watcher__anchor_hit(struct watcher *w, int source, const struct change *c);
 void watcher__recheck_roots(struct watcher *w);
 /* Something was mounted or unmounted: has roots looked up again that it may concern. */

@@ -42,11 +42,6 @@ const char *watcher_filter_default(size_t i)
 	return i < sizeof defaults / sizeof *defaults ? defaults[i] : NULL;
 }
 
-const char *watcher__rule_option(int rule)
-{
-	return rule >= 0 && rule < KIND_COUNT ? kinds[rule].option : "";
-}
-
 static void say(watcher_error *err, int code, const char *what, const char *why)
 {
 	if (!err)

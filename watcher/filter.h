@@ -91,10 +91,7 @@ bool watcher__filter_reads_files(const watcher_filter *f);
 int watcher__filter_outside(const struct filter_root *fr,
 			    int (*each)(const char *path, void *arg), void *arg);
 
-/* The directory moved within the root, or vanished (moved out, deleted): its rules and those
- * of directories below it follow or go. UV_ENOMEM: the rules are gone; reload them. */
-int watcher__filter_rename(struct filter_root *fr, const char *from, size_t from_len,
-			   const char *to, size_t to_len);
+/* The directory has left its place: its rules and those of directories below it go. */
 void watcher__filter_forget(struct filter_root *fr, const char *rel, size_t len);
 
 #endif

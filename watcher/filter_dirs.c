@@ -184,28 +184,6 @@ size_t watcher__dirs_forget(struct filter_dirs *d, const char *rel, size_t len)
 	return gone;
 }
 
-int watcher__dirs_rename(struct filter_dirs *d, const char *from, size_t from_len, const char *to,
-			 size_t to_len)
-{
-	struct bytes names = { 0 };
-	int r = 0, moved = 0;
-
-	/* The new paths first, then the reading: what is in the files goes with them. */
-	for (size_t i = 0; i < d->count && r == 0; i++) {
-		if (!is_within(d->v[i], from, from_len))
-			continue;
-		moved = 1;
-		r = bytes_add(&names, to, to_len);
-		if (r == 0)
-			r = bytes_add(&names, d->v[i]->rel + from_len, d->v[i]->len - from_len + 1);
-	}
-	watcher__dirs_forget(d, from, from_len);
-	for (size_t at = 0; at < names.len && r >= 0; at += strlen(names.data + at) + 1)
-		r = watcher__dirs_reload(d, names.data + at, strlen(names.data + at));
-	bytes_free(&names);
-	return r < 0 ? r : moved;
-}
-
 /* ---- asking ---- */
 
 static const struct rule *ask(const struct rule_set *set, const struct dir_rules *dir,

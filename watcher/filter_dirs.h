@@ -64,10 +64,6 @@ int watcher__dirs_outside(const struct filter_dirs *d, int (*each)(const char *p
 /* Takes out the rules of `rel` and below; how many there were. */
 size_t watcher__dirs_forget(struct filter_dirs *d, const char *rel, size_t len);
 
-/* As watcher__filter_rename; 1 if there were rules to move. */
-int watcher__dirs_rename(struct filter_dirs *d, const char *from, size_t from_len,
-			 const char *to, size_t to_len);
-
 /* The rules of exactly this directory, or NULL. */
 struct dir_rules *watcher__dirs_find(const struct filter_dirs *d, const char *rel, size_t len);
 

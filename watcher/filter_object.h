@@ -35,9 +35,6 @@ struct watcher_filter {
 	void *problem_arg;
 };
 
-/* "--ignore", ...: what whendo(1) calls the option of a rule. Static. */
-const char *watcher__rule_option(int rule);
-
 /* Fills *err, which may be NULL, with the name of what failed and the error's text. */
 int watcher__filter_fail(watcher_error *err, int code, const char *what);
 

@@ -281,16 +281,6 @@ int watcher__filter_outside(const struct filter_root *fr,
 	return fr ? watcher__dirs_outside(&fr->dirs, each, arg) : 0;
 }
 
-int watcher__filter_rename(struct filter_root *fr, const char *from, size_t from_len,
-			   const char *to, size_t to_len)
-{
-	int r = fr ? watcher__dirs_rename(&fr->dirs, from, from_len, to, to_len) : 0;
-
-	if (r)
-		watcher__filter_forget_decisions(fr);
-	return r < 0 ? r : 0;
-}
-
 void watcher__filter_forget(struct filter_root *fr, const char *rel, size_t len)
 {
 	if (fr && watcher__dirs_forget(&fr->dirs, rel, len))

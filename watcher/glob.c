@@ -214,7 +214,7 @@ static int tokenize(struct tokens *t, const char *glob, size_t len, enum glob_st
 	return 0;
 }
 
-int watcher__regex_literal(struct bytes *out, const char *s, size_t n)
+static int add_literal(struct bytes *out, const char *s, size_t n)
 {
 	int r = 0;
 
@@ -319,7 +319,7 @@ static int emit(struct emitter *e, const struct tokens *t, const char *glob, siz
 
 	switch ((enum token_kind)k->kind) {
 	case TOKEN_BYTE:
-		return watcher__regex_literal(e->out, (const char *)&k->byte, 1);
+		return add_literal(e->out, (const char *)&k->byte, 1);
 	case TOKEN_ANY:
 		return bytes_adds(e->out, "[^/]");
 	case TOKEN_SET:

@@ -42,9 +42,6 @@ struct glob_fault {
 int watcher__glob_to_regex(struct bytes *out, const char *glob, size_t len, enum glob_style style,
 			   struct glob_fault *fault);
 
-/* Appends `n` bytes so that a regular expression takes them as they are. */
-int watcher__regex_literal(struct bytes *out, const char *s, size_t n);
-
 /* Length of the part before the first byte that is special in a glob. */
 size_t watcher__glob_literal_length(const char *glob, size_t len);
 

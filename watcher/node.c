@@ -6,7 +6,7 @@
 
 #define UNWATCH_AT_ONCE 256 /* in a turn, and as many between looks at the clock */
 
-enum watch_level watcher__node_level(struct watcher *w, uint32_t dir)
+static enum watch_level level_of(struct watcher *w, uint32_t dir)
 {
 	const struct dir *d = tree_dir(&w->tree, dir);
 
@@ -143,7 +143,7 @@ static bool polled_elsewhere(struct watcher *w, uint32_t dir, int fd, const char
 int watcher__node_watch(struct watcher *w, uint32_t dir, int fd, const char *path,
 			uint32_t *owner)
 {
-	enum watch_level level = watcher__node_level(w, dir);
+	enum watch_level level = level_of(w, dir);
 	struct dir *d = tree_dir(&w->tree, dir);
 	struct source *s = &w->sources[d->backend];
 	int32_t id;

@@ -19,7 +19,7 @@
 
 /* ---- attaching to nodes ---- */
 
-void watcher__root_detach(struct watcher *w, struct root *root)
+static void detach(struct watcher *w, struct root *root)
 {
 	struct dir *d;
 
@@ -213,7 +213,7 @@ static void end_root(struct watcher *w, struct root *root)
 		watcher__emit_gone_in(w, &n, node);
 		root_news(w, root, WATCHER_DELETED);
 	}
-	watcher__root_detach(w, root);
+	detach(w, root);
 	watcher__release(w, node);
 	if (!root->waiting)
 		watcher__problem(w, root->given, UV_ENOENT, "%s: gone; waiting for it to come back",
@@ -483,7 +483,7 @@ void watcher__root_free(struct watcher *w, struct root *root)
 	if (!w->closing) { /* else the backend ends all watches at once, and the index goes whole */
 		watcher__anchors_forget(w, root);
 		if (node != NO_DIR) {
-			watcher__root_detach(w, root);
+			detach(w, root);
 			watcher__release(w, node);
 		}
 	}

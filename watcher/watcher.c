@@ -9,7 +9,8 @@
 #define MANY_DIRS 4096 /* to free an index of these takes a third of a millisecond */
 #define DEFAULT_BACKLOG (64u * 1024 * 1024)
 
-const struct backend_ops *const watcher__backends[] = {
+/* By preference. */
+static const struct backend_ops *const backends[] = {
 #ifdef __linux__
 	&watcher__inotify,
 	&watcher__fanotify,
@@ -21,9 +22,9 @@ const struct backend_ops *const watcher__backends[] = {
 
 static const struct backend_ops *find_backend(int number)
 {
-	for (int i = 0; watcher__backends[i]; i++)
-		if (number == WATCHER_BACKEND_AUTO || watcher__backends[i]->number == number)
-			return watcher__backends[i];
+	for (int i = 0; backends[i]; i++)
+		if (number == WATCHER_BACKEND_AUTO || backends[i]->number == number)
+			return backends[i];
 	return NULL;
 }
 

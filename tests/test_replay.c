@@ -12,9 +12,9 @@
  * backend that covers trees as a whole. In "faults" watching a directory fails now and then with
  * ENOENT, as it does when the directory is gone, and takes its time; in "refused" with EACCES,
  * until modes are set again; in "limit" with ENOSPC. In "adds" other watches of what is in the
- * roots come and go meanwhile: run only where REPLAY_ROUNDS says how often, for a round in some
- * thousands is bad (with fsevent and poll one in a hundred); test_overlapping and test_roots have
- * what is sure. In "mounts" and "mounts-late"
+ * roots come and go meanwhile: run only where REPLAY_ROUNDS says how often, for some hundreds with
+ * each backend without a bad one do not say that there is none; test_overlapping and test_roots
+ * have what is sure. In "mounts" and "mounts-late"
  * directories and files are mounted over, and at the end all mounts end: these are run only where
  * REPLAY_ROUNDS says how often, for a few thousand without a bad one do not say that there is none.
  * test_mounts has what is sure.

@@ -272,6 +272,28 @@ static void test_there_and_back_is_no_exchange(void **state)
 	assert_string_equal(told(&seen), "moved in/f in/g, moved in/g in/f, created in/g");
 }
 
+/* What has come leaves again, soon, and goes on elsewhere: nothing is told of there. */
+static void test_in_and_out_is_no_exchange(void **state)
+{
+	uint64_t watches;
+
+	(void)state;
+	assert_int_equal(mkdir("out/m", 0755) | mkdir("out/m/e", 0755), 0);
+	watch_in();
+	sync_watcher(w);
+	stopped_ns = __real_uv_hrtime();
+	watches = w->stats.watches;
+	assert_int_equal(rename("out/m", "in/m"), 0);
+	while (w->stats.watches < watches + 2)
+		uv_run(watcher_loop(w), UV_RUN_NOWAIT);
+	assert_int_equal(rename("in/m", "out/m"), 0);
+	put("out/m/e/ghost", "");
+	sync_watcher(w);
+	stopped_ns = 0;
+	assert_string_equal(told(&seen),
+			    "created in/m, created in/m/e, deleted in/m/e, deleted in/m");
+}
+
 /* It was replaced before it could be watched, and what replaced it moved on. */
 static void test_move_over_the_unwatched(void **state)
 {
@@ -453,6 +475,7 @@ int main(void)
 		MOVES_TEST(test_polled_found_where_replaced),
 		MOVES_TEST(test_exchange_with_what_is_there),
 		MOVES_TEST(test_there_and_back_is_no_exchange),
+		MOVES_TEST(test_in_and_out_is_no_exchange),
 		MOVES_TEST(test_exchange_read_in_half),
 		MOVES_TEST(test_move_over_the_unwatched),
 		MOVES_TEST(test_exchange_with_the_unwatched),

@@ -14,6 +14,7 @@
  * a node: if it is said to move away after all, that is not taken for a move of what has it now.
  */
 #include <string.h>
+#include <sys/stat.h>
 
 #include "watcher/look.h"
 #include "watcher/moves.h"
@@ -168,11 +169,21 @@ static bool take_pushed(struct watcher *w, const struct change *c, uint32_t dir,
 	return false;
 }
 
+/* Where nothing was known there may have been nothing, and what leaves is what came there last.
+ * Had it been exchanged, its name would be that of another now. */
+static bool was_nothing(struct watcher *w, const struct change *c, uint32_t dir,
+			const struct half_move *h)
+{
+	struct stat st;
+
+	return !h->type && watcher__name_stat(w, dir, c->name, c->name_len, &st) == UV_ENOENT;
+}
+
 bool watcher__pushed_leaves(struct watcher *w, const struct change *c, uint32_t dir)
 {
 	struct half_move h;
 
-	if (!take_pushed(w, c, dir, &h))
+	if (!take_pushed(w, c, dir, &h) || was_nothing(w, c, dir, &h))
 		return false;
 	if (c->cookie - h.cookie - 1 >= COOKIE_GAP || (h.type && c->is_dir != h.is_dir) ||
 	    !watcher__half_room(w, &w->halves, w->nhalves, &w->halves_cap)) {

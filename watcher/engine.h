@@ -4,8 +4,9 @@
  *   backend -> apply (exact changes) ─┐
  *           -> look  (hints, gaps)   ─┴─> tree, emit -> batch -> deliver
  *
- * A stage includes what comes before it. Everything happens on the loop's thread; only crawl
- * hands the reading of directories to threads, which end before the crawl does.
+ * A stage includes what comes before it. Everything happens on the loop's thread; crawl hands the
+ * reading of directories to threads, which end before it does, and what a backend has in the
+ * thread pool touches nothing of what is here.
  */
 #ifndef WATCHER_ENGINE_H
 #define WATCHER_ENGINE_H

@@ -1,4 +1,4 @@
-/* Ignore files by directory: kept, moved, asked. Reading them is in filter_read.c. */
+/* Ignore files by directory: kept, let go of, asked. Reading them is in filter_read.c. */
 #include "filter_dirs.h"
 
 void watcher__dirs_free(struct filter_dirs *d)

@@ -1,6 +1,6 @@
 /*
  * Ignore files in gitignore syntax, read into rule sets; and where git keeps the ones that
- * lie outside the tree. What the rules mean is decided in filter_root.c.
+ * lie outside the tree. What the rules mean is decided in filter_decide.c.
  */
 #ifndef WATCHER_IGNORE_FILE_H
 #define WATCHER_IGNORE_FILE_H

@@ -2,14 +2,14 @@
  * A pass over directories: reading them, comparing with the index, and making events of the
  * differences. It is the one path for hints, gaps, new directories, and first crawls (silent).
  *
- * look.c reads directories (remount.c: others than those in the index), and compare.c compares
- * them with the index. What is new gets an
- * entry marked NEW, what is gone has its entry marked DOOMED; nothing is announced before the
- * whole pass has been read. Moves are found by the kernel's watch while reading (contested.c),
- * and then by inode among the two (match.c). settle.c announces everything in an order in which
- * each event makes sense after those before it, and takes the marks away; told.c knows by which
- * path, and below.c is what that means for all that is in a directory. Last, a root's own tree that was
- * found in another's becomes a part of that (graft.c).
+ * look.c reads directories (remount.c: others than those in the index; links.c: which are behind
+ * links), and compare.c compares them with the index. What is new gets an entry marked NEW, what is
+ * gone has its entry marked DOOMED; nothing is announced before the whole pass has been read. Moves
+ * are found by the kernel's watch while reading (contested.c), and then by inode among the two
+ * (match.c). settle.c announces everything in an order in which each event makes sense after those
+ * before it, and takes the marks away; told.c knows by which path, and below.c is what that means for
+ * all that is in a directory. Last, a root's own tree that was found in another's becomes a part of
+ * that (graft.c).
  */
 #ifndef WATCHER_LOOK_H
 #define WATCHER_LOOK_H

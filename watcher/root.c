@@ -44,7 +44,6 @@ static int top_node(struct watcher *w, int fd, const char *path, uint32_t *node,
 	if ((*node = tree_dir_new(&w->tree)) == NO_DIR)
 		return UV_ENOMEM;
 	tree_dir(&w->tree, *node)->backend = (uint8_t)source;
-	tree_dir(&w->tree, *node)->flags |= DIR_ROOTED;
 	r = watcher__node_watch(w, *node, fd, path, &owner);
 	if (r == UV_EEXIST) {
 		tree_dir_free(&w->tree, *node);

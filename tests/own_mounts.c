@@ -1,6 +1,7 @@
 /* A mount namespace of the process's own: see own_mounts.h. */
 #include "own_mounts.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -11,16 +12,28 @@
 
 #include "watcher/mount_points.h"
 
+/* 0, or why not. */
+static int begin(void)
+{
+	int fd;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return errno;
+	if ((fd = mount_points_open()) < 0) /* nor would the end of them be known */
+		return -fd;
+	close(fd);
+	return 0;
+}
+
+static int why = -1; /* there are none; -1: not tried */
+
 bool own_mounts(void)
 {
-	static int can = -1;
-
-	if (can < 0)
-		can = unshare(CLONE_NEWNS) == 0 &&
-		      mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
-	if (!can)
-		printf("# skipped: no mount namespace of its own\n");
-	return can;
+	if (why < 0)
+		why = begin();
+	if (why)
+		printf("# skipped: no mounts of its own: %s\n", strerror(why));
+	return !why;
 }
 
 struct points {
@@ -44,8 +57,11 @@ void own_mounts_end(const char *base)
 {
 	struct points p = { .base = base };
 	struct bytes text = { 0 };
-	int fd = mount_points_open();
+	int fd;
 
+	if (why)
+		return;
+	fd = mount_points_open();
 	if (fd < 0 || mount_points_each(fd, &text, on_point, &p) < 0)
 		abort();
 	close(fd);

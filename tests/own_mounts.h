@@ -6,7 +6,7 @@
 
 /* Makes the process's mounts its own. False, and one line that says so: it may not. */
 bool own_mounts(void);
-/* Ends every mount below a directory, what was mounted last first. */
+/* Ends every mount below a directory, what was mounted last first, if they are its own. */
 void own_mounts_end(const char *base);
 
 #endif

@@ -14,10 +14,8 @@
  * until modes are set again; in "limit" with ENOSPC. In "adds" other watches of what is in the
  * roots come and go meanwhile: run only where REPLAY_ROUNDS says how often, for some hundreds with
  * each backend without a bad one do not say that there is none; test_overlapping and test_roots
- * have what is sure. In "mounts" and "mounts-late"
- * directories and files are mounted over, and at the end all mounts end: these are run only where
- * REPLAY_ROUNDS says how often, for a few thousand without a bad one do not say that there is none.
- * test_mounts has what is sure.
+ * have what is sure. In "mounts" and "mounts-late" directories and files are mounted over, and at
+ * the end all mounts end: where the process may have mounts of its own.
  * link: -Wl,--wrap=inotify_add_watch,--wrap=fanotify_init,--wrap=watcher__scan_read,--wrap=syscall
  */
 #include <setjmp.h>
@@ -394,8 +392,8 @@ static const struct setup setups[] = {
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, REFUSED, 20 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, LIMIT, 20 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, ADDS, 0 },
-	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, MOUNTS, 0 },
-	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, MOUNTS_LATE, 0 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, MOUNTS, 4 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, MOUNTS_LATE, 4 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, PLAIN, 40 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, PIECES, 20 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, LATE, 40 },
@@ -403,19 +401,19 @@ static const struct setup setups[] = {
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, SLOWLY, 20 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, OVERFLOW, 5 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, ADDS, 0 },
-	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, MOUNTS, 0 },
-	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, MOUNTS_LATE, 0 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, MOUNTS, 4 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, MOUNTS_LATE, 4 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, PLAIN, 20 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, OVERFLOW, 5 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, ADDS, 0 },
 	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, PLAIN, 20 },
 	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, OVERFLOW, 5 },
-	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, MOUNTS, 0 },
-	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, MOUNTS_LATE, 0 },
-	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, MOUNTS, 0 },
+	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, MOUNTS, 4 },
+	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, MOUNTS_LATE, 4 },
+	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, MOUNTS, 4 },
 	{ "poll", WATCHER_BACKEND_POLL, 0, PLAIN, 20 },
 	{ "poll", WATCHER_BACKEND_POLL, 0, ADDS, 0 },
-	{ "poll", WATCHER_BACKEND_POLL, 0, MOUNTS, 0 },
+	{ "poll", WATCHER_BACKEND_POLL, 0, MOUNTS, 4 },
 };
 
 int main(void)
@@ -429,8 +427,7 @@ int main(void)
 		tests[i] = (struct CMUnitTest){ names[i], test_replay, NULL, NULL,
 						(void *)(uintptr_t)&setups[i] };
 	}
-	if (getenv("REPLAY_ROUNDS") || getenv("REPLAY_SEED"))
-		own_mounts(); /* before there is a thread, which would keep those that it began with */
+	own_mounts(); /* before there is a thread, which would keep those that it began with */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
 

@@ -21,6 +21,8 @@
 
 #define READ_SIZE   (64 * 1024)
 #define FILL_MAX    (2 * READ_SIZE) /* one fill() ends here: 4000 events, some 1.5 ms */
+#define QUEUE_LONG  (16 * 1024)     /* what the kernel holds: 500 events */
+#define HELD_MAX    (1024 * 1024)   /* in memory; more is left to the kernel, which may drop it */
 #define EVENT_MAX   (sizeof(struct inotify_event) + 256)
 #define MERGE_SLOTS 256
 
@@ -112,38 +114,6 @@ static int inotify_watch(struct backend *b, int fd, const char *path, enum watch
 		return -errno;
 	*id = wd;
 	return 0;
-}
-
-/* Where in the queue what happens now will be. */
-static int queue_end(const struct backend *b, uint64_t *end)
-{
-	int queued;
-
-	if (ioctl(b->fd, FIONREAD, &queued) < 0)
-		return -errno;
-	*end = b->passed + (b->len - b->pos) + (unsigned)queued;
-	return 0;
-}
-
-/*
- * A change of a directory is queued while its lock is held, which reading it takes, too: what is
- * queued before is in what is read, and what is queued afterwards is not. That reading is an event
- * (IN_ACCESS) itself is no help: there is no way to take that away again but to set the whole mask,
- * and then the kernel has none for a moment: what happens in these nanoseconds is not told.
- */
-static int inotify_fence(struct backend *b, int32_t id, int fd, bool on)
-{
-	uint64_t place = 0;
-	int r = queue_end(b, &place);
-
-	(void)fd;
-	if (on)
-		return r < 0 ? r : fences_begin(&b->fences, id, place);
-	if (r < 0)
-		fences_give_up(&b->fences);
-	else
-		fences_end(&b->fences, place);
-	return r;
 }
 
 static void inotify_unwatch(struct backend *b, int32_t id)
@@ -267,6 +237,42 @@ static int inotify_fill(struct backend *b, bool discard)
 	if (b->len == b->pos)
 		return fences_reached(&b->fences, b->passed) ? FILL_SOME : FILL_NOTHING;
 	return all && !lost ? FILL_ALL : FILL_SOME;
+}
+
+/* Where in the queue what happens now will be. FIONREAD goes through all that the kernel holds: if that
+ * is much it is read first, so that it is gone through only once. */
+static int queue_end(struct backend *b, uint64_t *end)
+{
+	int queued, r;
+
+	if (ioctl(b->fd, FIONREAD, &queued) < 0)
+		return -errno;
+	*end = b->passed + (b->len - b->pos) + (unsigned)queued;
+	if (queued < QUEUE_LONG || b->len - b->pos > HELD_MAX)
+		return 0;
+	r = inotify_fill(b, false);
+	return r < 0 ? r : 0;
+}
+
+/*
+ * A change of a directory is queued while its lock is held, which reading it takes, too: what is
+ * queued before is in what is read, and what is queued afterwards is not. That reading is an event
+ * (IN_ACCESS) itself is no help: there is no way to take that away again but to set the whole mask,
+ * and then the kernel has none for a moment: what happens in these nanoseconds is not told.
+ */
+static int inotify_fence(struct backend *b, int32_t id, int fd, bool on)
+{
+	uint64_t place = 0;
+	int r = queue_end(b, &place);
+
+	(void)fd;
+	if (on)
+		return r < 0 ? r : fences_begin(&b->fences, id, place);
+	if (r < 0)
+		fences_give_up(&b->fences);
+	else
+		fences_end(&b->fences, place);
+	return r;
 }
 
 /* True if `e` only repeats the write that was the last thing to happen to its name. Anything

@@ -125,6 +125,23 @@ int watcher__name_stat(struct watcher *w, uint32_t dir, const char *name, size_t
 	return stat_path(w, dir, name, len, st);
 }
 
+bool watcher__name_is_gone(struct watcher *w, uint32_t dir, const char *name, size_t len)
+{
+	int fd = open_dir(w, dir), r = -1;
+	struct stat st;
+	char buf[256];
+
+	if (fd < 0)
+		return false;
+	if (len < sizeof buf) {
+		memcpy(buf, name, len);
+		buf[len] = '\0';
+		r = fstatat(fd, buf, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+	}
+	close(fd);
+	return r == UV_ENOENT;
+}
+
 /* ---- many names ---- */
 
 static const struct source *source_of(const struct watcher *w, uint32_t dir)

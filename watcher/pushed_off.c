@@ -14,7 +14,6 @@
  * a node: if it is said to move away after all, that is not taken for a move of what has it now.
  */
 #include <string.h>
-#include <sys/stat.h>
 
 #include "watcher/look.h"
 #include "watcher/moves.h"
@@ -170,13 +169,12 @@ static bool take_pushed(struct watcher *w, const struct change *c, uint32_t dir,
 }
 
 /* Where nothing was known there may have been nothing, and what leaves is what came there last.
- * Had it been exchanged, its name would be that of another now. */
+ * Had it been exchanged, its name would be that of another now; where the directory is not to be
+ * found, for it has moved since, nobody can say. */
 static bool was_nothing(struct watcher *w, const struct change *c, uint32_t dir,
 			const struct half_move *h)
 {
-	struct stat st;
-
-	return !h->type && watcher__name_stat(w, dir, c->name, c->name_len, &st) == UV_ENOENT;
+	return !h->type && watcher__name_is_gone(w, dir, c->name, c->name_len);
 }
 
 bool watcher__pushed_leaves(struct watcher *w, const struct change *c, uint32_t dir)

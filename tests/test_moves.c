@@ -294,6 +294,26 @@ static void test_in_and_out_is_no_exchange(void **state)
 			    "created in/m, created in/m/e, deleted in/m/e, deleted in/m");
 }
 
+/* The kernel tells of what has come, and of what it was exchanged with, as of one. The directory has
+ * moved by the time that is heard of: what has the name is not asked for there. */
+static void test_exchanged_in_a_directory_that_moves(void **state)
+{
+	char flaws[1000];
+
+	(void)state;
+	put("out/s", "");
+	put("out/p", "");
+	watch_in();
+	sync_watcher(w);
+	assert_int_equal(rename("out/s", "in/d/q"), 0);
+	exchange("out/p", "in/d/q");
+	assert_int_equal(rename("in/d", "in/e"), 0);
+	sync_watcher(w);
+	if (index_check(w, flaws, sizeof flaws))
+		fail_msg("%s\n  told: %s", flaws, told(&seen));
+	assert_non_null(strstr(told(&seen), "moved in/d/q in/e/q"));
+}
+
 /* It was replaced before it could be watched, and what replaced it moved on. */
 static void test_move_over_the_unwatched(void **state)
 {
@@ -476,6 +496,7 @@ int main(void)
 		MOVES_TEST(test_exchange_with_what_is_there),
 		MOVES_TEST(test_there_and_back_is_no_exchange),
 		MOVES_TEST(test_in_and_out_is_no_exchange),
+		MOVES_TEST(test_exchanged_in_a_directory_that_moves),
 		MOVES_TEST(test_exchange_read_in_half),
 		MOVES_TEST(test_move_over_the_unwatched),
 		MOVES_TEST(test_exchange_with_the_unwatched),

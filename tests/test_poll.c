@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "next_tick.h"
+#include "watcher/backend.h"
 #include "watcher/disk.h"
 #include "watcher/poll.h"
 
@@ -185,6 +186,105 @@ static void test_a_name_that_comes_back_while_names_are_read(void **state)
 	assert_int_equal(looks(), 1);
 }
 
+/* ---- the backend ---- */
+
+static const char *path_of(void *arg, int32_t id)
+{
+	(void)arg;
+	(void)id;
+	return dir;
+}
+
+static void on_wake(void *arg)
+{
+	(void)arg;
+}
+
+static void on_closed(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+static uv_sem_t gate;
+
+static void wait_at_gate(uv_work_t *work_item)
+{
+	(void)work_item;
+	uv_sem_wait(&gate);
+}
+
+static void on_passed(uv_work_t *work_item, int status)
+{
+	(void)work_item;
+	(void)status;
+}
+
+static int level_of_dir(struct backend *b, enum watch_level level)
+{
+	int fd = watcher__scan_open(dir, true);
+	int32_t id;
+	int r;
+
+	assert_true(fd >= 0);
+	r = watcher__poll.watch(b, fd, dir, level, &id);
+	close(fd);
+	return r;
+}
+
+static int looks_of_round(struct backend *b, uv_loop_t *loop)
+{
+	struct change c;
+	int n = 0;
+
+	watcher__poll.round(b);
+	do
+		uv_run(loop, UV_RUN_ONCE);
+	while (watcher__poll.busy(b));
+	watcher__poll.fill(b, false);
+	while (watcher__poll.next(b, &c) == 1)
+		n += c.op == CHANGE_LOOK;
+	return n;
+}
+
+/* All threads are at the gate: a round that has begun goes on when they pass. */
+#define THREADS 4
+
+static void test_a_directory_on_the_way_is_watched_while_a_thread_has_it(void **state)
+{
+	uv_work_t at_gate[THREADS];
+	struct backend_config config = { .poll_interval_ms = 3600000, .disk = &disk,
+					 .wake = on_wake, .path_of = path_of };
+	struct backend *b;
+	uv_loop_t loop;
+	bool closed = false;
+
+	(void)state;
+	assert_int_equal(uv_loop_init(&loop), 0);
+	assert_int_equal(uv_sem_init(&gate, 0), 0);
+	config.loop = &loop;
+	assert_int_equal(watcher__poll.open(&b, &config, NULL), 0);
+	assert_int_equal(level_of_dir(b, WATCH_SELF), 0);
+	looks_of_round(b, &loop);
+	for (int i = 0; i < THREADS; i++)
+		uv_queue_work(&loop, &at_gate[i], wait_at_gate, on_passed);
+	watcher__poll.round(b);
+	uv_run(&loop, UV_RUN_NOWAIT);
+	uv_run(&loop, UV_RUN_NOWAIT);
+	next_tick();
+	assert_int_equal(level_of_dir(b, WATCH_ALL), 0); /* and it is read now */
+	next_tick();
+	make("late");
+	wait_until_old();
+	for (int i = 0; i < THREADS; i++)
+		uv_sem_post(&gate);
+	assert_true(looks_of_round(b, &loop) + looks_of_round(b, &loop) > 0);
+	watcher__poll.close(b, on_closed, &closed);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_true(closed);
+	uv_sem_destroy(&gate);
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 static int remove_dir(void **state)
 {
 	char command[128];
@@ -216,7 +316,11 @@ int main(void)
 		    test_a_first_reading_without_changes_finds_nothing, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(
 		    test_a_name_that_comes_back_while_names_are_read, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(
+		    test_a_directory_on_the_way_is_watched_while_a_thread_has_it, make_dir,
+		    remove_dir),
 	};
 
+	setenv("UV_THREADPOOL_SIZE", "4", 1); /* THREADS */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -322,7 +322,7 @@ static int poll_watch(struct backend *b, int fd, const char *path, enum watch_le
 	widen(b, *id, level, p);
 	if (own)
 		b->dirs[*id]->asked_ns = mtime;
-	else if (was >= WATCH_ALL)
+	else if (was >= WATCH_ALL || in_work(b, *id)) /* read at another time than compared */
 		b->dirs[*id]->asked_ns = clock_coarse_ns();
 	if (own && level >= WATCH_ALL && was < WATCH_ALL)
 		poll_remember(&b->compare, b->dirs[*id], path);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -93,6 +94,26 @@ static uint32_t level_mask(const struct backend *b, enum watch_level level)
 	return 0;
 }
 
+static bool leads_to(const char *path, int fd)
+{
+	struct stat opened, found;
+
+	return fstat(fd, &opened) == 0 && stat(path, &found) == 0 &&
+	       opened.st_ino == found.st_ino && opened.st_dev == found.st_dev;
+}
+
+/* Without /proc there is only the path, which may lead to another directory by now, or did for a
+ * moment. That one may be watched already, so it stays watched: what it tells is nobody's otherwise. */
+static int watch_path(struct backend *b, int fd, const char *path, uint32_t mask)
+{
+	int wd = inotify_add_watch(b->fd, path, mask);
+
+	if (wd < 0 || (leads_to(path, fd) && inotify_add_watch(b->fd, path, mask) == wd))
+		return wd;
+	errno = ENOENT;
+	return -1;
+}
+
 /* Watching through /proc/self/fd is the one form that reaches the very directory that was
  * opened, whatever its path has become, and however long that is. */
 static int inotify_watch(struct backend *b, int fd, const char *path, enum watch_level level,
@@ -107,8 +128,8 @@ static int inotify_watch(struct backend *b, int fd, const char *path, enum watch
 	else {
 		snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
 		wd = inotify_add_watch(b->fd, self, mask);
-		if (wd < 0 && errno == ENOENT && path) /* no /proc */
-			wd = inotify_add_watch(b->fd, path, mask);
+		if (wd < 0 && errno == ENOENT && path)
+			wd = watch_path(b, fd, path, mask);
 	}
 	if (wd < 0)
 		return -errno;

@@ -287,14 +287,45 @@ static bool is_new(const struct watcher *w, uint32_t dir)
 	       tree_entry(&w->tree, d->parent, d->rec).marks & ENTRY_NEW;
 }
 
-bool watcher__contested(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
+/* Is the watch of a node that of another directory than the one it was read as? By its path, which
+ * is all there is without /proc, what had just come there was watched in its place. */
+static bool has_wrong_watch(const struct watcher *w, uint32_t node, const struct stat *watched)
+{
+	const struct dir *d = tree_dir(&w->tree, node);
+
+	return d->ino && d->dev && !watcher__disk_is_users(&w->disk) &&
+	       (d->ino != watched->st_ino || d->dev != watcher__dev32(watched->st_dev));
+}
+
+/* The owner loses the watch and is looked for anew. */
+static bool take_watch(struct watcher *w, uint32_t dir, uint32_t owner)
 {
 	struct dir *d = tree_dir(&w->tree, dir), *o = tree_dir(&w->tree, owner);
 	uint32_t above = o->parent;
+
+	watcher__node_unwatch(w, dir);
+	if (ids_set(&w->sources[o->backend].nodes, o->id, dir) < 0)
+		return false;
+	d->id = o->id;
+	d->backend = o->backend;
+	o->id = -1;
+	watcher__node_limbo(w, owner);
+	if (above != NO_DIR && w->look->silent) /* what others have read is not read silently */
+		watcher__node_limbo(w, above);
+	else if (above != NO_DIR)
+		watcher__look_at(w, above);
+	return true;
+}
+
+bool watcher__contested(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
+{
+	struct dir *d = tree_dir(&w->tree, dir);
 	struct stat st;
 
 	if (watcher__disk_stat(&w->disk, fd, &st) < 0)
 		return false;
+	if (has_wrong_watch(w, owner, &st))
+		return take_watch(w, dir, owner);
 	if (watcher__is_root_here(w, dir, owner)) {
 		if (watcher__graft(w, dir, owner))
 			return false;
@@ -330,17 +361,5 @@ bool watcher__contested(struct watcher *w, uint32_t dir, uint32_t owner, int fd)
 		watcher__node_limbo(w, dir);
 		return false;
 	}
-	/* The owner's path has been recycled: it loses the watch and is looked for anew. */
-	watcher__node_unwatch(w, dir);
-	if (ids_set(&w->sources[o->backend].nodes, o->id, dir) < 0)
-		return false;
-	d->id = o->id;
-	d->backend = o->backend;
-	o->id = -1;
-	watcher__node_limbo(w, owner);
-	if (above != NO_DIR && w->look->silent) /* what others have read is not read silently */
-		watcher__node_limbo(w, above);
-	else if (above != NO_DIR)
-		watcher__look_at(w, above);
-	return true;
+	return take_watch(w, dir, owner); /* the owner's path has been recycled */
 }

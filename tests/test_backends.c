@@ -353,6 +353,27 @@ static void test_fake_words_become_events(void **state)
 	end(r);
 }
 
+/* What was made again in a directory that was made again may have its inode numbers, too. */
+static void test_fake_directory_made_again_in_its_inode(void **state)
+{
+	struct backend b;
+	struct run *r = begin_fake("mkdir -p d/sub && : > d/a && : > d/sub/b", &b);
+	int32_t d, below;
+
+	(void)state;
+	assert_int_equal(add_root(r), 0);
+	d = fake_id(&b, "d");
+	below = fake_id(&b, "d/sub");
+	fake_queue(&b, CHANGE_LOOK, d, NULL);
+	fake_unwatch(&b, d); /* watched again, it has another number */
+	fake_unwatch(&b, below);
+	barrier(r);
+	assert_int_equal(r->nseen, 2);
+	assert_string_equal(r->seen[0], "modified d/a");
+	assert_string_equal(r->seen[1], "modified d/sub/b");
+	end(r);
+}
+
 static void test_fake_two_overflows_in_a_row(void **state)
 {
 	struct backend b;
@@ -423,6 +444,7 @@ int main(void)
 		cmocka_unit_test(test_limit_at_the_root_polls_all),
 		cmocka_unit_test(test_limit_by_growth_polls_what_is_new),
 		cmocka_unit_test(test_fake_words_become_events),
+		cmocka_unit_test(test_fake_directory_made_again_in_its_inode),
 		cmocka_unit_test(test_fake_two_overflows_in_a_row),
 		cmocka_unit_test(test_fake_overflow_during_the_first_crawl),
 	};

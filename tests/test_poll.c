@@ -186,6 +186,64 @@ static void test_a_name_that_comes_back_while_names_are_read(void **state)
 	assert_int_equal(looks(), 1);
 }
 
+/* As tar(1) does: writes, and gives it a time of long ago. */
+static void extract(const char *name)
+{
+	const struct timespec times[2] = { { 1000, 0 }, { 1000, 0 } };
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "content", 7), 7);
+	assert_int_equal(futimens(fd, times), 0);
+	close(fd);
+}
+
+/* How many writes to files a comparison finds. */
+static int writes(void)
+{
+	struct found f;
+	int n = 0;
+
+	poll_compare(&work, &polled, 1, dir);
+	for (size_t at = 0; at < work.found.len; at += sizeof f + f.len) {
+		memcpy(&f, work.found.data + at, sizeof f);
+		n += f.op == CHANGE_WRITTEN;
+	}
+	bytes_clear(&work.found);
+	return n;
+}
+
+static void test_a_write_before_the_first_comparison(void **state)
+{
+	(void)state;
+	make("untouched");
+	make("a");
+	wait_until_old();
+	begin();
+	extract("a");
+	assert_int_equal(writes(), 1);
+	assert_int_equal(writes(), 0);
+}
+
+/* The index has read a name that no comparison has seen, and then the file is written to. */
+static void test_a_write_to_a_name_that_only_the_index_has(void **state)
+{
+	(void)state;
+	wait_until_old();
+	begin();
+	assert_int_equal(writes(), 0);
+	make("a");
+	make("untouched");
+	next_tick();
+	polled.read_ns = clock_coarse_ns();
+	extract("a");
+	assert_int_equal(writes(), 1);
+	assert_int_equal(writes(), 0);
+}
+
 /* ---- the backend ---- */
 
 static const char *path_of(void *arg, int32_t id)
@@ -244,6 +302,44 @@ static int looks_of_round(struct backend *b, uv_loop_t *loop)
 	while (watcher__poll.next(b, &c) == 1)
 		n += c.op == CHANGE_LOOK;
 	return n;
+}
+
+/* What the index had from the first time may have been written to before the second. */
+static void test_names_are_read_twice_between_comparisons(void **state)
+{
+	struct backend_config config = { .poll_interval_ms = 3600000, .disk = &disk,
+					 .wake = on_wake, .path_of = path_of };
+	struct backend *b;
+	uv_loop_t loop;
+	bool closed = false;
+	int found = 0;
+	struct change c;
+
+	(void)state;
+	wait_until_old();
+	assert_int_equal(uv_loop_init(&loop), 0);
+	config.loop = &loop;
+	assert_int_equal(watcher__poll.open(&b, &config, NULL), 0);
+	assert_int_equal(level_of_dir(b, WATCH_ALL), 0);
+	assert_int_equal(looks_of_round(b, &loop), 0);
+	make("a");
+	next_tick();
+	assert_int_equal(level_of_dir(b, WATCH_ALL), 0);
+	extract("a");
+	next_tick();
+	assert_int_equal(level_of_dir(b, WATCH_ALL), 0);
+	watcher__poll.round(b);
+	do
+		uv_run(&loop, UV_RUN_ONCE);
+	while (watcher__poll.busy(b));
+	watcher__poll.fill(b, false);
+	while (watcher__poll.next(b, &c) == 1)
+		found += c.op == CHANGE_WRITTEN;
+	assert_int_equal(found, 1);
+	watcher__poll.close(b, on_closed, &closed);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_true(closed);
+	assert_int_equal(uv_loop_close(&loop), 0);
 }
 
 /* All threads are at the gate: a round that has begun goes on when they pass. */
@@ -316,6 +412,12 @@ int main(void)
 		    test_a_first_reading_without_changes_finds_nothing, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(
 		    test_a_name_that_comes_back_while_names_are_read, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_a_write_before_the_first_comparison, make_dir,
+						remove_dir),
+		cmocka_unit_test_setup_teardown(test_a_write_to_a_name_that_only_the_index_has,
+						make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(test_names_are_read_twice_between_comparisons,
+						make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(
 		    test_a_directory_on_the_way_is_watched_while_a_thread_has_it, make_dir,
 		    remove_dir),

@@ -74,6 +74,13 @@ bool watcher__depart(struct watcher *w, uint32_t dir, const struct entry *e)
 	return true;
 }
 
+static void note_changed(struct look *l, uint32_t dir, uint32_t rec)
+{
+	if (watcher__look_room(l, (void **)&l->changed, l->nchanged, &l->changed_cap,
+			       sizeof *l->changed))
+		l->changed[l->nchanged++] = (struct looked){ dir, rec };
+}
+
 /* Was a file that stayed in place written to while changes were lost? Its change time tells. */
 static void look_at_content(struct watcher *w, int fd, uint32_t dir, const struct entry *e)
 {
@@ -87,10 +94,8 @@ static void look_at_content(struct watcher *w, int fd, uint32_t dir, const struc
 		return;
 	if (!e->ino)
 		tree_set_ino(&w->tree, dir, e->rec, st.st_ino);
-	if (stat_ctime_ns(&st) >= l->since_ns &&
-	    watcher__look_room(l, (void **)&l->changed, l->nchanged, &l->changed_cap,
-			       sizeof *l->changed))
-		l->changed[l->nchanged++] = (struct looked){ dir, e->rec };
+	if (stat_ctime_ns(&st) >= l->since_ns)
+		note_changed(l, dir, e->rec);
 }
 
 /* Is what the index holds still what the listing names? */
@@ -208,12 +213,14 @@ static void sweep(struct watcher *w, uint32_t dir, int fd)
 		tree_set_marks(&w->tree, dir, rec, e.marks & ENTRY_NEW);
 		if (e.marks & ENTRY_NEW)
 			continue;
-		if ((deep || l->content) && fd >= 0 && e.type == WATCHER_TYPE_FILE)
+		if (l->renewed && e.type == WATCHER_TYPE_FILE)
+			note_changed(l, dir, e.rec);
+		else if ((deep || l->content) && fd >= 0 && e.type == WATCHER_TYPE_FILE)
 			look_at_content(w, fd, dir, &e);
 		if (e.node != NO_DIR && deep && !l->everywhere)
 			tree_dir(&w->tree, e.node)->flags |= DIR_OWED;
 		if (e.node != NO_DIR &&
-		    (deep || (l->content && tree_dir(&w->tree, e.node)->flags & DIR_NO_ACCESS)))
+		    (deep || l->renewed || (l->content && tree_dir(&w->tree, e.node)->flags & DIR_NO_ACCESS)))
 			watcher__look_at(w, e.node);
 	}
 }
@@ -286,7 +293,7 @@ bool watcher__compare_unchanged(struct watcher *w, uint32_t dir, int fd)
 	struct look *l = w->look;
 	uint32_t rec;
 
-	if (!l->everywhere || !d->ctime_ns || l->strange)
+	if (!l->everywhere || !d->ctime_ns || l->strange || l->renewed)
 		return false;
 	watcher__disk_stat_listing(&w->disk, fd, &l->listing);
 	if (l->listing.error || l->listing.ctime_ns != d->ctime_ns ||

@@ -318,6 +318,7 @@ static void look_at_open(struct watcher *w, uint32_t dir, int fd, enum found fou
 	struct look *l = w->look;
 	struct dir *d = tree_dir(&w->tree, dir);
 	int32_t before = d->id;
+	uint8_t source = d->backend;
 	uint32_t owner;
 	int r;
 
@@ -339,13 +340,14 @@ static void look_at_open(struct watcher *w, uint32_t dir, int fd, enum found fou
 		     (before >= 0 && before != d->id && d->flags & DIR_MOUNTED);
 	if (l->strange)
 		d->flags |= DIR_UNMOUNTED; /* until it has been read */
+	l->renewed = !l->strange && before >= 0 && before != d->id && source == d->backend;
 	if (!watcher__compare_unchanged(w, dir, fd) && read_fenced(w, dir, fd, before < 0)) {
 		if (l->listing.error)
 			watcher__look_failed(w, dir, l->listing.error);
 		else
 			watcher__compare(w, dir, fd);
 	}
-	l->strange = false;
+	l->strange = l->renewed = false;
 }
 
 static void look_one(struct watcher *w, uint32_t dir)

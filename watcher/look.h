@@ -83,6 +83,7 @@ struct look {
 	bool calm;    /* the queue was empty twice: what does not fit is not on its way */
 	bool content; /* change times of files are looked at, too */
 	bool strange; /* what is being compared is another directory than the one in the index */
+	bool renewed; /* ... is a new one with the inode number of that: so may be what is in it */
 	int error; /* why a pass could not read all there is; 0: it could */
 	struct listing listing;
 	struct bytes path;

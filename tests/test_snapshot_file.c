@@ -18,7 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <signal.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "watcher/snapshot.h"
@@ -32,6 +35,7 @@ static struct {
 	int error;
 	const char *failed;
 	size_t short_write; /* at most so many bytes at once; 0: as asked */
+	bool kills;         /* instead of a failure */
 } fault;
 
 static bool fails(const char *name)
@@ -39,6 +43,8 @@ static bool fails(const char *name)
 	if (!fault.countdown || --fault.countdown)
 		return false;
 	fault.failed = name;
+	if (fault.kills)
+		raise(SIGKILL);
 	errno = fault.error;
 	return true;
 }
@@ -278,6 +284,128 @@ static void test_replaces_files_only(void **state)
 	watcher_snapshot_free(s);
 }
 
+/* Who wrote the snapshot's name into a link keeps the link, and has the snapshot behind it. */
+static void test_behind_links(void **state)
+{
+	watcher_snapshot *s = take(), *again = NULL;
+	struct stat st;
+
+	(void)state;
+	put("state", "old", 3);
+	assert_int_equal(symlink("../state", "tree/to"), 0);
+	assert_int_equal(symlink("tree/to", "link"), 0);
+	assert_int_equal(watcher_snapshot_save(s, "link", NULL), 0);
+	assert_true(lstat("link", &st) == 0 && S_ISLNK(st.st_mode));
+	assert_true(lstat("tree/to", &st) == 0 && S_ISLNK(st.st_mode));
+	assert_int_equal(watcher_snapshot_load(&again, "state", NULL), 0);
+	assert_int_equal(files_here(), 3);
+	assert_int_equal(symlink("nowhere", "broken"), 0);
+	assert_int_equal(watcher_snapshot_save(s, "broken", NULL), 0);
+	assert_true(lstat("broken", &st) == 0 && S_ISREG(st.st_mode));
+	watcher_snapshot_free(s);
+	watcher_snapshot_free(again);
+}
+
+/* Names in a snapshot are not read by those who could not read them before. */
+static void test_keeps_rights(void **state)
+{
+	watcher_snapshot *s = take();
+	struct stat st;
+	mode_t mask = umask(022);
+
+	(void)state;
+	assert_int_equal(watcher_snapshot_save(s, "state", NULL), 0);
+	assert_true(stat("state", &st) == 0 && (st.st_mode & 07777) == 0644);
+	assert_int_equal(chmod("state", 0600), 0);
+	assert_int_equal(watcher_snapshot_save(s, "state", NULL), 0);
+	assert_true(stat("state", &st) == 0 && (st.st_mode & 07777) == 0600);
+	umask(mask);
+	watcher_snapshot_free(s);
+}
+
+/* A child is killed in its k-th call on the way to a snapshot. */
+static int save_killed(const watcher_snapshot *s, long k)
+{
+	pid_t child = fork();
+	int status;
+
+	assert_true(child >= 0);
+	if (child == 0) {
+		fault.countdown = k;
+		fault.kills = true;
+		_exit(watcher_snapshot_save(s, "state", NULL) == 0 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status) || status == 0);
+	return WIFSIGNALED(status);
+}
+
+static void test_killed(void **state)
+{
+	watcher_snapshot *s = take(), *again = NULL;
+	int n, left = 0;
+
+	(void)state;
+	put("state", "old", 3);
+	n = files_here();
+	for (long k = 1; save_killed(s, k); k++) {
+		left += files_here() > n;
+		assert_int_equal(watcher_snapshot_save(s, "state", NULL), 0);
+		assert_int_equal(files_here(), n);
+		assert_int_equal(watcher_snapshot_load(&again, "state", NULL), 0);
+		watcher_snapshot_free(again);
+	}
+	assert_true(left >= 4); /* before write, fsync, close and rename */
+	watcher_snapshot_free(s);
+}
+
+/* What is beside the snapshot is taken away only where it was left by a save. */
+static void test_leaves_others(void **state)
+{
+	watcher_snapshot *s = take();
+	int fd;
+
+	(void)state;
+	put("state.whendo-0.new", "of a user", 9);
+	put("state.whendo-1.new", SNAP_MAGIC "rest", 12);
+	assert_int_equal(mkfifo("state.whendo-2.new", 0600), 0);
+	assert_int_equal(symlink("none", "state.whendo-3.new"), 0);
+	fd = open("state.whendo-1.new", O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(flock(fd, LOCK_EX), 0); /* another process is just writing it */
+	assert_int_equal(watcher_snapshot_save(s, "state", NULL), 0);
+	assert_int_equal(files_here(), 6);
+	assert_int_equal(__real_close(fd), 0);
+	assert_int_equal(watcher_snapshot_save(s, "state", NULL), 0);
+	assert_int_equal(files_here(), 5);
+	assert_int_equal(access("state.whendo-1.new", F_OK), -1);
+	watcher_snapshot_free(s);
+}
+
+/* The file beside was taken for a left one between two calls: the save begins again. */
+static void test_taken_away(void **state)
+{
+	watcher_snapshot *s = take(), *again = NULL;
+	watcher_error err;
+	long k;
+
+	(void)state;
+	for (k = 1; k <= 10; k++) {
+		fault.countdown = k;
+		fault.error = ENOENT;
+		fault.failed = NULL;
+		assert_int_equal(watcher_snapshot_save(s, "state", &err), 0);
+		if (fault.failed && strcmp(fault.failed, "rename") == 0)
+			break;
+	}
+	fault.countdown = 0;
+	assert_true(k <= 10);
+	assert_int_equal(files_here(), 1 + 1);
+	assert_int_equal(watcher_snapshot_load(&again, "state", NULL), 0);
+	watcher_snapshot_free(s);
+	watcher_snapshot_free(again);
+}
+
 static void test_load_fails(void **state)
 {
 	watcher_snapshot *s = take(), *again = NULL;
@@ -429,7 +557,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_round_trip),	TEST(test_compact),    TEST(test_empty),
 		TEST(test_save_fails),	TEST(test_cannot_save), TEST(test_load_fails),
-		TEST(test_replaces_files_only),
+		TEST(test_replaces_files_only), TEST(test_behind_links), TEST(test_keeps_rights),
+		TEST(test_killed),	TEST(test_leaves_others), TEST(test_taken_away),
 		TEST(test_damaged),	TEST(test_forged),	TEST(test_too_deep),
 	};
 

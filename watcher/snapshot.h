@@ -83,6 +83,8 @@ uint32_t watcher__snap_next(const watcher_snapshot *s, uint32_t top, uint32_t i)
 uint32_t watcher__snap_skip(const watcher_snapshot *s, uint32_t top, uint32_t i);
 uint32_t watcher__snap_next_after(const watcher_snapshot *s, uint32_t i);
 
+#define SNAP_MAGIC "whendo\0s" /* how such a file begins: 8 bytes */
+
 /* The content of a snapshot file, and back; `file` is for messages only. */
 int watcher__snap_encode(const watcher_snapshot *s, struct bytes *out);
 int watcher__snap_decode(watcher_snapshot **s, const void *data, size_t len, const char *file,

@@ -1,5 +1,5 @@
 /*
- * Snapshots in files.
+ * What is in the file of a snapshot. How it gets there is snapshot_save.c's.
  *
  *     "whendo\0s"  8 bytes
  *     version      4 bytes, little endian, as all numbers of fixed size
@@ -24,7 +24,6 @@
 #include "watcher/backend.h"
 #include "watcher/snapshot.h"
 
-#define MAGIC     "whendo\0s"
 #define VERSION   1
 #define HEAD_SIZE 28
 #define FILE_MAX  (UINT64_C(4) << 30)
@@ -107,102 +106,12 @@ int watcher__snap_encode(const watcher_snapshot *s, struct bytes *out)
 			return r;
 		put_entry(out, s, &s->entries[i], i ? &s->entries[i - 1] : &zero);
 	}
-	memcpy(out->data, MAGIC, 8);
+	memcpy(out->data, SNAP_MAGIC, 8);
 	put_fixed(out->data + 8, VERSION, 4);
 	put_fixed(out->data + 12, out->len - HEAD_SIZE, 8);
 	put_fixed(out->data + 20, watcher__snap_hash(out->data + HEAD_SIZE, out->len - HEAD_SIZE),
 		  8);
 	return 0;
-}
-
-static int write_all(int fd, const char *p, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, p, len < 1 << 20 ? len : 1 << 20);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
-/* A new file beside `file`; its name is left in `name`. */
-static int open_beside(struct bytes *name, const char *file)
-{
-	for (unsigned i = 0; i < 1000; i++) {
-		int fd;
-
-		bytes_clear(name);
-		if (bytes_addf(name, "%s.%ld-%u.new", file, (long)getpid(), i) < 0)
-			return UV_ENOMEM;
-		fd = open(name->data, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-		if (fd >= 0 || errno != EEXIST)
-			return fd < 0 ? -errno : fd;
-	}
-	return UV_EEXIST;
-}
-
-/* The new name survives a crash once the directory is on disk, where that can be asked for. */
-static void sync_directory(const char *file)
-{
-	const char *slash = strrchr(file, '/');
-	size_t len = slash == file ? 1 : slash ? (size_t)(slash - file) : 0;
-	char *dir = slash ? strndup(file, len) : NULL;
-	int fd = slash && !dir ? -1 : open(dir ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		fsync(fd);
-		close(fd);
-	}
-	free(dir);
-}
-
-/* Only a file is replaced: a device would be gone for everybody. */
-static int may_replace(const char *file)
-{
-	struct stat st;
-
-	if (stat(file, &st) < 0 || S_ISREG(st.st_mode))
-		return 0;
-	return S_ISDIR(st.st_mode) ? UV_EISDIR : UV_EINVAL;
-}
-
-int watcher_snapshot_save(const watcher_snapshot *s, const char *file, watcher_error *err)
-{
-	struct bytes content = { 0 }, name = { 0 };
-	int fd = -1, r;
-
-	if (!file || !file[0])
-		return watcher__fail(err, UV_EINVAL, "snapshot: an empty path");
-	if ((r = may_replace(file)) == UV_EINVAL)
-		return watcher__fail(err, r, "%s: the snapshot cannot be saved: not a regular file",
-				     file);
-	if (r == 0)
-		r = watcher__snap_encode(s, &content);
-	if (r == 0) {
-		r = fd = open_beside(&name, file);
-		if (r >= 0)
-			r = write_all(fd, content.data, content.len);
-	}
-	if (r == 0 && fsync(fd) < 0)
-		r = -errno;
-	if (fd >= 0 && close(fd) < 0 && r == 0)
-		r = -errno;
-	if (r == 0 && rename(name.data, file) < 0)
-		r = -errno;
-	if (r == 0)
-		sync_directory(file);
-	else if (fd >= 0)
-		unlink(name.data);
-	bytes_free(&content);
-	bytes_free(&name);
-	if (r < 0)
-		watcher__fail(err, r, "%s: the snapshot cannot be saved: %s", file, uv_strerror(r));
-	return r;
 }
 
 /* ---- reading ---- */
@@ -364,7 +273,7 @@ static int check_head(struct in *in, const char *data, size_t len)
 {
 	uint64_t version, length;
 
-	if (len < 8 || memcmp(data, MAGIC, 8) != 0)
+	if (len < 8 || memcmp(data, SNAP_MAGIC, 8) != 0)
 		return broken(in, 0, "it does not begin as one");
 	if (len < HEAD_SIZE)
 		return broken(in, len, "truncated");

@@ -2,12 +2,21 @@
 #include "print.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "say.h"
 #include "verbs.h"
+
+/* Whoever shares it with us (Node.js, ssh) may have made it non-blocking. */
+static int wait_for_room(void)
+{
+	struct pollfd p = { .fd = 1, .events = POLLOUT };
+
+	return poll(&p, 1, -1) < 0 && errno != EINTR ? EXIT_FAILED : 0;
+}
 
 int print_out(struct bytes *text)
 {
@@ -22,6 +31,8 @@ int print_out(struct bytes *text)
 			done += (size_t)n;
 		else if (errno == EPIPE)
 			r = EXIT_SIGNAL + SIGPIPE;
+		else if (errno == EAGAIN || errno == EWOULDBLOCK)
+			r = wait_for_room();
 		else if (errno != EINTR)
 			r = EXIT_FAILED;
 	}

@@ -1,7 +1,7 @@
 #!/bin/sh
 # What happens on bad days: limits, rights, closed descriptors, editors, big checkouts.
 . tests/lib/tap.sh
-plan 20
+plan 21
 mkdir t
 
 # Standard streams closed in every combination: no file may become one of them.
@@ -17,6 +17,27 @@ for how in '<&-' '>&-' '2>&-' '<&- >&-' '<&- 2>&-' '>&- 2>&-' '<&- >&- 2>&-'; do
   [ $? -eq 5 ] || bad="$bad ($how)"
 done
 is 'closed standard streams' "$bad" ''
+
+# A pipe that is full for a while, and does not block because its owner wanted that.
+cat >slow.py <<'X'
+import array, fcntl, os, subprocess, sys, termios, time
+r, w = os.pipe()
+room = fcntl.fcntl(w, fcntl.F_SETPIPE_SZ, 4096)
+os.set_blocking(w, False)
+p = subprocess.Popen(sys.argv[1:], stdout=w)
+n, end = array.array("i", [0]), time.monotonic() + 60
+while n[0] < room and p.poll() is None and time.monotonic() < end:
+    fcntl.ioctl(r, termios.FIONREAD, n)
+    time.sleep(0.01)
+os.close(w)
+text = open(r, "rb").read()
+print(p.wait(), len(text))
+X
+if command -v python3 >/dev/null; then
+  is 'a pipe that does not block' "$(python3 slow.py "$W" completions bash 2>&1)" "0 $("$W" completions bash | wc -c)"
+else
+  skip 'a pipe that does not block' 'no python3'
+fi
 
 printf 'int main(void) { return 0; }\n' >t/save.c
 start a run -e c t -- true

@@ -18,7 +18,7 @@ static void add_wrapped(struct bytes *out, const char *text)
 {
 	size_t room = WIDTH - HELP_COLUMN, n;
 
-	for (; (n = strlen(text)) > room; text += n + 1) {
+	for (; strlen(text) > room; text += n + 1) {
 		for (n = room; n > 0 && text[n] != ' '; n--)
 			;
 		if (n == 0)

@@ -76,7 +76,7 @@ void report_notify(const struct runner *r)
 	char *shown, *text;
 
 	if (r->s->bell && write(2, "\a", 1) < 0)
-		return;
+		say(r->voice, 1, SAY_DIM, "no terminal to ring");
 	if (!r->s->notify)
 		return;
 	shown = command_shown(&r->command);

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The verbs that look: snapshot, diff, why; and wait and log in scripts.
 . tests/lib/tap.sh
-plan 20
+plan 21
 mkdir -p t/d t/ignored .git
 echo 1 >t/a
 echo 1 >t/d/b
@@ -47,6 +47,7 @@ is 'why: . and .. in paths, several at once' "$(cd t/d 2>/dev/null || cd t/e; "$
 ./z.o: does not pass: ignored: *.o (.gitignore:2)
 ../../t/a: passes: no rule is against it
 ..: passes: no rule is against it"
+is 'why: behind -- is a path' "$("$W" why -- -q)" '-q: passes: no rule is against it'
 like 'why: built in' "$("$W" why .git/HEAD)" '^\.git/HEAD: does not pass: '
 
 start w wait -q t/none

@@ -132,5 +132,7 @@ unsigned index_check(struct watcher *w, char *text, size_t size)
 	if (w->nhalves || w->npushed || w->nlimbo)
 		flaw(&c, "?", "%u halves of moves, %u pushed off, %u in limbo wait", w->nhalves,
 		     w->npushed, w->nlimbo);
+	if (w->look->calm && !w->look->active)
+		flaw(&c, "?", "what is read next would be taken for calm");
 	return c.flaws;
 }

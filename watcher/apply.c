@@ -432,38 +432,3 @@ void watcher__apply(struct watcher *w, int source, const struct change *c)
 		apply_named(w, c, dir);
 	}
 }
-
-/* Retried at once while the queue stays empty, but not for ever: what is left then is not a
- * race, and is tried at times. */
-#define CALM_ROUNDS 6
-#define LIMBO_NS    UINT64_C(50000000) /* twice as long each time in vain, up to */
-#define LIMBO_MAX   UINT64_C(1600000000)
-
-void watcher__limbo_retry(struct watcher *w)
-{
-	uint32_t n = w->nlimbo;
-	uint64_t now = uv_hrtime();
-
-	if (++w->calm_rounds > CALM_ROUNDS && now < w->limbo_due_ns)
-		return;
-	if (w->calm_rounds <= CALM_ROUNDS)
-		w->limbo_wait_ns = LIMBO_NS;
-	w->limbo_due_ns = w->calm_rounds >= CALM_ROUNDS ? now + w->limbo_wait_ns : 0;
-	if (w->limbo_due_ns && w->limbo_wait_ns < LIMBO_MAX)
-		w->limbo_wait_ns *= 2;
-	w->nlimbo = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t dir = w->limbo[i].dir;
-
-		if (!tree_alive(&w->tree, dir, w->limbo[i].gen))
-			continue;
-		if (!watcher__path(w, dir, NULL, 0)) { /* half of a move: not now */
-			w->limbo[w->nlimbo++] = w->limbo[i];
-			continue;
-		}
-		tree_dir(&w->tree, dir)->flags &= (uint16_t)~DIR_LIMBO;
-		watcher__look_at(w, dir);
-	}
-	/* Once more with an empty queue: then it is not on its way. */
-	w->look->calm = w->calm_rounds > 1;
-}

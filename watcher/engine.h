@@ -358,8 +358,6 @@ void watcher__node_unwatch(struct watcher *w, uint32_t dir);
 /* Ends kernel watches of nodes that are not watched any more. False: uv_hrtime() has passed
  * `until`, and some are left. */
 bool watcher__unwatch_rest(struct watcher *w, uint64_t until);
-/* Looked at again when the queue is empty. */
-void watcher__node_limbo(struct watcher *w, uint32_t dir);
 /* The directory has been read with a fence; `fresh`: and was not watched before. */
 void watcher__node_ahead(struct watcher *w, uint32_t dir, bool fresh);
 /* The queue has passed the place of the fence. */
@@ -509,7 +507,11 @@ bool watcher__is_half(const struct watcher *w, uint32_t node);
 void watcher__halves_expire(struct watcher *w, uint64_t now_ns);
 /* Something new has this name: what moved away from it, and is waited for, has left. */
 void watcher__name_taken(struct watcher *w, uint32_t dir, const char *name, size_t len);
-/* Looks again at what limbo holds. */
+
+/* ---- limbo.c: what could not be looked at ---- */
+/* Looked at again when the queue is empty. */
+void watcher__node_limbo(struct watcher *w, uint32_t dir);
+/* Looks again at what limbo holds, if it is time to. */
 void watcher__limbo_retry(struct watcher *w);
 
 /* ---- root.c ---- */

@@ -219,27 +219,6 @@ void watcher__node_unwatch(struct watcher *w, uint32_t dir)
 		s->ops->unwatch(s->backend, id);
 }
 
-void watcher__node_limbo(struct watcher *w, uint32_t dir)
-{
-	struct dir *d = tree_dir(&w->tree, dir);
-	uint32_t cap = w->limbo_cap ? w->limbo_cap * 2 : 16;
-	void *p;
-
-	if (d->flags & DIR_LIMBO)
-		return;
-	if (w->nlimbo == w->limbo_cap) {
-		if (!(p = realloc(w->limbo, cap * sizeof *w->limbo))) {
-			w->gap = true;
-			return;
-		}
-		w->limbo = p;
-		w->limbo_cap = cap;
-	}
-	d->flags |= DIR_LIMBO;
-	w->limbo[w->nlimbo].dir = dir;
-	w->limbo[w->nlimbo++].gen = d->gen;
-}
-
 void watcher__node_ahead(struct watcher *w, uint32_t dir, bool fresh)
 {
 	struct dir *d = tree_dir(&w->tree, dir);

@@ -234,7 +234,7 @@ static void note_listing(struct watcher *w, uint32_t dir)
 	d->dev = li->dev;
 	d->ctime_ns = li->ctime_ns;
 	d->flags &= (uint16_t)~(DIR_NO_ACCESS | DIR_FOREIGN | DIR_FAILED | DIR_MOUNTED |
-				DIR_UNMOUNTED);
+				DIR_UNMOUNTED | DIR_GIVEN_UP);
 	if (d->parent != NO_DIR && tree_dir(&w->tree, d->parent)->dev != d->dev)
 		d->flags |= DIR_FOREIGN;
 	if (d->parent != NO_DIR && li->mount)

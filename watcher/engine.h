@@ -264,6 +264,7 @@ struct watcher {
 	struct {
 		watcher_sync_cb cb;
 		int round;
+		int tries; /* of what was unsettled, since it was asked for */
 	} *syncs;
 	uint32_t nsyncs, syncs_cap;
 	watcher_stats_t stats;
@@ -511,8 +512,12 @@ void watcher__name_taken(struct watcher *w, uint32_t dir, const char *name, size
 /* ---- limbo.c: what could not be looked at ---- */
 /* Looked at again when the queue is empty. */
 void watcher__node_limbo(struct watcher *w, uint32_t dir);
-/* Looks again at what limbo holds, if it is time to. */
-void watcher__limbo_retry(struct watcher *w);
+/* Looks again at what limbo holds, if it is time to: else false. */
+bool watcher__limbo_retry(struct watcher *w);
+/* Is there something in it that a sync waits for? It is tried again by the timer. */
+bool watcher__limbo_holds(const struct watcher *w);
+/* What is in it now holds no other sync up, until it has been read. */
+void watcher__limbo_give_up(struct watcher *w);
 
 /* ---- root.c ---- */
 int watcher__root_new(struct root **out, struct watcher_watch *watch, const char *given,

@@ -3,7 +3,7 @@
  * when the queue is empty.
  *
  * At once while it stays empty, but not for ever: what is left then is not a race, and is tried at
- * times.
+ * times. A sync waits for that a few times, but for none that another has waited for in vain.
  */
 #include <stdlib.h>
 
@@ -44,13 +44,13 @@ static void set_due(struct watcher *w, uint64_t now)
 		w->limbo_wait_ns *= 2;
 }
 
-void watcher__limbo_retry(struct watcher *w)
+bool watcher__limbo_retry(struct watcher *w)
 {
 	uint32_t n = w->nlimbo;
 	uint64_t now = uv_hrtime();
 
 	if (++w->calm_rounds > CALM_ROUNDS && now < w->limbo_due_ns)
-		return;
+		return false;
 	set_due(w, now);
 	w->nlimbo = 0;
 	for (uint32_t i = 0; i < n; i++) {
@@ -67,4 +67,26 @@ void watcher__limbo_retry(struct watcher *w)
 	}
 	/* Once more with an empty queue: then it is not on its way. */
 	w->look->calm = w->look->active && w->calm_rounds > 1;
+	return true;
+}
+
+bool watcher__limbo_holds(const struct watcher *w)
+{
+	for (uint32_t i = 0; i < w->nlimbo && w->limbo_due_ns; i++) {
+		uint32_t dir = w->limbo[i].dir;
+
+		if (tree_alive(&w->tree, dir, w->limbo[i].gen) &&
+		    !(tree_dir(&w->tree, dir)->flags & DIR_GIVEN_UP))
+			return true;
+	}
+	return false;
+}
+
+void watcher__limbo_give_up(struct watcher *w)
+{
+	if (w->calm_rounds <= CALM_ROUNDS) /* not for long: there was always something else */
+		return;
+	for (uint32_t i = 0; i < w->nlimbo; i++)
+		if (tree_alive(&w->tree, w->limbo[i].dir, w->limbo[i].gen))
+			tree_dir(&w->tree, w->limbo[i].dir)->flags |= DIR_GIVEN_UP;
 }

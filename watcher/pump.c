@@ -16,6 +16,7 @@
 #define LOOK_NS        1000000 /* ... and a long pass after this */
 #define UNWATCH_NS     1000000 /* ... and a long list of watches to end */
 #define RETRY_NS       50000000 /* what failed for want of something is tried again */
+#define SYNC_TRIES     9       /* that a sync waits for: 350 ms if all are in vain */
 #define REFILL_CHANGES 4096    /* the kernel's queue is emptied again after so many */
 
 static void on_idle(uv_idle_t *idle)
@@ -252,24 +253,40 @@ static enum applied apply_all(struct watcher *w, uint64_t until)
 	return APPLIED_ALL;
 }
 
-/* What is left to do when no change is: true if that made new work. */
-static bool settle_rest(struct watcher *w, int64_t before_ns)
+/* Has a sync been asked for since the queue was empty last? */
+static bool sync_is_new(const struct watcher *w)
 {
-	bool sync = w->nsyncs > 0, remounted;
+	return w->nsyncs && !w->syncs[w->nsyncs - 1].tries;
+}
 
-	watcher__caught_up(w);
-	watcher__halves_expire(w, sync ? UINT64_MAX : uv_hrtime());
-	remounted = watcher__mounts_due(w);
-	if (remounted)
-		watcher__mounts_check(w);
-	if (w->naliases)
-		watcher__aliases_check(w, remounted || !w->mounts);
+/* Tries again what could not be looked at or looked up. */
+static void retry(struct watcher *w)
+{
+	bool tried = w->recheck_roots;
+
 	if (w->recheck_roots)
 		watcher__recheck_roots(w);
 	if (w->rules_due)
 		watcher__outside_check(w);
 	if (w->nlimbo)
-		watcher__limbo_retry(w);
+		tried |= watcher__limbo_retry(w);
+	for (uint32_t i = 0; tried && i < w->nsyncs; i++)
+		w->syncs[i].tries++;
+}
+
+/* What is left to do when no change is: true if that made new work. */
+static bool settle_rest(struct watcher *w, int64_t before_ns)
+{
+	bool remounted;
+
+	watcher__caught_up(w);
+	watcher__halves_expire(w, sync_is_new(w) ? UINT64_MAX : uv_hrtime());
+	remounted = watcher__mounts_due(w);
+	if (remounted)
+		watcher__mounts_check(w);
+	if (w->naliases)
+		watcher__aliases_check(w, remounted || !w->mounts);
+	retry(w);
 	if (watcher__look_pending(w))
 		return true;
 	if (w->gap) {
@@ -298,18 +315,30 @@ static bool scanning(const struct watcher *w)
 	return false;
 }
 
+/* Is something left that the timer tries again, that a sync is to wait for? */
+static bool is_unsettled(const struct watcher *w)
+{
+	return w->recheck_roots || watcher__limbo_holds(w);
+}
+
 static void finish_syncs(struct watcher *w)
 {
 	uint32_t kept = 0, n = w->nsyncs;
+	bool unsettled = is_unsettled(w);
 
 	if (scanning(w) || watcher__late_active(w) || !watcher__mounts_heard(w))
 		return;
 	for (uint32_t i = 0; i < n && !w->closing; i++) {
+		if (unsettled && w->syncs[i].tries < SYNC_TRIES) {
+			w->syncs[kept++] = w->syncs[i];
+			continue;
+		}
 		if (--w->syncs[i].round > 0) {
 			w->syncs[kept++] = w->syncs[i];
 			watcher__pump_soon(w);
 			continue;
 		}
+		watcher__limbo_give_up(w);
 		watcher_sync_cb cb = w->syncs[i].cb;
 
 		w->dispatching++;
@@ -519,6 +548,7 @@ int watcher_sync(watcher *w, watcher_sync_cb cb)
 	w->calm_rounds = 0; /* what waits to be looked at again is looked at first */
 	w->limbo_due_ns = 0;
 	w->syncs[w->nsyncs].cb = cb;
+	w->syncs[w->nsyncs].tries = 0;
 	w->syncs[w->nsyncs++].round = exact ? 1 : 3;
 	watcher__pump_soon(w);
 	return 0;

@@ -31,6 +31,7 @@ enum {
 	DIR_NO_ACCESS = 1 << 3, /* may not be read: tried again when its mode changes */
 	DIR_LOOKED = 1 << 4,   /* read in the current pass */
 	DIR_FOREIGN = 1 << 5,  /* another file system than its parent's */
+	DIR_GIVEN_UP = 1 << 6, /* a sync has waited in vain for it to be read: no other does */
 	DIR_LINK = 1 << 7,     /* reached through a symbolic link that is followed */
 	DIR_AHEAD = 1 << 8,    /* its entries are newer than the queue, up to its CHANGE_READ */
 	DIR_FRESH = 1 << 9,    /* ... and it was first found, by its path, when they were read */

@@ -250,7 +250,9 @@ WHENDO_API void watcher_resume(watcher *w);
  * Calls `cb` once, with status 0, when every event that happened before the call has been
  * delivered (a pending debounce is cut short); with UV_ECANCELED if the watcher is closed
  * first. The order of the kernel's queue is the barrier (inotify(7): events are queued within
- * the system call that causes them); polling does a full round. `arg` is that of the options.
+ * the system call that causes them); polling does a full round. A directory that cannot be read
+ * just now (it is being replaced, descriptors are short) is tried again first, for up to some
+ * 350 ms; one that could not be by then holds up no other. `arg` is that of the options.
  */
 typedef void (*watcher_sync_cb)(watcher *w, int status, void *arg);
 WHENDO_API int watcher_sync(watcher *w, watcher_sync_cb cb);

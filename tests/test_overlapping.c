@@ -5,6 +5,7 @@
 #include "watch_test.h"
 
 #include "index_check.h"
+#include "next_tick.h"
 #include "watcher/engine.h"
 
 #include <sys/syscall.h>
@@ -330,6 +331,35 @@ static void test_second_is_exchanged_and_back(void **state)
 	watcher_close(w);
 }
 
+/* A directory moves out of the root of the second, and something in it moves on before that is
+ * heard of: to the second both end. */
+static void test_moved_on_outside_of_the_second(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++) {
+		watcher *w;
+
+		assert_int_equal(mkdir("n", 0755) | mkdir("n/d", 0755) | mkdir("n/d/b", 0755), 0);
+		assert_int_equal(mkfifo("n/d/b/f", 0600), 0);
+		w = open_first_with(backends[i], *WATCH(.depth = 0));
+		if (w)
+			add_with(w, "n", WATCH(.on_batch = on_told, .arg = &second));
+		next_tick(); /* polling knows by its times what moved */
+		assert_int_equal(rename("n/d", "x") | mkdir("x/m", 0755), 0);
+		assert_int_equal(rename("x/b", "x/m/b"), 0);
+		if (w) {
+			watcher__look_everywhere(w, w->calm_ns);
+			sync_watcher(w);
+			assert_string_equal(told(&second),
+					    "deleted n/d/b/f, deleted n/d/b, deleted n/d");
+			check_index(w);
+			watcher_close(w);
+		}
+		assert_int_equal(remove("x/m/b/f") | rmdir("x/m/b") | rmdir("x/m") | rmdir("x"), 0);
+		assert_int_equal(rmdir("n"), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -344,6 +374,7 @@ int main(void)
 		TEST(test_second_reads_what_has_moved),
 		TEST(test_second_waited_for_a_file),
 		TEST(test_second_is_exchanged_and_back),
+		TEST(test_moved_on_outside_of_the_second),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -278,21 +278,53 @@ static bool is_back(struct watcher *w, const struct news *n)
 	return path && strcmp(path, from->data) == 0;
 }
 
+/* What has moved on out of a directory that moves: its own move is told after this, as one from where
+ * the directory is then. To those who do not see that place it ends before the directory does. */
+static void end_moved_on(struct watcher *w, uint32_t node, const struct news *dest, int depth)
+{
+	struct look *l = w->look;
+
+	for (size_t i = 0; i < l->norigins && depth < DEEP; i++) {
+		const struct arrival *o = &l->arrivals[l->origins[i]];
+		struct news n = news_for(w, WATCHER_DELETED, o->type, o->ino);
+
+		if (!o->from || o->done || !tree_alive(&w->tree, o->from_dir, o->from_gen) ||
+		    !tree_is_below(&w->tree, o->from_dir, node))
+			continue;
+		n.onto = dest;
+		if (o->node != NO_DIR)
+			end_moved_on(w, o->node, dest, depth + 1);
+		watcher__tell_at(w, &n, o->from_dir, o->from, o->from_len);
+		if (o->node != NO_DIR)
+			watcher__emit_gone_below(w, &n, n.dir, n.name, n.len, o->node);
+		watcher__emit(w, &n);
+	}
+}
+
+/* Where a move began, for those who were told of everything so far. */
+static void tell_from(struct watcher *w, struct news *n, const struct arrival *a)
+{
+	const struct departure *d;
+	struct entry old;
+
+	if (a->from) {
+		watcher__tell_at(w, n, a->from_dir, a->from, a->from_len);
+		return;
+	}
+	d = &w->look->departures[a->departure];
+	old = tree_entry(&w->tree, d->dir, d->rec);
+	watcher__tell_at(w, n, d->dir, old.name, old.len);
+}
+
 static void announce_move(struct watcher *w, struct arrival *a, const struct entry *e, int replaced)
 {
 	struct look *l = w->look;
 	struct news n = news_for(w, WATCHER_MOVED, a->type, a->ino);
-	struct departure *d;
-	struct entry old;
+	const struct news dest = { .dir = a->dir, .name = e->name, .len = e->len };
 
-	if (a->from) {
-		watcher__tell_at(w, &n, a->from_dir, a->from, a->from_len);
-	} else {
-		d = &l->departures[a->departure];
-		d->done = true;
-		old = tree_entry(&w->tree, d->dir, d->rec);
-		watcher__tell_at(w, &n, d->dir, old.name, old.len);
-	}
+	if (!a->from)
+		l->departures[a->departure].done = true;
+	tell_from(w, &n, a);
 	n.dest_dir = a->dir;
 	n.dest = e->name;
 	n.dest_len = e->len;
@@ -300,6 +332,10 @@ static void announce_move(struct watcher *w, struct arrival *a, const struct ent
 		return;
 	if (replaced)
 		watcher__emit_replaced(w, &n, replaced);
+	if (a->node != NO_DIR && l->norigins && watcher__ends_for_some(w, &n)) {
+		end_moved_on(w, a->node, &dest, 0);
+		tell_from(w, &n, a);
+	}
 	watcher__emit_moved(w, &n, a->node);
 }
 

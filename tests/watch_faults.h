@@ -27,6 +27,8 @@ static struct {
 	atomic_bool armed, fired;
 } fault;
 
+static bool out_of_watches; /* while something else fails, too */
+
 static inline bool fails(enum what what)
 {
 	long n;
@@ -88,7 +90,9 @@ static bool memory_fails(void)
 
 int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
 {
-	return fails(WATCHES) ? -1 : __real_inotify_add_watch(fd, path, mask);
+	if (out_of_watches)
+		errno = ENOSPC;
+	return out_of_watches || fails(WATCHES) ? -1 : __real_inotify_add_watch(fd, path, mask);
 }
 
 int __wrap_uv_fs_event_start(uv_fs_event_t *handle, uv_fs_event_cb cb, const char *path,

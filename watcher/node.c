@@ -10,8 +10,9 @@ static enum watch_level level_of(struct watcher *w, uint32_t dir)
 {
 	const struct dir *d = tree_dir(&w->tree, dir);
 
-	/* What is behind a link may move, or end, where nobody watches its name. */
-	return d->roots || d->flags & DIR_LINK ? WATCH_TOP : WATCH_ALL;
+	/* A root, and what is to be one, and what is behind a link: it may move, or end, where nobody
+	 * watches its name. */
+	return d->parent == NO_DIR || d->roots || d->flags & DIR_LINK ? WATCH_TOP : WATCH_ALL;
 }
 
 uint32_t watcher__node_of(const struct watcher *w, int source, int32_t id)

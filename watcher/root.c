@@ -34,7 +34,8 @@ static void detach(struct watcher *w, struct root *root)
 	root->node = NO_DIR;
 }
 
-/* The node of a directory that is watched already, or a fresh one on top. */
+/* The node of a directory that is watched already, or a fresh one on top. Either hears of itself: the
+ * fresh one is watched like that, which widens the watch that there is. */
 static int top_node(struct watcher *w, int fd, const char *path, uint32_t *node, bool *fresh)
 {
 	int source = watcher__node_source(w, path), r;
@@ -129,13 +130,6 @@ static int attach(struct watcher *w, struct root *root, struct way *y, enum read
 		d->flags &= (uint16_t)~DIR_NARROW;
 	root->next_at_node = d->roots;
 	d->roots = root;
-	/* Once more, now that it is a root: it wants to hear of itself. */
-	if (d->id >= 0) {
-		struct source *s = &w->sources[d->backend];
-		int32_t id;
-
-		r = s->ops->watch(s->backend, fd, y->at.data, WATCH_TOP, &id);
-	}
 	watcher__disk_close(&w->disk, fd);
 	if (widen)
 		*reading = READ_ALL;

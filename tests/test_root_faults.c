@@ -1,0 +1,105 @@
+/* clang-format off */
+/*
+ * Roots that cannot be watched: what fails is said, and what is not said to have failed works.
+ *
+ * link: -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup,--wrap=inotify_add_watch,--wrap=open,--wrap=openat,--wrap=syscall,--wrap=uv_fs_event_start,--wrap=uv_queue_work,--wrap=fanotify_init,--wrap=fanotify_mark,--wrap=name_to_handle_at,--wrap=open_by_handle_at,--wrap=read
+ */
+/* clang-format on */
+#include "watch_faults.h"
+
+static struct told inner;
+
+static watcher *open_in(watcher_watch **outer)
+{
+	watcher *w = open_with(WATCHER(.backend = WATCHER_BACKEND_INOTIFY));
+
+	inner.text[0] = '\0';
+	assert_int_equal(mkdir("in", 0755), 0);
+	assert_int_equal(mkdir("in/a", 0755), 0);
+	*outer = add_with(w, "in", WATCH());
+	return w;
+}
+
+/* A root on what another has a watch for hears of its own move, also when that other is gone. */
+static void test_a_root_in_another(void **state)
+{
+	watcher_error err = { 0 };
+	watcher_watch *outer;
+	bool added = false;
+
+	(void)state;
+	fault.what = WATCHES;
+	fault.error = EACCES;
+	fault.run = 1;
+	for (long k = 1; k == 1 || fault.fired; k++) {
+		watcher *w = open_in(&outer);
+		int r;
+
+		arm(k);
+		r = watcher_add(w, "in/a", WATCH(.on_batch = on_told, .arg = &inner), &err);
+		disarm();
+		if (r < 0) {
+			assert_int_equal(r, UV_EACCES);
+			assert_string_equal(err.message,
+					    "in/a: cannot be watched: permission denied");
+		} else {
+			added = true;
+			watcher_remove(outer);
+			sync_watcher(w); /* it is looked up again then */
+			assert_int_equal(rename("in/a", "in/b"), 0);
+			sync_watcher(w);
+			assert_string_equal(told(&inner), "deleted in/a");
+		}
+		watcher_close(w);
+		assert_int_equal(nftw("in", watch_test_unlink, 16, FTW_DEPTH | FTW_PHYS), 0);
+	}
+	assert_true(added);
+}
+
+/* Out of watches the way to a root is polled, too; if there is no memory for that, what is to be done
+ * about it is said. */
+static void test_no_watches_on_the_way(void **state)
+{
+	watcher_error err;
+	int limits = 0;
+
+	(void)state;
+	assert_int_equal(mkdir("in", 0755), 0);
+	assert_int_equal(symlink("in", "link"), 0);
+	fault.what = MEMORY;
+	fault.error = ENOMEM;
+	fault.run = FROM_THEN_ON;
+	for (long k = 1; k == 1 || fault.fired; k++) {
+		watcher *w = open_with(WATCHER(.poll_interval_ms = 3600000));
+		int r;
+
+		memset(&err, 0, sizeof err);
+		out_of_watches = true;
+		arm(k);
+		r = watcher_add(w, "link", WATCH(), &err);
+		disarm();
+		out_of_watches = false;
+		assert_true(r == 0 || r == UV_ENOMEM || r == UV_ENOSPC);
+		assert_int_equal(r, err.code);
+		if (r == UV_ENOSPC) {
+			limits++;
+			assert_string_equal(err.message,
+					    "link: cannot be watched: out of inotify watches: "
+					    "raise fs.inotify.max_user_watches");
+		}
+		if (r < 0)
+			add_with(w, "link", WATCH());
+		watcher_close(w);
+	}
+	assert_true(limits > 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_root_in_another),
+		TEST(test_no_watches_on_the_way),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

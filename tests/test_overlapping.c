@@ -360,6 +360,38 @@ static void test_moved_on_outside_of_the_second(void **state)
 	}
 }
 
+/* A directory moves into the root of the second, and something in it moves on: both come to it. */
+static void test_moved_on_inside_of_the_second(void **state)
+{
+	static const char moved_on[] =
+	    "created n/d, created n/d/b, created n/d/b/f, created n/d/m, "
+	    "moved n/d/b n/d/m/b, moved n/d/b/f n/d/m/b/f";
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++) {
+		watcher *w;
+
+		assert_int_equal(mkdir("n", 0755) | mkdir("x", 0755) | mkdir("x/b", 0755), 0);
+		assert_int_equal(mkfifo("x/b/f", 0600), 0);
+		w = open_first_with(backends[i], *WATCH(.depth = 0));
+		if (w)
+			add_with(w, "n", WATCH(.on_batch = on_told, .arg = &second));
+		next_tick(); /* polling knows by its times what moved */
+		assert_int_equal(rename("x", "n/d") | mkdir("n/d/m", 0755), 0);
+		assert_int_equal(rename("n/d/b", "n/d/m/b"), 0);
+		if (w) {
+			watcher__look_everywhere(w, w->calm_ns);
+			sync_watcher(w);
+			/* What inotify then says of this is told again, as something else. */
+			assert_memory_equal(told(&second), moved_on, strlen(moved_on));
+			check_index(w);
+			watcher_close(w);
+		}
+		assert_int_equal(remove("n/d/m/b/f") | rmdir("n/d/m/b") | rmdir("n/d/m"), 0);
+		assert_int_equal(rmdir("n/d") | rmdir("n"), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -375,6 +407,7 @@ int main(void)
 		TEST(test_second_waited_for_a_file),
 		TEST(test_second_is_exchanged_and_back),
 		TEST(test_moved_on_outside_of_the_second),
+		TEST(test_moved_on_inside_of_the_second),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -278,6 +278,12 @@ static bool is_back(struct watcher *w, const struct news *n)
 	return path && strcmp(path, from->data) == 0;
 }
 
+static bool has_moved_on(const struct watcher *w, const struct arrival *o, uint32_t node)
+{
+	return o->from && !o->done && tree_alive(&w->tree, o->from_dir, o->from_gen) &&
+	       tree_is_below(&w->tree, o->from_dir, node);
+}
+
 /* What has moved on out of a directory that moves: its own move is told after this, as one from where
  * the directory is then. To those who do not see that place it ends before the directory does. */
 static void end_moved_on(struct watcher *w, uint32_t node, const struct news *dest, int depth)
@@ -288,8 +294,7 @@ static void end_moved_on(struct watcher *w, uint32_t node, const struct news *de
 		const struct arrival *o = &l->arrivals[l->origins[i]];
 		struct news n = news_for(w, WATCHER_DELETED, o->type, o->ino);
 
-		if (!o->from || o->done || !tree_alive(&w->tree, o->from_dir, o->from_gen) ||
-		    !tree_is_below(&w->tree, o->from_dir, node))
+		if (!has_moved_on(w, o, node))
 			continue;
 		n.onto = dest;
 		if (o->node != NO_DIR)
@@ -301,30 +306,61 @@ static void end_moved_on(struct watcher *w, uint32_t node, const struct news *de
 	}
 }
 
-/* Where a move began, for those who were told of everything so far. */
-static void tell_from(struct watcher *w, struct news *n, const struct arrival *a)
+/* The same for those who see only that place: it comes there with the directory, and then moves. */
+static void come_moved_on(struct watcher *w, uint32_t node, const struct news *from, int depth)
 {
-	const struct departure *d;
-	struct entry old;
+	struct look *l = w->look;
 
-	if (a->from) {
-		watcher__tell_at(w, n, a->from_dir, a->from, a->from_len);
-		return;
+	for (size_t i = 0; i < l->norigins && depth < DEEP; i++) {
+		const struct arrival *o = &l->arrivals[l->origins[i]];
+		struct news n = news_for(w, WATCHER_CREATED, o->type, o->ino);
+
+		if (!has_moved_on(w, o, node))
+			continue;
+		n.onto = from;
+		n.sub_move = true;
+		watcher__tell_at(w, &n, o->from_dir, o->from, o->from_len);
+		watcher__emit(w, &n);
+		if (o->node == NO_DIR)
+			continue;
+		watcher__emit_created_below(w, &n, o->node);
+		come_moved_on(w, o->node, from, depth + 1);
 	}
-	d = &w->look->departures[a->departure];
-	old = tree_entry(&w->tree, d->dir, d->rec);
-	watcher__tell_at(w, n, d->dir, old.name, old.len);
+}
+
+/* The move of a directory of which something has moved on. */
+static void announce_whole_move(struct watcher *w, struct arrival *a, struct news *n)
+{
+	const struct news dest = { .dir = n->dest_dir, .name = n->dest, .len = n->dest_len };
+	struct bytes name = { 0 };
+	struct news from = { .dir = n->dir, .len = n->len };
+
+	if (bytes_add(&name, n->name, n->len) < 0)
+		w->gap = true;
+	from.name = n->name = name.len ? name.data : "";
+	if (watcher__ends_for_some(w, n))
+		end_moved_on(w, a->node, &dest, 0);
+	watcher__emit_moved(w, n, a->node);
+	a->done = true; /* what was in it is found where it is now */
+	come_moved_on(w, a->node, &from, 0);
+	bytes_free(&name);
 }
 
 static void announce_move(struct watcher *w, struct arrival *a, const struct entry *e, int replaced)
 {
 	struct look *l = w->look;
 	struct news n = news_for(w, WATCHER_MOVED, a->type, a->ino);
-	const struct news dest = { .dir = a->dir, .name = e->name, .len = e->len };
+	struct departure *d;
+	struct entry old;
 
-	if (!a->from)
-		l->departures[a->departure].done = true;
-	tell_from(w, &n, a);
+	if (a->from) {
+		watcher__tell_at(w, &n, a->from_dir, a->from, a->from_len);
+	} else {
+		d = &l->departures[a->departure];
+		d->done = true;
+		old = tree_entry(&w->tree, d->dir, d->rec);
+		watcher__tell_at(w, &n, d->dir, old.name, old.len);
+	}
 	n.dest_dir = a->dir;
 	n.dest = e->name;
 	n.dest_len = e->len;
@@ -332,9 +368,9 @@ static void announce_move(struct watcher *w, struct arrival *a, const struct ent
 		return;
 	if (replaced)
 		watcher__emit_replaced(w, &n, replaced);
-	if (a->node != NO_DIR && l->norigins && watcher__ends_for_some(w, &n)) {
-		end_moved_on(w, a->node, &dest, 0);
-		tell_from(w, &n, a);
+	if (a->node != NO_DIR && l->norigins) {
+		announce_whole_move(w, a, &n);
+		return;
 	}
 	watcher__emit_moved(w, &n, a->node);
 }

@@ -86,6 +86,33 @@ static void test_first_hears_of_what_was_before(void **state)
 static const int backends[] = { WATCHER_BACKEND_INOTIFY, WATCHER_BACKEND_FANOTIFY,
 				WATCHER_BACKEND_FSEVENT, WATCHER_BACKEND_POLL };
 
+/* The second is around the first: what is read for it is not what that one was still to hear of. */
+static void test_second_is_added_around_the_first(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++) {
+		watcher_error err;
+		watcher *w;
+
+		assert_int_equal(mkdir("n", 0755) | mkdir("n/d", 0755), 0);
+		if (watcher_open(&w, WATCHER(.backend = backends[i]), &err) < 0) {
+			assert_int_equal(backends[i], WATCHER_BACKEND_FANOTIFY);
+			assert_int_equal(rmdir("n/d") | rmdir("n"), 0);
+			continue;
+		}
+		told(&first);
+		add_with(w, "n/d", WATCH(.on_batch = on_told, .arg = &first));
+		sync_watcher(w);
+		assert_int_equal(mkdir("n/d/e", 0755) | mkfifo("n/d/e/f", 0600), 0);
+		add_with(w, "n", WATCH(.on_batch = on_told, .arg = &second));
+		sync_watcher(w);
+		assert_string_equal(told(&first), "created n/d/e, created n/d/e/f");
+		check_index(w);
+		watcher_close(w);
+		assert_int_equal(unlink("n/d/e/f") | rmdir("n/d/e") | rmdir("n/d") | rmdir("n"), 0);
+	}
+}
+
 /* What a pass has begun to find is no news to a watch that is added then; to those who are there
  * it is. */
 static void test_second_is_added_within_a_pass(void **state)
@@ -396,6 +423,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_first_hears_of_what_was_before),
+		TEST(test_second_is_added_around_the_first),
 		TEST(test_second_is_added_within_a_pass),
 		TEST(test_second_is_added_to_what_was_emptied),
 		TEST(test_second_wants_less),

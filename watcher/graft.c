@@ -34,8 +34,9 @@ static void graft(struct watcher *w, uint32_t fresh, uint32_t top)
 {
 	struct dir *f = tree_dir(&w->tree, fresh), *t = tree_dir(&w->tree, top);
 	uint32_t dir = f->parent, rec = f->rec;
+	bool narrow = t->flags & DIR_NARROW;
 
-	if (t->flags & DIR_NARROW && t->flags & DIR_LOOKED)
+	if (narrow && t->flags & DIR_LOOKED)
 		watcher__node_limbo(w, top); /* read by this pass already, and not all of it */
 	t->flags = (uint16_t)((t->flags & ~DIR_NARROW) | (f->flags & DIR_LINK));
 	tree_detach(&w->tree, dir, rec);
@@ -43,7 +44,9 @@ static void graft(struct watcher *w, uint32_t fresh, uint32_t top)
 	tree_dir_free(&w->tree, fresh);
 	tree_attach(&w->tree, dir, rec, top);
 	watcher__rules_arrived(w, top);
-	watcher__look_at(w, top);
+	/* What is read silently would be no news to those who have the tree. */
+	if (narrow || !w->look->silent)
+		watcher__look_at(w, top);
 	watcher__reconsider(w, top); /* what only those above want */
 }
 

@@ -28,6 +28,7 @@ int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
 
 /* What is done, once, before and after a directory is read that has this file in it. */
 static const char *mark, *before, *after;
+static bool fails; /* the next reading of it does */
 
 void __real_watcher__scan_read(int fd, struct listing *l);
 void __wrap_watcher__scan_read(int fd, struct listing *l);
@@ -50,6 +51,10 @@ void __wrap_watcher__scan_read(int fd, struct listing *l)
 	__real_watcher__scan_read(fd, l);
 	if (marked)
 		do_once(&after);
+	if (marked && fails) {
+		fails = false;
+		l->error = UV_ENOENT;
+	}
 }
 
 /* ---- the tests ---- */
@@ -58,6 +63,7 @@ static int enter(void **state)
 {
 	memset(&seen, 0, sizeof seen);
 	mark = before = after = NULL;
+	fails = false;
 	narrowed = 0;
 	return watch_test_enter(state) || mkdir("in", 0755);
 }
@@ -156,6 +162,39 @@ static void test_fences_changed_while_read_fanotify(void **state)
 	assert_between(WATCHER_BACKEND_FANOTIFY);
 }
 
+/* What is done meanwhile is not told, but found again from the index. */
+static void do_unseen(const char *command)
+{
+	watcher_pause(w);
+	put("in/noise", ""); /* more than may wait */
+	for (int i = 0; i < 3; i++)
+		uv_run(watcher_loop(w), UV_RUN_NOWAIT);
+	assert_int_equal(system(command), 0);
+	for (int i = 0; i < 3; i++)
+		uv_run(watcher_loop(w), UV_RUN_NOWAIT);
+	watcher_resume(w);
+}
+
+/* A directory of which a name came before it could be read is not on another file system than that:
+ * what takes the name is another. */
+static void test_fences_read_before_what_it_is_in(void **state)
+{
+	(void)state;
+	w = open_with(WATCHER(.backend = WATCHER_BACKEND_INOTIFY, .max_backlog_bytes = 1));
+	add_with(w, "in", WATCH(.kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED,
+				.on_batch = on_told, .arg = &seen));
+	sync_watcher(w);
+	mark = "mark";
+	fails = true;
+	after = "mkdir in/d/sub; : > in/d/sub/a";
+	assert_int_equal(system("mkdir -p out other/x; : > out/mark; mv out in/d"), 0);
+	assert_told("created in/d, created in/d/sub, created in/d/sub/a, created in/d/mark");
+	assert_false(fails);
+	do_unseen("mv in/d/sub away; mv other in/d/sub");
+	assert_told("created in/noise, deleted in/d/sub/a, deleted in/d/sub, created in/d/sub, "
+		    "created in/d/sub/x");
+}
+
 #define FENCES_TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 
 int main(void)
@@ -164,6 +203,7 @@ int main(void)
 		FENCES_TEST(test_fences_keep_the_watch),
 		FENCES_TEST(test_fences_changed_while_read),
 		FENCES_TEST(test_fences_changed_while_read_fanotify),
+		FENCES_TEST(test_fences_read_before_what_it_is_in),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

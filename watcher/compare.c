@@ -107,7 +107,8 @@ static bool same_thing(struct watcher *w, const struct entry *e, int type, uint6
 		return type == WATCHER_TYPE_SYMLINK && !watcher__leads_elsewhere(w, e->node);
 	if (e->type != type)
 		return false;
-	if (e->node != NO_DIR && tree_dir(&w->tree, e->node)->flags & (DIR_FOREIGN | DIR_MOUNTED))
+	if (e->node != NO_DIR && (tree_is_foreign(&w->tree, e->node) ||
+				  tree_dir(&w->tree, e->node)->flags & DIR_MOUNTED))
 		return true; /* the listing has the inode below the mount point */
 	return !e->ino || !ino || e->ino == ino;
 }
@@ -233,10 +234,8 @@ static void note_listing(struct watcher *w, uint32_t dir)
 	d->ino = li->ino;
 	d->dev = li->dev;
 	d->ctime_ns = li->ctime_ns;
-	d->flags &= (uint16_t)~(DIR_NO_ACCESS | DIR_FOREIGN | DIR_FAILED | DIR_MOUNTED |
-				DIR_UNMOUNTED | DIR_GIVEN_UP);
-	if (d->parent != NO_DIR && tree_dir(&w->tree, d->parent)->dev != d->dev)
-		d->flags |= DIR_FOREIGN;
+	d->flags &= (uint16_t)~(DIR_NO_ACCESS | DIR_FAILED | DIR_MOUNTED | DIR_UNMOUNTED |
+				DIR_GIVEN_UP);
 	if (d->parent != NO_DIR && li->mount)
 		watcher__mounted(w, dir, li->mount);
 }

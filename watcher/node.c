@@ -270,7 +270,7 @@ static void leave_entry(struct watcher *w, uint32_t dir)
 	struct dir *d = tree_dir(&w->tree, dir);
 	uint32_t up = d->parent, rec = d->rec;
 
-	if (d->flags & (DIR_FOREIGN | DIR_MOUNTED))
+	if (d->flags & DIR_MOUNTED || tree_is_foreign(&w->tree, dir))
 		d->ino = 0; /* the entry has that of the directory below the mount */
 	if (up != NO_DIR)
 		tree_detach(&w->tree, up, rec);

@@ -56,7 +56,8 @@ void watcher__look_leave(struct watcher *w, uint32_t dir)
 	w->look->strange = false;
 	watcher__node_unwatch(w, dir);
 	d->ino = 0;
-	d->flags &= (uint16_t)~(DIR_MOUNTED | DIR_FOREIGN | DIR_UNMOUNTED | DIR_AHEAD | DIR_FRESH);
+	d->dev = 0;
+	d->flags &= (uint16_t)~(DIR_MOUNTED | DIR_UNMOUNTED | DIR_AHEAD | DIR_FRESH);
 	watcher__node_limbo(w, dir);
 }
 

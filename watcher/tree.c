@@ -410,3 +410,11 @@ bool tree_is_below(const struct tree *t, uint32_t node, uint32_t top)
 			return true;
 	return false;
 }
+
+bool tree_is_foreign(const struct tree *t, uint32_t node)
+{
+	const struct dir *d = tree_dir(t, node);
+	uint32_t dev = d->parent == NO_DIR ? 0 : tree_dir(t, d->parent)->dev;
+
+	return dev && d->dev && d->dev != dev;
+}

@@ -30,7 +30,6 @@ enum {
 	DIR_NARROW = 1 << 2,   /* only names that single-file roots ask for are indexed */
 	DIR_NO_ACCESS = 1 << 3, /* may not be read: tried again when its mode changes */
 	DIR_LOOKED = 1 << 4,   /* read in the current pass */
-	DIR_FOREIGN = 1 << 5,  /* another file system than its parent's */
 	DIR_GIVEN_UP = 1 << 6, /* a sync has waited in vain for it to be read: no other does */
 	DIR_LINK = 1 << 7,     /* reached through a symbolic link that is followed */
 	DIR_AHEAD = 1 << 8,    /* its entries are newer than the queue, up to its CHANGE_READ */
@@ -137,6 +136,8 @@ void tree_unpin(struct tree *t);
 
 /* True if `node` is `top` or below it. */
 bool tree_is_below(const struct tree *t, uint32_t node, uint32_t top);
+/* Is it on another file system than the directory it is in, as far as both have been read? */
+bool tree_is_foreign(const struct tree *t, uint32_t node);
 
 /*
  * A packed listing: 10 bytes of head (inode, type, length of name) and the name, one after the

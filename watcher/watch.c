@@ -19,7 +19,7 @@ static void widen_all(struct watcher *w)
 
 		if (!(d->flags & DIR_USED) || d->id < 0)
 			continue;
-		if (d->parent != NO_DIR && !(d->flags & DIR_FOREIGN) &&
+		if (d->parent != NO_DIR && !tree_is_foreign(&w->tree, i) &&
 		    w->sources[d->backend].ops->late)
 			continue; /* covered with the root, or with the top of its file system */
 		path = watcher__path(w, i, NULL, 0);

@@ -307,24 +307,24 @@ static void end_moved_on(struct watcher *w, uint32_t node, const struct news *de
 }
 
 /* The same for those who see only that place: it comes there with the directory, and then moves. */
-static void come_moved_on(struct watcher *w, uint32_t node, const struct news *from, int depth)
+static void come_moved_on(struct watcher *w, uint32_t node, const struct news *like, int depth)
 {
 	struct look *l = w->look;
 
 	for (size_t i = 0; i < l->norigins && depth < DEEP; i++) {
 		const struct arrival *o = &l->arrivals[l->origins[i]];
-		struct news n = news_for(w, WATCHER_CREATED, o->type, o->ino);
+		struct news n = *like;
 
 		if (!has_moved_on(w, o, node))
 			continue;
-		n.onto = from;
-		n.sub_move = true;
+		n.type = o->type;
+		n.ino = o->ino;
 		watcher__tell_at(w, &n, o->from_dir, o->from, o->from_len);
 		watcher__emit(w, &n);
 		if (o->node == NO_DIR)
 			continue;
 		watcher__emit_created_below(w, &n, o->node);
-		come_moved_on(w, o->node, from, depth + 1);
+		come_moved_on(w, o->node, like, depth + 1);
 	}
 }
 
@@ -332,8 +332,9 @@ static void come_moved_on(struct watcher *w, uint32_t node, const struct news *f
 static void announce_whole_move(struct watcher *w, struct arrival *a, struct news *n)
 {
 	const struct news dest = { .dir = n->dest_dir, .name = n->dest, .len = n->dest_len };
-	struct bytes name = { 0 };
 	struct news from = { .dir = n->dir, .len = n->len };
+	struct news comes = news_for(w, WATCHER_CREATED, 0, 0);
+	struct bytes name = { 0 };
 
 	if (bytes_add(&name, n->name, n->len) < 0)
 		w->gap = true;
@@ -342,7 +343,11 @@ static void announce_whole_move(struct watcher *w, struct arrival *a, struct new
 		end_moved_on(w, a->node, &dest, 0);
 	watcher__emit_moved(w, n, a->node);
 	a->done = true; /* what was in it is found where it is now */
-	come_moved_on(w, a->node, &from, 0);
+	comes.onto = &from;
+	comes.sub_move = true;
+	comes.grafted = true; /* a root that is the directory itself has it already */
+	comes.known_to = a->node;
+	come_moved_on(w, a->node, &comes, 0);
 	bytes_free(&name);
 }
 

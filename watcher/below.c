@@ -43,29 +43,37 @@ static bool counts(const struct watcher *w, uint32_t node, const struct entry *e
 	return !(e->marks & ENTRY_DOOMED) || ends(w, node, rec);
 }
 
+/* The next announced entry of a node; its name is put behind the first `len` bytes of `rel`. */
+static bool next_entry(struct watcher *w, uint32_t node, uint32_t *rec, struct bytes *rel,
+		       size_t len, struct entry *e)
+{
+	rel->len = len;
+	do {
+		*rec = tree_next(&w->tree, node, *rec);
+		if (*rec == NO_REC)
+			return false;
+		*e = tree_entry(&w->tree, node, *rec);
+	} while (!counts(w, node, e, *rec));
+	if ((!len || bytes_addc(rel, '/') == 0) && bytes_add(rel, e->name, e->len) == 0)
+		return true;
+	w->gap = true;
+	return false;
+}
+
 static void walk_below(struct watcher *w, uint32_t node, struct bytes *rel, enum walk how,
 		       below_cb *one, void *arg)
 {
 	size_t len = rel->len;
-	uint32_t rec;
+	uint32_t rec = NO_REC;
+	struct entry e;
 
-	for (rec = tree_next(&w->tree, node, NO_REC); rec != NO_REC;
-	     rec = tree_next(&w->tree, node, rec)) {
-		struct entry e = tree_entry(&w->tree, node, rec);
-
-		if (!counts(w, node, &e, rec))
-			continue;
-		if (bytes_addc(rel, '/') < 0 || bytes_add(rel, e.name, e.len) < 0) {
-			w->gap = true;
-			return;
-		}
+	while (next_entry(w, node, &rec, rel, len, &e)) {
 		if (how != AFTER)
 			one(w, rel, &e, arg);
 		if (e.node != NO_DIR)
 			walk_below(w, e.node, rel, how, one, arg);
 		if (how == AFTER)
 			one(w, rel, &e, arg);
-		rel->len = len;
 	}
 }
 
@@ -83,23 +91,16 @@ static void walk_levels(struct watcher *w, uint32_t node, struct bytes *rel, enu
 			below_cb *one, void *arg)
 {
 	size_t len = rel->len;
-	uint32_t rec;
+	uint32_t rec = NO_REC;
+	struct entry e;
 
-	for (rec = tree_next(&w->tree, node, NO_REC); rec != NO_REC;
-	     rec = tree_next(&w->tree, node, rec)) {
-		struct entry e = tree_entry(&w->tree, node, rec);
-
-		if (!counts(w, node, &e, rec) || !has_turn(&e, pass))
+	while (next_entry(w, node, &rec, rel, len, &e)) {
+		if (!has_turn(&e, pass))
 			continue;
-		if (bytes_addc(rel, '/') < 0 || bytes_add(rel, e.name, e.len) < 0) {
-			w->gap = true;
-			return;
-		}
 		if (pass != INSIDE)
 			one(w, rel, &e, arg);
 		for (int next = DIRECTORIES; pass == INSIDE && next <= INSIDE; next++)
 			walk_levels(w, e.node, rel, (enum pass)next, one, arg);
-		rel->len = len;
 	}
 }
 
@@ -131,29 +132,6 @@ void watcher__emit_gone_below(struct watcher *w, const struct news *like, uint32
 	else
 		walk_below(w, node, &rel, AFTER, gone_one, &n);
 	bytes_free(&rel);
-}
-
-void watcher__emit_gone_in(struct watcher *w, const struct news *like, uint32_t node)
-{
-	uint32_t rec;
-
-	for (rec = tree_next(&w->tree, node, NO_REC); rec != NO_REC;
-	     rec = tree_next(&w->tree, node, rec)) {
-		struct entry e = tree_entry(&w->tree, node, rec);
-		struct bytes name = { 0 };
-		struct news n = *like;
-
-		if (e.marks & (ENTRY_NEW | ENTRY_DOOMED))
-			continue;
-		n.dir = node;
-		if (e.node != NO_DIR)
-			watcher__emit_gone_below(w, &n, node, e.name, e.len, e.node);
-		if (bytes_add(&name, e.name, e.len) < 0)
-			w->gap = true;
-		else
-			gone_one(w, &name, &e, &n);
-		bytes_free(&name);
-	}
 }
 
 static void created_one(struct watcher *w, const struct bytes *rel, const struct entry *e,

@@ -145,11 +145,9 @@ void watcher__as_told(struct watcher *w, struct news *n);
 struct arrival *watcher__arrival_at(struct watcher *w, uint32_t dir);
 
 /* The events for the end of everything below `name` in `dir`, whose node is (or was) `node`:
- * what is deepest first. Entries of moved or new directories are left out. */
+ * what is deepest first. Entries of moved or new directories are left out. No name: `node` is `dir`. */
 void watcher__emit_gone_below(struct watcher *w, const struct news *like, uint32_t dir,
 			      const char *name, size_t len, uint32_t node);
-/* The same for everything in a node that a root is attached to; like->only says which. */
-void watcher__emit_gone_in(struct watcher *w, const struct news *like, uint32_t node);
 /* A directory that came with its content: what is in it is told as created, like itself. */
 void watcher__emit_created_below(struct watcher *w, struct news *like, uint32_t node);
 /* The same for everything in a node that a root was attached to; like->only says which. */

@@ -203,7 +203,7 @@ static void end_root(struct watcher *w, struct root *root)
 	if (root->single) {
 		end_single(w, root);
 	} else {
-		watcher__emit_gone_in(w, &n, node);
+		watcher__emit_gone_below(w, &n, node, "", 0, node);
 		root_news(w, root, WATCHER_DELETED);
 	}
 	detach(w, root);

@@ -620,10 +620,13 @@ SH_API void sh_set_trace(sh_trace_cb cb, void *arg);
 
 #ifdef __cplusplus
 }
+#endif
 
+#if defined(__cplusplus) && __cplusplus >= 201703L
 /*
- * C++17: sh("git", "status", name) with strings of either kind, a recipe as an argument,
- * and options set by a function at any place:
+ * C++17, and later; before there are the functions above, with an sh_call of one's own.
+ * sh("git", "status", name) with strings of either kind, a recipe as an argument, and options
+ * set by a function at any place:
  *
  *     const char *env[] = { "A=1", nullptr };
  *     std::unique_ptr<sh_result, sh_end> r(

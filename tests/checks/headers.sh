@@ -1,5 +1,5 @@
 #!/bin/sh
-# Each public header compiles alone, without a warning, as C99, C11 and C++17, with gcc and
+# Each public header compiles alone, without a warning, as C99, C11, C++11 and C++17, with gcc and
 # clang, and does not lead to <uv.h>.
 set -u
 n=0
@@ -23,14 +23,16 @@ compiles() { # compiles COMPILER LANGUAGE STANDARD HEADER
   fi
 }
 
-echo "1..$(($(echo "$headers" | wc -l) * 7))"
+echo "1..$(($(echo "$headers" | wc -l) * 9))"
 for h in $headers; do
   for cc in gcc clang; do
     compiles $cc c c99 "$h"
     compiles $cc c c11 "$h"
   done
-  compiles g++ c++ c++17 "$h"
-  compiles clang++ c++ c++17 "$h"
+  for cc in g++ clang++; do
+    compiles $cc c++ c++11 "$h"
+    compiles $cc c++ c++17 "$h"
+  done
   n=$((n + 1))
   if echo "#include <$h>" | ${CC:-cc} -Iinclude -M -x c - | grep -q '/uv\.h'; then
     echo "not ok $n - $h does not include uv.h"

@@ -117,6 +117,7 @@ static void start_some(struct shell_trick *k)
 		start(k, i, q);
 		free_queued(q);
 	}
+	k->is_behind &= k->first != NULL;
 }
 
 static void add(struct shell_trick *k, const watcher_event *e)
@@ -124,9 +125,10 @@ static void add(struct shell_trick *k, const watcher_event *e)
 	struct queued *q;
 
 	if (k->waiting >= MAX_WAITING) {
-		if (k->waiting++ == MAX_WAITING)
+		if (!k->is_behind)
 			say_error("more than %d commands behind; leaving events out",
 				  MAX_WAITING);
+		k->is_behind = 1;
 		return;
 	}
 	q = alloc_zero(1, sizeof *q);

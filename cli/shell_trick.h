@@ -29,6 +29,7 @@ struct shell_trick {
 	size_t running, waiting, limit;
 	struct left left;
 	int quitting, is_over;
+	int is_behind; /* so far that events were left out */
 	char *line;
 };
 

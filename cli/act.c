@@ -24,8 +24,8 @@ static void print_events(struct act *a, watcher_batch *batch)
 	while (watcher_batch_next(batch, &e))
 		if (!(e.kind & WATCHER_CONTROL))
 			format_event(&f, &out, &e);
-	if (out.len && write(1, out.data, out.len) < 0)
-		say(a->t.voice, 1, SAY_DIM, "stdout cannot be written");
+	if (out.len)
+		outlet_text(&a->stage->outlet, 1, out.data, out.len);
 	bytes_free(&out);
 }
 
@@ -135,7 +135,7 @@ static int on_output(sh_proc *p, const char *data, size_t len, void *arg)
 	struct act *a = arg;
 
 	(void)p;
-	outlet_line(a->outlet, 1, a->rule->name, data, len);
+	outlet_line(&a->stage->outlet, 1, a->rule->name, data, len);
 	return 0;
 }
 
@@ -144,7 +144,7 @@ static int on_error(sh_proc *p, const char *data, size_t len, void *arg)
 	struct act *a = arg;
 
 	(void)p;
-	outlet_line(a->outlet, 2, a->rule->name, data, len);
+	outlet_line(&a->stage->outlet, 2, a->rule->name, data, len);
 	return 0;
 }
 
@@ -155,7 +155,6 @@ static int open_runner(struct act *a)
 		.s = &a->rule->s,
 		.voice = &a->voice,
 		.guardian = a->stage->guardian,
-		.is_output_paused = a->is_tagged && a->outlet->n_full > 0,
 		.on_exit = on_exit_,
 		.on_start = on_start,
 		.on_end = on_end,
@@ -206,13 +205,21 @@ int act_open(struct act *a)
 		.arg = a,
 	};
 	watching_set_debounce(&a->t, waits ? 50 : 0);
-	return watching_open(&a->t);
+	if ((r = watching_open(&a->t)) == 0 && a->stage->outlet.n_full > 0)
+		act_pause_output(a, 1);
+	return r;
 }
 
 void act_pause_output(struct act *a, int is_paused)
 {
-	if (a->rule->kind == RULE_RUN)
+	if (!a->t.w) /* it is just being opened, and will look */
+		return;
+	if (a->rule->kind == RULE_RUN && a->is_tagged)
 		execution_pause_output(&a->runner, is_paused);
+	else if (a->rule->kind == RULE_LOG && is_paused)
+		watcher_pause(a->t.w);
+	else if (a->rule->kind == RULE_LOG)
+		watcher_resume(a->t.w);
 }
 
 void act_quit(struct act *a)

@@ -5,7 +5,6 @@
 #ifndef CLI_ACT_H
 #define CLI_ACT_H
 
-#include "outlet.h"
 #include "rules_file.h"
 #include "runner.h"
 #include "shell_trick.h"
@@ -17,7 +16,6 @@ struct act {
 	struct stage *stage;
 	const struct rule *rule;
 	struct circle *circle; /* of all acts' runners */
-	struct outlet *outlet; /* for the lines, if is_tagged */
 	int is_tagged; /* output begins with the rule's name */
 	/* This act needs others to have gone well first; asked before each run. */
 	int (*may_run)(struct act *a, void *arg);
@@ -41,7 +39,7 @@ int act_open(struct act *a);
 void act_release(struct act *a);
 /* The same; `needed` has just ended. */
 void act_follow(struct act *a, const struct act *needed);
-/* What its commands write is not read (1), or again (0). */
+/* What its commands, or it, write is not read (1), or again (0). */
 void act_pause_output(struct act *a, int is_paused);
 void act_quit(struct act *a);
 /* A child ended. */

@@ -23,7 +23,6 @@ struct member {
 struct band {
 	struct stage stage;
 	struct circle circle;
-	struct outlet outlet;
 	struct settings *s;
 	const struct words *files; /* relative to the current directory */
 	struct member *members, *dead;
@@ -192,7 +191,6 @@ static int open_member(struct band *b, struct rule *rule, int is_tagged)
 		.stage = &b->stage,
 		.rule = &m->rule,
 		.circle = &b->circle,
-		.outlet = &b->outlet,
 		.is_tagged = is_tagged,
 		.may_run = may_run,
 		.on_ready = on_ready,
@@ -482,9 +480,9 @@ static int open_band(struct band *b)
 	uv_unref((uv_handle_t *)&b->child);
 	uv_timer_init(&b->stage.loop, &b->turn);
 	b->turn.data = b;
-	b->outlet = (struct outlet){
-		.full = on_full, .failed = on_failed, .arg = b, .loop = &b->stage.loop
-	};
+	b->stage.outlet.full = on_full;
+	b->stage.outlet.failed = on_failed;
+	b->stage.outlet.arg = b;
 	return 0;
 }
 
@@ -501,7 +499,6 @@ int band_play(struct rules *rules, const struct words *files, struct settings *s
 		settings_free(&b.file_settings);
 		uv_close((uv_handle_t *)&b.child, NULL);
 		uv_close((uv_handle_t *)&b.turn, NULL);
-		outlet_close(&b.outlet);
 		stage_close(&b.stage);
 		bury(&b);
 	}

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "emit.h"
+#include "outlet.h"
 
 #define MAX_LINE 8192
 
@@ -89,7 +90,10 @@ void say(const struct voice *v, int level, enum say_color color, const char *fmt
 		else
 			emit(&line, text.data ? text.data : "");
 		emit(&line, "\n");
-		put(2, line.data, line.len);
+		if (v->outlet)
+			outlet_status(v->outlet, line.data, line.len);
+		else
+			put(2, line.data, line.len);
 	}
 	bytes_free(&text);
 	bytes_free(&line);

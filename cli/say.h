@@ -7,6 +7,8 @@
 
 #include <stdarg.h>
 
+struct outlet;
+
 /* An error; always printed. */
 __attribute__((format(printf, 1, 2))) void say_error(const char *fmt, ...);
 
@@ -19,6 +21,7 @@ struct voice {
 	int color;	 /* escape sequences on stderr */
 	int log_fd;	 /* --log-file: everything said goes there too, with time; -1: none */
 	const char *tag; /* of a rule, before each line; NULL: none */
+	struct outlet *outlet; /* takes the lines without waiting for a reader; NULL: none */
 };
 
 /* A status line, if the voice is at `level` or above it. */

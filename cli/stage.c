@@ -57,6 +57,8 @@ int stage_open(struct stage *st, const struct settings *s)
 		say_error("the event loop: %s", uv_strerror(r));
 		return EXIT_FAILED;
 	}
+	st->outlet = (struct outlet){ .loop = &st->loop };
+	st->voice.outlet = &st->outlet;
 	/* A write to a closed pipe is an error that is handled where it occurs. */
 	signal(SIGPIPE, SIG_IGN);
 	st->guardian = sh_guardian_new();
@@ -110,6 +112,8 @@ void stage_close(struct stage *st)
 	for (int i = 0; i < 3; i++)
 		if (st->signals[i].data)
 			close_handle((uv_handle_t *)&st->signals[i], NULL);
+	outlet_close(&st->outlet);
+	st->voice.outlet = NULL;
 	uv_run(&st->loop, UV_RUN_DEFAULT);
 	if (uv_loop_close(&st->loop) == UV_EBUSY) {
 		uv_walk(&st->loop, close_handle, NULL);

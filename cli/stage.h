@@ -1,6 +1,6 @@
 /*
- * What every verb that goes on for a while stands on: the loop, its voice, and the signals
- * that end it.
+ * What every verb that goes on for a while stands on: the loop, its voice and outlet, and the
+ * signals that end it.
  */
 #ifndef CLI_STAGE_H
 #define CLI_STAGE_H
@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "options.h"
+#include "outlet.h"
 #include "say.h"
 #include "whendo/shellcmd.h"
 
@@ -19,6 +20,7 @@ struct stage {
 
 	uv_loop_t loop;
 	struct voice voice;
+	struct outlet outlet; /* the voice's; a verb may add what is called back */
 	sh_guardian *guardian; /* for the next command of any runner; NULL: none */
 	uv_signal_t signals[3];
 	uv_async_t alive;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "watcher/apply.h"
 #include "watcher/look.h"
 
 struct check {
@@ -73,6 +74,10 @@ static void check_entry(struct check *c, const char *path, const struct entry *e
 		flaw(c, path, "of another type");
 	else if (is_dir && e->node == NO_DIR && !has_node_elsewhere(c, &st))
 		flaw(c, path, "a directory without a node");
+	else if (e->ino && e->ino != INO_UNKNOWN && e->ino != st.st_ino &&
+		 !watcher__scan_mount(-1, path))
+		flaw(c, path, "inode %llu, %llu on disk", (unsigned long long)e->ino,
+		     (unsigned long long)st.st_ino);
 }
 
 static bool check_node(struct check *c, uint32_t dir, const char *path)

@@ -66,7 +66,7 @@ static void check_entry(struct check *c, const char *path, const struct entry *e
 	bool is_dir = e->type == WATCHER_TYPE_DIR;
 	struct stat st;
 
-	if (e->marks)
+	if (e->marks & ~ENTRY_STAYED)
 		flaw(c, path, "marked %x", e->marks);
 	if (lstat(path, &st) < 0)
 		flaw(c, path, "only in the index");

@@ -236,10 +236,31 @@ static void test_a_write_to_a_name_that_only_the_index_has(void **state)
 	begin();
 	assert_int_equal(writes(), 0);
 	make("a");
-	make("untouched");
 	next_tick();
 	polled.read_ns = clock_coarse_ns();
 	extract("a");
+	assert_int_equal(writes(), 1);
+	assert_int_equal(writes(), 0);
+}
+
+/* A name is gone when it is compared, and back when the index reads it: a new file in the old inode,
+ * for all that the index can see. */
+static void test_a_name_that_is_made_again_before_the_index_looks(void **state)
+{
+	char path[128];
+
+	(void)state;
+	make("a");
+	wait_until_old();
+	begin();
+	assert_int_equal(writes(), 0);
+	snprintf(path, sizeof path, "%s/a", dir);
+	assert_int_equal(unlink(path), 0);
+	next_tick();
+	assert_int_equal(looks(), 1);
+	extract("a");
+	next_tick();
+	polled.read_ns = clock_coarse_ns();
 	assert_int_equal(writes(), 1);
 	assert_int_equal(writes(), 0);
 }
@@ -416,6 +437,8 @@ int main(void)
 						remove_dir),
 		cmocka_unit_test_setup_teardown(test_a_write_to_a_name_that_only_the_index_has,
 						make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(
+		    test_a_name_that_is_made_again_before_the_index_looks, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_names_are_read_twice_between_comparisons,
 						make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(

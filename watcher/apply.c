@@ -293,13 +293,25 @@ static void about_itself(struct watcher *w, int source, const struct change *c, 
 	}
 }
 
+/* A name that was there when the directory was read, and before: what has it now was put there in
+ * between, and the reading cannot have known it where the inode was not known, or is the same. */
+static void taken_unseen(struct watcher *w, const struct change *c, uint32_t dir, uint32_t rec)
+{
+	bool stayed = tree_entry(&w->tree, dir, rec).marks & ENTRY_STAYED;
+
+	if (stayed && (c->op == CHANGE_CREATED || c->op == CHANGE_MOVED_TO))
+		happened(w, c, dir, WATCHER_MODIFIED);
+}
+
 /* A change that the index is ahead of. A directory that was there before and after may be another
  * by now, in the same inode number; it is asked when the queue is empty. */
 static void skip(struct watcher *w, const struct change *c, uint32_t dir)
 {
-	uint32_t rec = c->is_dir ? tree_find(&w->tree, dir, c->name, c->name_len) : NO_REC;
-	uint32_t node = rec == NO_REC ? NO_DIR : tree_entry(&w->tree, dir, rec).node;
+	uint32_t rec = tree_find(&w->tree, dir, c->name, c->name_len), node;
 
+	if (rec != NO_REC && !c->is_dir)
+		taken_unseen(w, c, dir, rec);
+	node = rec == NO_REC || !c->is_dir ? NO_DIR : tree_entry(&w->tree, dir, rec).node;
 	if (c->op == CHANGE_MOVED_TO)
 		watcher__half_skipped(w, c);
 	if (c->op == CHANGE_MOVED_TO && c->is_dir)

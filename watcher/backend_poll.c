@@ -297,13 +297,6 @@ static int keep_path(struct polled *p, const char *path)
 	return 0;
 }
 
-/* The index reads it now. What it read first since the last comparison may have changed since. */
-static void asked(struct polled *p)
-{
-	if (!p->asked_ns)
-		p->asked_ns = clock_coarse_ns();
-}
-
 static int poll_watch(struct backend *b, int fd, const char *path, enum watch_level level,
 		      int32_t *id)
 {
@@ -330,7 +323,7 @@ static int poll_watch(struct backend *b, int fd, const char *path, enum watch_le
 	if (own)
 		b->dirs[*id]->asked_ns = mtime;
 	else if (was >= WATCH_ALL || in_work(b, *id)) /* read at another time than compared */
-		asked(b->dirs[*id]);
+		b->dirs[*id]->asked_ns = clock_coarse_ns();
 	if (own && level >= WATCH_ALL && was < WATCH_ALL)
 		poll_remember(&b->compare, b->dirs[*id], path);
 	if (level < WATCH_ALL)

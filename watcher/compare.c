@@ -211,7 +211,7 @@ static void sweep(struct watcher *w, uint32_t dir, int fd)
 			watcher__depart(w, dir, &e);
 			continue;
 		}
-		tree_set_marks(&w->tree, dir, rec, e.marks & ENTRY_NEW);
+		tree_set_marks(&w->tree, dir, rec, e.marks & ENTRY_NEW ? ENTRY_NEW : ENTRY_STAYED);
 		if (e.marks & ENTRY_NEW)
 			continue;
 		if (l->renewed && e.type == WATCHER_TYPE_FILE)

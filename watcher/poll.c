@@ -248,14 +248,16 @@ static bool was_written(const struct polled_entry *was, const struct facts *f)
 	return f->type == WATCHER_TYPE_FILE && (was->content != f->content || was->meta == f->meta);
 }
 
-/* Has a file that is compared for the first time changed since the index may have had its name? In
- * which way nobody knows: it may have been written to and had its times set back, as tar(1) does,
- * so it is told as written to. Where the index has no such name that is left out. */
+/* The index may have the name of a file that is compared for the first time: it read it before, or
+ * has missed that the name was gone for a while, and is another file's in the same inode. Has that
+ * changed since the last comparison? In which way nobody knows, it may have been written to and had
+ * its times set back, as tar(1) does: it is told as written to. Where the index has no such name
+ * that is left out. */
 static bool changed_unseen(const struct disk *disk, const struct polled *p, const struct facts *f)
 {
-	if (p->fresh)
-		return f->ctime_ns >= p->checked_ns;
-	return p->read_ns && (watcher__disk_is_users(disk) || f->ctime_ns >= p->read_ns);
+	if (!p->fresh && !p->read_ns)
+		return false;
+	return (!p->fresh && watcher__disk_is_users(disk)) || f->ctime_ns >= p->checked_ns;
 }
 
 /* One entry against the disk. True if something else has its name now, or nothing. */

@@ -28,7 +28,7 @@ struct polled {
 	struct bytes names;
 	uint32_t count, meta;
 	uint8_t level, wanted; /* enum watch_level: of the comparison, and of the next one */
-	/* The clock when the index first read it since, for the comparison and for the next one; 0: what
+	/* The clock when the index last read it, for the comparison and for the next one; 0: what
 	 * it read is what was compared. A name may have come and gone again between two
 	 * comparisons, and the index have read it there. With the user's own functions, whose
 	 * clock is another: the modification time it had then. */

@@ -14,8 +14,8 @@
 /* Below this many entries a look through the block is as fast as a hash. */
 #define HASH_FROM 12
 #define HAS_NODE  (1 << 5)
-#define TYPE_MASK 0x0f
-#define MARKS     (ENTRY_SEEN | ENTRY_DOOMED | ENTRY_NEW)
+#define TYPE_MASK 0x07
+#define MARKS     (ENTRY_STAYED | ENTRY_SEEN | ENTRY_DOOMED | ENTRY_NEW)
 
 static uint64_t rec_value(const struct dir *d, uint32_t rec)
 {

@@ -69,8 +69,9 @@ struct entry {
 	uint8_t len, type, marks;
 };
 
-/* Marks of an entry during a pass over directories (see look.h). */
+/* Marks of an entry during a pass over directories (see look.h), and one that stays after it. */
 enum {
+	ENTRY_STAYED = 1 << 3, /* when its directory was last compared, it was no news */
 	ENTRY_SEEN = 1 << 4,   /* in the listing that is being compared */
 	ENTRY_DOOMED = 1 << 6, /* no longer there, its event is still to be made */
 	ENTRY_NEW = 1 << 7     /* there, its event is still to be made */

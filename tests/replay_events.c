@@ -14,7 +14,8 @@ static void complain(struct replay *r, const watcher_event *e, const char *what)
 
 static bool is_root(const struct replay *r, const char *path)
 {
-	return strcmp(path, r->places->in) == 0 || strcmp(path, r->places->two) == 0;
+	return (!r->gone && strcmp(path, r->roots[0]) == 0) ||
+	       (r->roots[1] && strcmp(path, r->roots[1]) == 0);
 }
 
 static bool has_parent(const struct replay *r, const char *path)
@@ -24,6 +25,24 @@ static bool has_parent(const struct replay *r, const char *path)
 	snprintf(up, sizeof up, "%s", path);
 	*strrchr(up, '/') = '\0';
 	return model_has(&r->model, up) || is_root(r, up);
+}
+
+/* It ends when all in it has, and is empty when it is back. */
+static void apply_to_root(struct replay *r, const watcher_event *e)
+{
+	bool ends = e->kind == WATCHER_DELETED;
+
+	if (!ends && e->kind != WATCHER_CREATED) {
+		if (e->kind == WATCHER_MOVED || r->gone)
+			complain(r, e, "happened to a root");
+		return;
+	}
+	if (ends == r->gone)
+		complain(r, e, ends ? "deleted, but it is gone" : "created, but it is there");
+	if (r->model.n)
+		complain(r, e, "a root ended with something in it");
+	model_remove(&r->model, r->roots[0]);
+	r->gone = ends;
 }
 
 static void apply(struct replay *r, const watcher_event *e)
@@ -80,11 +99,14 @@ void replay_on_batch(watcher_watch *watch, watcher_batch *batch, void *replay)
 		struct replay *r = replay;
 
 		if (r->trace)
-			fprintf(r->trace, "%llu %s %s%s%s%s%s%s\n", (unsigned long long)e.batch,
+			fprintf(r->trace, "%s%llu %s %s%s%s%s%s%s\n", r->name, (unsigned long long)e.batch,
 				watcher_kind_name(e.kind), e.path,
 				e.type == WATCHER_TYPE_DIR ? "/" : "", e.dest ? " -> " : "",
 				e.dest ? e.dest : "", e.synthetic ? " (s)" : "",
 				e.recovered ? " (r)" : "");
-		apply(r, &e);
+		if (r->roots[0] && strcmp(e.path, r->roots[0]) == 0)
+			apply_to_root(r, &e);
+		else
+			apply(r, &e);
 	}
 }

@@ -4,18 +4,20 @@
 #define TESTS_REPLAY_EVENTS_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 
-#include "replay_changes.h"
 #include "replay_model.h"
 #include "whendo/watcher.h"
 
 struct replay {
 	struct model model;
-	const struct places *places;
+	const char *roots[2]; /* the second one or NULL */
+	bool gone;            /* the first has been told as deleted */
 	unsigned events, bad, recovered, overflows;
 	char first_bad[PATH_MAX * 2 + 200];
-	FILE *trace; /* or NULL */
+	FILE *trace;          /* or NULL */
+	const char *name;     /* of the watch, in the trace; "" or with a space behind it */
 };
 
 /* An on_batch callback; its argument is the replay. */

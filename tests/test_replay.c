@@ -12,10 +12,11 @@
  * backend that covers trees as a whole. In "faults" watching a directory fails now and then with
  * ENOENT, as it does when the directory is gone, and takes its time; in "refused" with EACCES,
  * until modes are set again; in "limit" with ENOSPC. In "adds" other watches of what is in the
- * roots come and go meanwhile: run only where REPLAY_ROUNDS says how often, for some hundreds with
- * each backend without a bad one do not say that there is none; test_overlapping and test_roots
- * have what is sure. In "mounts" and "mounts-late" directories and files are mounted over, and at
- * the end all mounts end: where the process may have mounts of its own.
+ * roots come and go meanwhile, each with a listing and events of its own (replay_adds.h): run only
+ * where REPLAY_ROUNDS says how often, for one round in some hundreds is still bad, mostly of a
+ * root that is a file and a directory by turns; test_overlapping and test_roots have what is sure.
+ * In "mounts" and "mounts-late" directories and files are mounted over, and at the end all mounts
+ * end: where the process may have mounts of its own.
  * link: -Wl,--wrap=inotify_add_watch,--wrap=fanotify_init,--wrap=watcher__scan_read,--wrap=syscall
  */
 #include <setjmp.h>
@@ -282,7 +283,7 @@ static bool judge(const struct setup *setup, struct run *r, watcher *w, uint64_t
 	const char *const roots[] = { r->places.in, r->places.two, NULL };
 	char text[4000], round[100];
 	struct model disk = { 0 };
-	unsigned flaws;
+	unsigned flaws, wrong;
 	int differ;
 
 	snprintf(round, sizeof round, "%s %s seed %llu", setup->name, mode_names[setup->mode],
@@ -296,6 +297,10 @@ static bool judge(const struct setup *setup, struct run *r, watcher *w, uint64_t
 	flaws = index_check(w, text, sizeof text);
 	if (flaws)
 		print_error("%s: %u flaws\n%s", round, flaws, text);
+	wrong = adds_judge(&r->adds, text, sizeof text);
+	if (wrong)
+		print_error("%s: %u wrong with those that were added\n%s", round, wrong, text);
+	flaws += wrong;
 	if (setup->mode == OVERFLOW) {
 		if (!r->replay.overflows)
 			print_error("%s: no overflow came\n", round);
@@ -317,7 +322,9 @@ static int round_of(const struct setup *setup, uint64_t seed)
 	watcher *w;
 
 	places_make(&r.places, seed, &r.how);
-	p->places = &r.places;
+	p->roots[0] = r.places.in;
+	p->roots[1] = r.places.two;
+	p->name = "";
 	read_places(&p->model, &r.places);
 	if (getenv("REPLAY_TRACE"))
 		p->trace = open_memstream(&trace, &trace_len);
@@ -343,6 +350,7 @@ static int round_of(const struct setup *setup, uint64_t seed)
 	uv_run(&r.loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&r.loop), 0);
 	model_free(&p->model);
+	adds_free(&r.adds);
 	places_remove(&r.places);
 	return !good;
 }

@@ -16,7 +16,9 @@
 int watcher__look_init(struct watcher *w)
 {
 	w->look = calloc(1, sizeof *w->look);
-	return w->look ? bytes_reserve(&w->look->told, TOLD_MAX) : UV_ENOMEM;
+	if (!w->look || bytes_reserve(&w->look->told, TOLD_MAX) < 0)
+		return UV_ENOMEM;
+	return bytes_reserve(&w->look->moving, TOLD_MAX);
 }
 
 void watcher__look_fini(struct watcher *w)
@@ -33,6 +35,7 @@ void watcher__look_fini(struct watcher *w)
 	free(l->origins);
 	ids_free(&l->by_node);
 	bytes_free(&l->told);
+	bytes_free(&l->moving);
 	free(l->changed);
 	free(l->seen);
 	free(l->rules);

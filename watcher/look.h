@@ -67,6 +67,7 @@ struct look {
 	uint32_t *origins;    /* ... and the arrivals with a `from` */
 	size_t norigins, origins_cap;
 	struct bytes told;
+	struct bytes moving; /* where the move being told began */
 	struct departure *departures;
 	size_t ndepartures, departures_cap;
 	size_t departed;        /* the one that was asked for last */

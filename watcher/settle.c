@@ -334,11 +334,15 @@ static void announce_whole_move(struct watcher *w, struct arrival *a, struct new
 	const struct news dest = { .dir = n->dest_dir, .name = n->dest, .len = n->dest_len };
 	struct news from = { .dir = n->dir, .len = n->len };
 	struct news comes = news_for(w, WATCHER_CREATED, 0, 0);
-	struct bytes name = { 0 };
+	struct bytes *name = &w->look->moving; /* what is told before uses the memory that it is in */
 
-	if (bytes_add(&name, n->name, n->len) < 0)
+	bytes_clear(name);
+	if (bytes_add(name, n->name, n->len) < 0) {
 		w->gap = true;
-	from.name = n->name = name.len ? name.data : "";
+		watcher__emit_moved(w, n, a->node);
+		return;
+	}
+	from.name = n->name = name->data;
 	if (watcher__ends_for_some(w, n))
 		end_moved_on(w, a->node, &dest, 0);
 	watcher__emit_moved(w, n, a->node);
@@ -348,7 +352,6 @@ static void announce_whole_move(struct watcher *w, struct arrival *a, struct new
 	comes.grafted = true; /* a root that is the directory itself has it already */
 	comes.known_to = a->node;
 	come_moved_on(w, a->node, &comes, 0);
-	bytes_free(&name);
 }
 
 static void announce_move(struct watcher *w, struct arrival *a, const struct entry *e, int replaced)

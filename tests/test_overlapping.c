@@ -424,6 +424,29 @@ static void test_moved_on_inside_of_the_second(void **state)
 	}
 }
 
+/* What has moved away from a directory is waited for when that one's name is taken from outside of
+ * the second: to that all of it ends, the innermost first. */
+static void test_replaced_while_a_half_waits(void **state)
+{
+	char away[sizeof watch_test_top + 8];
+	watcher *w;
+
+	(void)state;
+	snprintf(away, sizeof away, "%s-away", watch_test_top);
+	assert_int_equal(mkdir("n", 0755) | mkdir("n/x", 0755) | mkdir("n/x/a", 0755), 0);
+	assert_int_equal(mkdir("d", 0755) | mkfifo("n/x/a/f", 0600), 0);
+	w = open_first(*WATCH(.depth = 0));
+	add_with(w, "n", WATCH(.on_batch = on_told, .arg = &second));
+	assert_int_equal(rename("n/x/a/f", away), 0);
+	assert_int_equal(syscall(SYS_renameat2, AT_FDCWD, "d", AT_FDCWD, "n/x", 2), 0);
+	sync_watcher(w);
+	assert_int_equal(unlink(away), 0);
+	assert_string_equal(told(&second),
+			    "deleted n/x/a/f, deleted n/x/a, deleted n/x, created n/x");
+	check_index(w);
+	watcher_close(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,6 +464,7 @@ int main(void)
 		TEST(test_second_is_exchanged_and_back),
 		TEST(test_moved_on_outside_of_the_second),
 		TEST(test_moved_on_inside_of_the_second),
+		TEST(test_replaced_while_a_half_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

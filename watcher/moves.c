@@ -393,6 +393,8 @@ static int tell_replaced(struct watcher *w, const struct news *n)
 	if (rec == NO_REC)
 		return 0;
 	e = tree_entry(&w->tree, n->dest_dir, rec);
+	if (e.node != NO_DIR)
+		watcher__halves_below_gone(w, e.node); /* before what they were in */
 	gone.kind = WATCHER_DELETED;
 	if (watcher__kernel_dir(w, &e))
 		gone.onto = n;

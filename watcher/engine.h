@@ -199,6 +199,14 @@ struct created {
 	uint64_t end;           /* changes behind this place may be newer */
 };
 
+/* A call of watcher_sync() that is not told yet. */
+struct sync {
+	watcher_sync_cb cb;
+	int round; /* so many more times at rest */
+	int tries; /* of what was unsettled, since it was asked for */
+	bool held; /* all else is told */
+};
+
 struct watcher {
 	uv_loop_t *loop, own_loop;
 	bool own, running, closing;
@@ -261,11 +269,7 @@ struct watcher {
 	bool all_heard; /* every descriptor that was ready has had its turn */
 	int open_handles;
 	uv_work_t freeing; /* a large index, in the thread pool */
-	struct {
-		watcher_sync_cb cb;
-		int round;
-		int tries; /* of what was unsettled, since it was asked for */
-	} *syncs;
+	struct sync *syncs;
 	uint32_t nsyncs, syncs_cap;
 	watcher_stats_t stats;
 	struct backpath path, dest_path, work_path;
@@ -539,6 +543,19 @@ int watcher__pump_init(struct watcher *w);
 void watcher__pump(struct watcher *w);
 /* The pump runs at the next turn of the loop. */
 void watcher__pump_soon(struct watcher *w);
+
+/* Watches and handlers that were removed within a callback go when no callback runs; and those that
+ * were removed within a pass when that has ended. */
+void watcher__sweep_removed(struct watcher *w);
+
+/* ---- sync.c: the barrier ---- */
+/* Is there one that does not only wait for what is tried again? */
+bool watcher__sync_is_new(const struct watcher *w);
+/* What could not be looked at or looked up was tried again. */
+void watcher__syncs_tried(struct watcher *w);
+/* The pipeline is at rest, and every descriptor that was ready has had its turn: tells those that
+ * wait for nothing else. */
+void watcher__syncs_finish(struct watcher *w);
 
 /* ---- watcher.c ---- */
 /* Opens a backend as the next source; errors as watcher_open(). */

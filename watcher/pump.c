@@ -16,7 +16,6 @@
 #define LOOK_NS        1000000 /* ... and a long pass after this */
 #define UNWATCH_NS     1000000 /* ... and a long list of watches to end */
 #define RETRY_NS       50000000 /* what failed for want of something is tried again */
-#define SYNC_TRIES     9       /* that a sync waits for: 350 ms if all are in vain */
 #define REFILL_CHANGES 4096    /* the kernel's queue is emptied again after so many */
 
 static void on_idle(uv_idle_t *idle)
@@ -147,9 +146,7 @@ static void deliver_watch(struct watcher_watch *watch)
 	watch->spare = batch;
 }
 
-/* Watches and handlers that were removed within a callback go when no callback runs; and those that
- * were removed within a pass when that has ended. */
-static void sweep_removed(struct watcher *w)
+void watcher__sweep_removed(struct watcher *w)
 {
 	w->leaving = false;
 	LIST_EACH(it, next, &w->watches) {
@@ -191,7 +188,7 @@ static void deliver(struct watcher *w)
 	}
 	w->dispatching--;
 	if (!w->dispatching)
-		sweep_removed(w);
+		watcher__sweep_removed(w);
 }
 
 /* ---- one turn ---- */
@@ -253,12 +250,6 @@ static enum applied apply_all(struct watcher *w, uint64_t until)
 	return APPLIED_ALL;
 }
 
-/* Has a sync been asked for since the queue was empty last? */
-static bool sync_is_new(const struct watcher *w)
-{
-	return w->nsyncs && !w->syncs[w->nsyncs - 1].tries;
-}
-
 /* Tries again what could not be looked at or looked up. */
 static void retry(struct watcher *w)
 {
@@ -270,8 +261,8 @@ static void retry(struct watcher *w)
 		watcher__outside_check(w);
 	if (w->nlimbo)
 		tried |= watcher__limbo_retry(w);
-	for (uint32_t i = 0; tried && i < w->nsyncs; i++)
-		w->syncs[i].tries++;
+	if (tried)
+		watcher__syncs_tried(w);
 }
 
 /* What is left to do when no change is: true if that made new work. */
@@ -280,7 +271,7 @@ static bool settle_rest(struct watcher *w, int64_t before_ns)
 	bool remounted;
 
 	watcher__caught_up(w);
-	watcher__halves_expire(w, sync_is_new(w) ? UINT64_MAX : uv_hrtime());
+	watcher__halves_expire(w, watcher__sync_is_new(w) ? UINT64_MAX : uv_hrtime());
 	remounted = watcher__mounts_due(w);
 	if (remounted)
 		watcher__mounts_check(w);
@@ -306,53 +297,6 @@ static bool over_limit(const struct watcher *w)
 	return w->tight || w->stats.backlog_bytes > w->options.max_backlog_bytes;
 }
 
-/* A round of looking is under way: its end turns the pump again. */
-static bool scanning(const struct watcher *w)
-{
-	for (int i = 0; i < w->nsources; i++)
-		if (w->sources[i].ops->busy && w->sources[i].ops->busy(w->sources[i].backend))
-			return true;
-	return false;
-}
-
-/* Is something left that the timer tries again, that a sync is to wait for? */
-static bool is_unsettled(const struct watcher *w)
-{
-	return w->recheck_roots || watcher__limbo_holds(w);
-}
-
-static void finish_syncs(struct watcher *w)
-{
-	uint32_t kept = 0, n = w->nsyncs;
-	bool unsettled = is_unsettled(w);
-
-	if (scanning(w) || watcher__late_active(w) || !watcher__mounts_heard(w))
-		return;
-	for (uint32_t i = 0; i < n && !w->closing; i++) {
-		if (unsettled && w->syncs[i].tries < SYNC_TRIES) {
-			w->syncs[kept++] = w->syncs[i];
-			continue;
-		}
-		if (--w->syncs[i].round > 0) {
-			w->syncs[kept++] = w->syncs[i];
-			watcher__pump_soon(w);
-			continue;
-		}
-		watcher__limbo_give_up(w);
-		watcher_sync_cb cb = w->syncs[i].cb;
-
-		w->dispatching++;
-		cb(w, 0, w->options.arg);
-		w->dispatching--;
-	}
-	/* Those that callbacks have added stay. */
-	for (uint32_t i = n; i < w->nsyncs; i++)
-		w->syncs[kept++] = w->syncs[i];
-	w->nsyncs = kept;
-	if (!w->dispatching)
-		sweep_removed(w);
-}
-
 static void tell_problems(struct watcher *w)
 {
 	if (list_empty(&w->problems))
@@ -366,7 +310,7 @@ static void tell_problems(struct watcher *w)
 		free(p);
 	}
 	w->dispatching--;
-	sweep_removed(w);
+	watcher__sweep_removed(w);
 }
 
 static void announce_ready(struct watcher *w)
@@ -378,7 +322,7 @@ static void announce_ready(struct watcher *w)
 	w->dispatching++;
 	w->options.on_ready(w, w->options.arg);
 	w->dispatching--;
-	sweep_removed(w);
+	watcher__sweep_removed(w);
 }
 
 /* Does nothing wait for the queue to be found empty? */
@@ -403,7 +347,7 @@ static bool turn(struct watcher *w)
 	if (watcher__look_pending(w) && !watcher__look_go(w, w->turn_ns + LOOK_NS))
 		return false;
 	if (w->leaving)
-		sweep_removed(w);
+		watcher__sweep_removed(w);
 	for (;; w->turn_ns = uv_hrtime()) {
 		before_ns = clock_coarse_ns();
 		filled = fill(w);
@@ -498,7 +442,7 @@ void watcher__pump(struct watcher *w)
 		deliver(w);
 	if (rest && w->nsyncs && !w->closing && !w->paused) {
 		if (w->all_heard)
-			finish_syncs(w);
+			watcher__syncs_finish(w);
 		else
 			watcher__pump_soon(w);
 	}
@@ -522,34 +466,4 @@ void watcher_resume(watcher *w)
 {
 	w->paused = false;
 	watcher__pump_soon(w);
-}
-
-int watcher_sync(watcher *w, watcher_sync_cb cb)
-{
-	uint32_t cap = w->syncs_cap ? w->syncs_cap * 2 : 4;
-	void *p;
-	bool exact = true;
-
-	if (!cb)
-		return UV_EINVAL;
-	if (w->nsyncs == w->syncs_cap) {
-		if (!(p = realloc(w->syncs, cap * sizeof *w->syncs)))
-			return UV_ENOMEM;
-		w->syncs = p;
-		w->syncs_cap = cap;
-	}
-	for (int i = 0; i < w->nsources; i++) {
-		const struct source *s = &w->sources[i];
-
-		if (s->ops->caps & BACKEND_SCANS)
-			s->ops->round(s->backend);
-		exact &= (s->ops->caps & BACKEND_EXACT) != 0;
-	}
-	w->calm_rounds = 0; /* what waits to be looked at again is looked at first */
-	w->limbo_due_ns = 0;
-	w->syncs[w->nsyncs].cb = cb;
-	w->syncs[w->nsyncs].tries = 0;
-	w->syncs[w->nsyncs++].round = exact ? 1 : 3;
-	watcher__pump_soon(w);
-	return 0;
 }

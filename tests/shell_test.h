@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <uv.h>
@@ -174,6 +175,15 @@ __attribute__((unused)) static int run_on_both(const char *name, const struct CM
 		failed += _cmocka_run_group_tests(label, tests, n, NULL, census);
 	}
 	return failed;
+}
+
+/* The most memory this process has had. */
+__attribute__((unused)) static long rss_kib(void)
+{
+	struct rusage ru;
+
+	getrusage(RUSAGE_SELF, &ru);
+	return ru.ru_maxrss;
 }
 
 #endif

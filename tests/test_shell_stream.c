@@ -1,7 +1,6 @@
 /* What goes in and what comes out. Numbers are those of the behaviours. */
 #include "shell_test.h"
 
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 static char path_[] = "/tmp/whendo-stream-XXXXXX";
@@ -25,14 +24,6 @@ static char *slurp(const char *path, size_t *len)
 	*len = fread(p, 1, (1 << 22) - 1, f);
 	fclose(f);
 	return p;
-}
-
-static long rss_kib(void)
-{
-	struct rusage ru;
-
-	getrusage(RUSAGE_SELF, &ru);
-	return ru.ru_maxrss;
 }
 
 static void test_stream_18_a_gibibyte_on_both_is_bounded(void **state)
@@ -463,123 +454,6 @@ static void test_stream_a_callback_can_feed(void **state)
 	sh_free(r);
 }
 
-static void test_stream_next_gives_lines_as_they_come(void **state)
-{
-	sh_proc *p = sh_start(
-	    SH("sh", "-c", "echo a; echo b >&2; sleep 0.05; printf c", .out = SH_STREAM));
-	char got[64] = "";
-	sh_line line;
-	int r;
-
-	(void)state;
-	while ((r = sh_next(p, &line)) == 1) {
-		strncat(got, line.data, line.len);
-		strcat(got, line.from_err ? "!" : ".");
-	}
-	assert_int_equal(r, 0);
-	assert_true(!strcmp(got, "a.b!c.") || !strcmp(got, "b!a.c."));
-	assert_int_equal(sh_next(p, &line), 0);
-	assert_int_equal(sh_wait(p, -1)->status, SH_DONE);
-	sh_proc_free(p);
-}
-
-static void test_stream_of_lines_is_not_captured(void **state)
-{
-	sh_proc *p = sh_start(SH("sh", "-c", "echo out; echo err >&2; echo more",
-				 .out = SH_STREAM, .err = SH_STREAM));
-	const sh_result *r = sh_wait(p, -1);
-	sh_line line;
-
-	(void)state;
-	assert_status(r, SH_DONE);
-	assert_int_equal(r->out_total, 9);
-	assert_int_equal(r->err_total, 4);
-	assert_string_equal(r->out, "");
-	assert_int_equal(r->out_len, 0);
-	assert_string_equal(r->err, "");
-	assert_int_equal(r->err_len, 0);
-	assert_int_equal(sh_next(p, &line), 1); /* but still to be read */
-	assert_int_equal(line.len, 3);
-	sh_proc_free(p);
-}
-
-static uint64_t own_cpu_ns(void)
-{
-	struct rusage ru;
-
-	getrusage(RUSAGE_THREAD, &ru);
-	return ((uint64_t)ru.ru_utime.tv_sec + (uint64_t)ru.ru_stime.tv_sec) * 1000 * MS +
-	       ((uint64_t)ru.ru_utime.tv_usec + (uint64_t)ru.ru_stime.tv_usec) * 1000;
-}
-
-static void test_stream_next_sleeps_until_there_is_a_line(void **state)
-{
-	sh_proc *p = sh_start(SH("sh", "-c", "sleep 1; echo x", .out = SH_STREAM));
-	uint64_t before = own_cpu_ns();
-	sh_line line;
-
-	(void)state;
-	assert_int_equal(sh_next(p, &line), 1);
-	assert_true(own_cpu_ns() - before < 200 * (uint64_t)MS);
-	sh_proc_free(p);
-}
-
-static void test_stream_next_forgets_what_was_read(void **state)
-{
-	long before = rss_kib();
-	sh_proc *p = sh_start(SH("seq", "3000000", .out = SH_STREAM));
-	sh_line line;
-	long n = 0;
-
-	(void)state;
-	while (sh_next(p, &line) == 1)
-		assert_true(++n == strtol(line.data, NULL, 10));
-	assert_int_equal(n, 3000000);
-	sh_proc_free(p);
-	assert_true(!RSS_COUNTS || rss_kib() - before < 16 * 1024);
-}
-
-/* Lines end anywhere in what was read, and are longer than what a stream runs ahead. */
-static void test_stream_next_joins_what_came_in_parts(void **state)
-{
-	sh_proc *p =
-	    sh_start(SH("sh", "-c",
-			"i=0; while [ $i -lt 40 ]; do head -c $((i * i * 1000)) /dev/zero |"
-			" tr '\\0' x; echo; echo $i; i=$((i + 1)); done; printf end",
-			.out = SH_STREAM));
-	char number[16];
-	sh_line line;
-
-	(void)state;
-	for (size_t i = 0; i < 40; i++) {
-		assert_int_equal(sh_next(p, &line), 1);
-		assert_int_equal(line.len, i * i * 1000);
-		if (line.len)
-			assert_true(line.data[0] == 'x' && line.data[line.len - 1] == 'x');
-		assert_int_equal(sh_next(p, &line), 1);
-		snprintf(number, sizeof number, "%zu", i);
-		assert_int_equal(line.len, strlen(number));
-		assert_memory_equal(line.data, number, line.len);
-	}
-	assert_int_equal(sh_next(p, &line), 1);
-	assert_int_equal(line.len, 3);
-	assert_int_equal(sh_next(p, &line), 0);
-	sh_proc_free(p);
-}
-
-static void test_stream_next_can_be_left_early(void **state)
-{
-	sh_proc *p = sh_start(SH("yes", .out = SH_STREAM));
-	sh_line line;
-
-	(void)state;
-	for (int i = 0; i < 5; i++)
-		assert_int_equal(sh_next(p, &line), 1);
-	assert_memory_equal(line.data, "y", 1);
-	sh_proc_free(p);
-	assert_no_children();
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -588,7 +462,6 @@ int main(void)
 		cmocka_unit_test(test_stream_19_a_late_reader_blocks_nobody),
 		cmocka_unit_test(test_stream_20_unread_input_is_no_error_and_no_sigpipe),
 		cmocka_unit_test(test_stream_21_no_input_is_the_end_at_once),
-		cmocka_unit_test(test_stream_next_forgets_what_was_read),
 		cmocka_unit_test(test_stream_18_a_gibibyte_on_both_is_bounded),
 		cmocka_unit_test(test_stream_22_one_call_for_each_line),
 		cmocka_unit_test(test_stream_23_chunks_keep_order_and_nuls),
@@ -603,11 +476,6 @@ int main(void)
 		cmocka_unit_test(test_stream_29_further_descriptors),
 		cmocka_unit_test(test_stream_30_dev_stdout_can_be_opened),
 		cmocka_unit_test(test_stream_a_callback_can_feed),
-		cmocka_unit_test(test_stream_of_lines_is_not_captured),
-		cmocka_unit_test(test_stream_next_gives_lines_as_they_come),
-		cmocka_unit_test(test_stream_next_sleeps_until_there_is_a_line),
-		cmocka_unit_test(test_stream_next_joins_what_came_in_parts),
-		cmocka_unit_test(test_stream_next_can_be_left_early),
 	};
 
 	return RUN_ON_BOTH("stream", tests);

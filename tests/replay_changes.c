@@ -160,6 +160,25 @@ static void change_mounts(const struct places *p)
 			return;
 }
 
+/* A rename, and at once a write below the new name. */
+static void rename_and_write(const char *from, const char *to)
+{
+	char path[300];
+
+	if (rename(from, to) < 0)
+		return;
+	snprintf(path, sizeof path, "%s/w", to);
+	write_file(path, 0);
+}
+
+static void make_link(const char *a, const char *b, const struct changes *how)
+{
+	if (dice(2) || how->unmerged)
+		(void)!symlink("a", a);
+	else
+		(void)!link(a, b);
+}
+
 static void one_change(const struct places *p, const struct changes *how)
 {
 	char a[256], b[256], c[300];
@@ -193,11 +212,8 @@ static void one_change(const struct places *p, const struct changes *how)
 	case 9:
 		rename(a, b);
 		break;
-	case 10: /* a rename with a write below the new name at once */
-		if (rename(a, b) == 0) {
-			snprintf(c, sizeof c, "%s/w", b);
-			write_file(c, 0);
-		}
+	case 10:
+		rename_and_write(a, b);
 		break;
 	case 11:
 		syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2 /* RENAME_EXCHANGE */);
@@ -209,10 +225,7 @@ static void one_change(const struct places *p, const struct changes *how)
 		rename(some_path(c, out), a);
 		break;
 	case 14:
-		if (dice(2) || how->unmerged)
-			(void)!symlink("a", a);
-		else
-			(void)!link(a, b);
+		make_link(a, b, how);
 		break;
 	case 15:
 		replace(a, remove_it);

@@ -16,14 +16,12 @@
 /* The words an option's value may be, each with `sep` before it; nothing where any will do. */
 static void add_choices(struct bytes *out, const struct option *o, const char *sep)
 {
-	static const char *const kinds = "created|modified|moved|deleted|attrib|opened|closed|"
-					 "closed_no_write|all";
 	static const char *const signals = "TERM|INT|HUP|QUIT|KILL|USR1|USR2|CONT|WINCH";
 	const char *p = NULL;
 
-	if (o->kind == OPTION_KINDS)
-		p = kinds;
-	else if (o->kind == OPTION_SIGNAL)
+	for (const char *const *kind = kind_names; *kind && o->kind == OPTION_KINDS; kind++)
+		emit_f(out, "%s%s", sep, *kind);
+	if (o->kind == OPTION_SIGNAL)
 		p = signals;
 	else if (o->kind == OPTION_CHOICE || o->kind == OPTION_MAY_CHOICE)
 		p = o->meta;
@@ -45,11 +43,6 @@ static void add_operands(struct bytes *out, const struct verb *verb)
 	for (const struct trick_class *c = trick_classes; c->name && verb->bit == VERB_GENERATE;
 	     c++)
 		emit_f(out, " %s", c->name);
-}
-
-static int takes_value(const struct option *o)
-{
-	return o->meta && o->kind != OPTION_MAY_TEXT && o->kind != OPTION_MAY_CHOICE;
 }
 
 /* "run|log" with a separator of choice; an alias is a name, too. */
@@ -131,7 +124,7 @@ static void add_bash(struct bytes *out)
 	add_bash_start(out);
 	emit(out, "\tcase \"$verb $prev\" in\n");
 	for (const struct option *o = options; o->name; o++)
-		if (takes_value(o) || o->kind == OPTION_MAY_CHOICE)
+		if (option_takes_value(o) || o->kind == OPTION_MAY_CHOICE)
 			add_bash_option(out, o);
 	emit(out, "\tesac\n\tif [ -n \"$has_value\" ]; then\n"
 		  "\t\t[[ $has_value$cur != ,*,* ]] || words=${words// / ${cur%,*},}\n"
@@ -170,7 +163,7 @@ static void add_zsh_value(struct bytes *out, const struct option *o)
 {
 	struct bytes choices = { 0 };
 
-	emit(out, takes_value(o) ? ":" : "::");
+	emit(out, option_takes_value(o) ? ":" : "::");
 	add_quoted(out, o->meta, ":[]");
 	emit(out, ":");
 	add_choices(&choices, o, " ");
@@ -190,7 +183,7 @@ static void add_zsh_value(struct bytes *out, const struct option *o)
 static void add_zsh_option(struct bytes *out, const struct option *o, const char *spelled)
 {
 	const char *joins = !o->meta		? ""
-			    : !takes_value(o)	? "=-"
+			    : !option_takes_value(o)	? "=-"
 			    : spelled[1] == '-' ? "="
 						: "+";
 
@@ -271,8 +264,8 @@ static void add_fish_option(struct bytes *out, const struct option *o)
 	if (o->kind == OPTION_KINDS)
 		emit_f(out, " -x -a '(__fish_append ,%s)'", choices.data);
 	else if (choices.len)
-		emit_f(out, " %s -a '%s'", takes_value(o) ? "-x" : "-f", choices.data + 1);
-	else if (takes_value(o))
+		emit_f(out, " %s -a '%s'", option_takes_value(o) ? "-x" : "-f", choices.data + 1);
+	else if (option_takes_value(o))
 		emit(out, " -r");
 	emit(out, " -d '");
 	add_quoted(out, o->help, "\\");

@@ -18,6 +18,11 @@ const struct option *option_find(const char *name, unsigned verbs_of)
 	return NULL;
 }
 
+int option_takes_value(const struct option *o)
+{
+	return o->meta && o->kind != OPTION_MAY_TEXT && o->kind != OPTION_MAY_CHOICE;
+}
+
 static const struct option *find_letter(char letter, unsigned verbs_of)
 {
 	for (const struct option *o = options; o->name; o++)
@@ -103,11 +108,6 @@ static int store(struct settings *s, const struct option *o, const char *shown,
 	return EXIT_USAGE;
 }
 
-static int takes_value(const struct option *o)
-{
-	return o->meta && o->kind != OPTION_MAY_TEXT && o->kind != OPTION_MAY_CHOICE;
-}
-
 /* --name, --name=value, --name value. *i moves past a value of its own. */
 static int parse_long(struct settings *s, int argc, char **argv, int *i)
 {
@@ -127,7 +127,7 @@ static int parse_long(struct settings *s, int argc, char **argv, int *i)
 	}
 	if (value)
 		value++;
-	else if (takes_value(o)) {
+	else if (option_takes_value(o)) {
 		if (*i + 1 >= argc || strcmp(argv[*i + 1], "--") == 0) {
 			say_error("%s: its value is missing (%s)", shown, o->meta);
 			goto out;
@@ -153,9 +153,9 @@ static int parse_short(struct settings *s, int argc, char **argv, int *i)
 			return unknown_option(s, shown, shown + 1);
 		if (o->meta && p[1] == '=')
 			value = p + 2;
-		else if (takes_value(o) && p[1])
+		else if (option_takes_value(o) && p[1])
 			value = p + 1;
-		else if (takes_value(o)) {
+		else if (option_takes_value(o)) {
 			if (*i + 1 >= argc || strcmp(argv[*i + 1], "--") == 0) {
 				say_error("%s: its value is missing (%s)", shown, o->meta);
 				return EXIT_USAGE;

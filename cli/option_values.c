@@ -86,11 +86,11 @@ static const char *kind_elsewhere(const char *name)
 	return NULL;
 }
 
+const char *const kind_names[] = { "created", "modified", "moved",	     "deleted", "attrib",
+				   "opened",  "closed",	  "closed_no_write", "all",	NULL };
+
 static void not_a_kind(char why[WHY], const char *word, int is_all_of_it)
 {
-	static const char *const names[] = { "created", "modified", "moved",  "deleted",
-					     "attrib",	"opened",   "closed", "closed_no_write",
-					     "all",	NULL };
 	const char *ours = kind_elsewhere(word);
 	char what[100] = "is no kind of event";
 
@@ -99,7 +99,7 @@ static void not_a_kind(char why[WHY], const char *word, int is_all_of_it)
 	if (ours)
 		snprintf(why, WHY, "%s; did you mean %s?", what, ours);
 	else
-		nearest(why, what, word, names);
+		nearest(why, what, word, kind_names);
 }
 
 static int parse_kinds(unsigned *kinds, const char *text, char why[WHY])

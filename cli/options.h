@@ -141,8 +141,7 @@ struct settings {
 
 	/* watchmedo */
 	char *shell_line;
-	int wait, drop, restart_on_command_exit, append_only;
-	double interval;
+	int wait, drop, append_only;
 	char *python_path, *append_to_file;
 };
 
@@ -164,6 +163,10 @@ int option_store(struct settings *s, const struct option *o, const char *value,
 		 const char *source, char why[256]);
 
 const struct option *option_find(const char *name, unsigned verbs_of);
+/* Whether it always has a value, which may then be a word of its own. */
+int option_takes_value(const struct option *o);
+/* The names of the kinds of events, and "all"; NULL-ended. */
+extern const char *const kind_names[];
 const struct verb *verb_find(const char *name);
 /* The names of all verbs, NULL-ended. */
 enum { VERB_NAMES = 32 };

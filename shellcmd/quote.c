@@ -137,7 +137,7 @@ static int add_words(struct bytes *out, size_t len, const char *const *argv,
 	return r;
 }
 
-int sh__quote_words(struct bytes *out, const char *const *argv)
+static int quote_words(struct bytes *out, const char *const *argv)
 {
 	return add_words(out, out->len, argv, SH__FIRST_WORD);
 }
@@ -159,7 +159,7 @@ int sh__quote_command(struct bytes *out, const char *const *argv)
 	int r;
 
 	if (!home)
-		return sh__quote_words(out, argv);
+		return quote_words(out, argv);
 	r = bytes_add(out, argv[0], home);
 	if (r == 0 && argv[0][home])
 		r = sh__quote_word(out, argv[0] + home, SH__LATER_WORD);
@@ -175,7 +175,7 @@ char *sh_quote(const char *const *argv)
 
 	if (!argv)
 		return NULL;
-	if (sh__quote_words(&out, argv) < 0)
+	if (quote_words(&out, argv) < 0)
 		bytes_free(&out);
 	return bytes_take(&out);
 }

@@ -18,10 +18,10 @@
 enum sh__place { SH__FIRST_WORD, SH__LATER_WORD };
 int sh__quote_word(struct bytes *out, const char *word, enum sh__place place);
 
-/* Adds the words of a NULL-ended vector, a space between them, without SH_SKIP. */
-int sh__quote_words(struct bytes *out, const char *const *argv);
-
-/* The same for a command: the ~ of its program, which was expanded, stays one for a shell. */
+/*
+ * Adds the words of a command, a space between them, without SH_SKIP; the ~ of its program,
+ * which was expanded, stays one for a shell.
+ */
 int sh__quote_command(struct bytes *out, const char *const *argv);
 
 /*

@@ -28,10 +28,7 @@ void sh__sink_init(struct sh__sink *s, struct sh_proc *p, struct sh__kept *kept)
 	s->watch.fd = -1;
 }
 
-static void sink_ready(struct sh__watch *w)
-{
-	sh__sink_read_ready(w->arg);
-}
+static void sink_ready(struct sh__watch *w);
 
 int sh__sink_start(struct sh__sink *s, struct sh__loop *l, int fd)
 {
@@ -331,9 +328,9 @@ void sh__sink_read(struct sh__sink *s)
 }
 
 /* Most commands write nothing: their pipes end at the first read, and are spared the rest. */
-void sh__sink_read_ready(struct sh__sink *s)
+static void sink_ready(struct sh__watch *w)
 {
-	read_on(s, true);
+	read_on(w->arg, true);
 }
 
 void sh__sink_resume(struct sh__sink *s, struct sh__loop *l)

@@ -52,9 +52,6 @@ int sh__sink_start(struct sh__sink *s, struct sh__loop *l, int fd);
 /* Reads what is there without waiting. */
 void sh__sink_read(struct sh__sink *s);
 
-/* The same, when the descriptor is known to be readable. */
-void sh__sink_read_ready(struct sh__sink *s);
-
 /* Hands out the unfinished last line and closes. */
 void sh__sink_close(struct sh__sink *s);
 void sh__sink_free(struct sh__sink *s);

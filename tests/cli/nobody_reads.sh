@@ -43,7 +43,7 @@ wait "$pid"
 is '... as ever' $? 130
 
 printf 'tricks:\n- watchdog.tricks.LoggerTrick:\n    patterns: ["*"]\n' >log.yaml
-on_full tricks log.yaml >full
+on_full tricks log.yaml >full 2>tricks.err
 touch t/b
 pause 1
 kill -INT "$pid"

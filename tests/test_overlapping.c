@@ -447,6 +447,33 @@ static void test_replaced_while_a_half_waits(void **state)
 	watcher_close(w);
 }
 
+/* The root of the second has moved to where a third is added, before anybody has heard of that: what
+ * has come into it is not read silently. */
+static void test_second_has_moved_into_the_third(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++) {
+		watcher *w;
+		const char *ended;
+
+		assert_int_equal(mkdir("d", 0755), 0);
+		w = open_first_with(backends[i], *WATCH(.depth = 0));
+		if (w)
+			add_with(w, "d", WATCH(.on_batch = on_told, .arg = &second));
+		assert_int_equal(mkdir("n", 0755) | mkfifo("d/f", 0600) | rename("d", "n/d"), 0);
+		if (w) {
+			add_with(w, "n", WATCH(.on_batch = on_told, .arg = &third));
+			sync_watcher(w);
+			ended = told(&second);
+			assert_non_null(strstr(ended, "deleted d"));
+			assert_true(!strstr(ended, "deleted d/f") == !strstr(ended, "created d/f"));
+			check_index(w);
+			watcher_close(w);
+		}
+		assert_int_equal(unlink("n/d/f") | rmdir("n/d") | rmdir("n"), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -465,6 +492,7 @@ int main(void)
 		TEST(test_moved_on_outside_of_the_second),
 		TEST(test_moved_on_inside_of_the_second),
 		TEST(test_replaced_while_a_half_waits),
+		TEST(test_second_has_moved_into_the_third),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -147,12 +147,17 @@ static bool note_origin(struct watcher *w, uint32_t node, struct arrival *a)
 	return true;
 }
 
-/* What has moved, and, where hints for what is in it may have been lost on the way, all of it. */
-static void look_moved(struct watcher *w, uint32_t node)
+/* What has moved, and, where hints for what is in it may have been lost on the way, all of it. What is
+ * in a root that has moved is not read silently: it would be no news to that one. */
+static void look_moved(struct watcher *w, uint32_t node, bool in_root)
 {
 	uint32_t rec;
 
-	watcher__look_at(w, node);
+	in_root |= tree_dir(&w->tree, node)->roots != NULL;
+	if (in_root && w->look->silent)
+		watcher__node_limbo(w, node);
+	else
+		watcher__look_at(w, node);
 	if (!(w->sources[tree_dir(&w->tree, node)->backend].ops->caps & BACKEND_BY_PATH))
 		return;
 	for (rec = tree_next(&w->tree, node, NO_REC); rec != NO_REC;
@@ -160,7 +165,7 @@ static void look_moved(struct watcher *w, uint32_t node)
 		struct entry e = tree_entry(&w->tree, node, rec);
 
 		if (e.node != NO_DIR)
-			look_moved(w, e.node);
+			look_moved(w, e.node, in_root);
 	}
 }
 
@@ -261,7 +266,7 @@ static bool adopt(struct watcher *w, uint32_t fresh, uint32_t node)
 	if (taken || (old_dir != NO_DIR && (mounts || !watcher__look_waits(w, node))))
 		watcher__node_limbo(w, old_dir);
 	if (!watcher__look_waits(w, node)) {
-		look_moved(w, node);
+		look_moved(w, node, false);
 		watcher__mounts_doubt(w);
 	}
 	return true;

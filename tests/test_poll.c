@@ -228,6 +228,24 @@ static void test_a_write_before_the_first_comparison(void **state)
 	assert_int_equal(writes(), 0);
 }
 
+/* It may be readable now, and nobody else would find out. */
+static void test_a_directory_changed_before_the_first_comparison(void **state)
+{
+	char inner[80], other[80];
+
+	(void)state;
+	snprintf(inner, sizeof inner, "%s/inner", dir);
+	snprintf(other, sizeof other, "%s/other", dir);
+	assert_int_equal(mkdir(inner, 0), 0);
+	assert_int_equal(mkdir(other, 0755), 0);
+	wait_until_old();
+	begin();
+	assert_int_equal(chmod(inner, 0755), 0);
+	make("other/new");
+	assert_int_equal(finds(), CHANGE_ATTRIB);
+	assert_int_equal(finds(), CHANGE_NONE);
+}
+
 /* The index has read a name that no comparison has seen, and then the file is written to. */
 static void test_a_write_to_a_name_that_only_the_index_has(void **state)
 {
@@ -435,6 +453,8 @@ int main(void)
 		    test_a_name_that_comes_back_while_names_are_read, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_a_write_before_the_first_comparison, make_dir,
 						remove_dir),
+		cmocka_unit_test_setup_teardown(
+		    test_a_directory_changed_before_the_first_comparison, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_a_write_to_a_name_that_only_the_index_has,
 						make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(

@@ -260,6 +260,14 @@ static bool changed_unseen(const struct disk *disk, const struct polled *p, cons
 	return (!p->fresh && watcher__disk_is_users(disk)) || f->ctime_ns >= p->checked_ns;
 }
 
+/* Has the metadata of a directory changed before the first comparison? It may be readable by now.
+ * Names that come and go in it set both times. */
+static bool became_other(const struct polled *p, const struct facts *f)
+{
+	return f->type == WATCHER_TYPE_DIR && f->ctime_ns >= p->checked_ns &&
+	       f->ctime_ns != f->mtime_ns;
+}
+
 /* One entry against the disk. True if something else has its name now, or nothing. */
 static bool compare_entry(struct poll_work *w, struct polled *p, int32_t id, int fd,
 			  struct polled_entry *e)
@@ -278,6 +286,8 @@ static bool compare_entry(struct poll_work *w, struct polled *p, int32_t id, int
 	if (!was.type) {
 		if (f.type == WATCHER_TYPE_FILE && changed_unseen(w->disk, p, &f))
 			find(w, p, id, CHANGE_WRITTEN, e);
+		if (p->fresh && became_other(p, &f))
+			find(w, p, id, CHANGE_ATTRIB, e);
 		return true;
 	}
 	if (was.ino != f.ino || was.type != f.type)

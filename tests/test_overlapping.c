@@ -424,6 +424,35 @@ static void test_moved_on_inside_of_the_second(void **state)
 	}
 }
 
+/* A directory moves out of the root of the second into one that moves, too, and what was in it moves
+ * on: that was not in the latter as the second knows it. */
+static void test_moved_into_what_moves(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++) {
+		watcher *w;
+
+		assert_int_equal(mkdir("n", 0755) | mkdir("n/x", 0755) | mkdir("n/x/d", 0755), 0);
+		assert_int_equal(mkdir("p", 0755) | mkfifo("n/x/d/f", 0600), 0);
+		w = open_first_with(backends[i], *WATCH(.depth = 0));
+		if (w)
+			add_with(w, "n", WATCH(.on_batch = on_told, .arg = &second));
+		next_tick(); /* polling knows by its times what moved */
+		assert_int_equal(rename("p", "q") | rename("n/x", "q/x") | mkdir("q/x/m", 0755), 0);
+		assert_int_equal(rename("q/x/d", "q/x/m/d"), 0);
+		if (w) {
+			watcher__look_everywhere(w, w->calm_ns);
+			sync_watcher(w);
+			assert_string_equal(told(&second),
+					    "deleted n/x/d/f, deleted n/x/d, deleted n/x");
+			check_index(w);
+			watcher_close(w);
+		}
+		assert_int_equal(unlink("q/x/m/d/f") | rmdir("q/x/m/d") | rmdir("q/x/m"), 0);
+		assert_int_equal(rmdir("q/x") | rmdir("q") | rmdir("n"), 0);
+	}
+}
+
 /* What has moved away from a directory is waited for when that one's name is taken from outside of
  * the second: to that all of it ends, the innermost first. */
 static void test_replaced_while_a_half_waits(void **state)
@@ -491,6 +520,7 @@ int main(void)
 		TEST(test_second_is_exchanged_and_back),
 		TEST(test_moved_on_outside_of_the_second),
 		TEST(test_moved_on_inside_of_the_second),
+		TEST(test_moved_into_what_moves),
 		TEST(test_replaced_while_a_half_waits),
 		TEST(test_second_has_moved_into_the_third),
 	};

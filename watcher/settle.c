@@ -278,10 +278,21 @@ static bool is_back(struct watcher *w, const struct news *n)
 	return path && strcmp(path, from->data) == 0;
 }
 
-static bool has_moved_on(const struct watcher *w, const struct arrival *o, uint32_t node)
+/* Was it in that directory, as those know that who were told of everything so far? What it was in may
+ * be on its way there only now. */
+static bool has_moved_on(struct watcher *w, const struct arrival *o, uint32_t node)
 {
-	return o->from && !o->done && tree_alive(&w->tree, o->from_dir, o->from_gen) &&
-	       tree_is_below(&w->tree, o->from_dir, node);
+	const struct arrival *between;
+
+	if (!o->from || o->done || !tree_alive(&w->tree, o->from_dir, o->from_gen) ||
+	    !tree_is_below(&w->tree, o->from_dir, node))
+		return false;
+	for (uint32_t dir = o->from_dir; dir != node; dir = tree_dir(&w->tree, dir)->parent) {
+		between = watcher__arrival_at(w, dir);
+		if (between && !between->done)
+			return false;
+	}
+	return true;
 }
 
 /* What has moved on out of a directory that moves: its own move is told after this, as one from where

@@ -86,8 +86,10 @@ static const char *kind_elsewhere(const char *name)
 	return NULL;
 }
 
-const char *const kind_names[] = { "created", "modified", "moved",	     "deleted", "attrib",
-				   "opened",  "closed",	  "closed_no_write", "all",	NULL };
+const char *const kind_names[] = {
+	"created", "modified", "moved",		  "deleted", "attrib",
+	"opened",  "closed",   "closed_no_write", "all",     NULL,
+};
 
 static void not_a_kind(char why[WHY], const char *word, int is_all_of_it)
 {

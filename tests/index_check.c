@@ -16,6 +16,8 @@ struct check {
 	char *text;
 	size_t size, len;
 	unsigned flaws;
+	bool (*wanted)(const char *path, void *arg); /* NULL: all are */
+	void *arg;
 };
 
 static void flaw(struct check *c, const char *path, const char *fmt, ...)
@@ -64,6 +66,7 @@ static bool has_node_elsewhere(const struct check *c, const struct stat *st)
 static void check_entry(struct check *c, const char *path, const struct entry *e)
 {
 	bool is_dir = e->type == WATCHER_TYPE_DIR;
+	bool wanted = !is_dir || !c->wanted || c->wanted(path, c->arg);
 	struct stat st;
 
 	if (e->marks & ~ENTRY_STAYED)
@@ -72,9 +75,11 @@ static void check_entry(struct check *c, const char *path, const struct entry *e
 		flaw(c, path, "only in the index");
 	else if (S_ISDIR(st.st_mode) != is_dir)
 		flaw(c, path, "of another type");
-	else if (is_dir && e->node == NO_DIR && !has_node_elsewhere(c, &st))
+	else if (is_dir && wanted && e->node == NO_DIR && !has_node_elsewhere(c, &st))
 		flaw(c, path, "a directory without a node");
-	else if (e->ino && e->ino != INO_UNKNOWN && e->ino != st.st_ino &&
+	else if (!wanted && e->node != NO_DIR)
+		flaw(c, path, "a node of what is not wanted");
+	else if (!c->wanted && e->ino && e->ino != INO_UNKNOWN && e->ino != st.st_ino &&
 		 !watcher__scan_mount(-1, path))
 		flaw(c, path, "inode %llu, %llu on disk", (unsigned long long)e->ino,
 		     (unsigned long long)st.st_ino);
@@ -123,7 +128,13 @@ static void check_dir(struct check *c, uint32_t dir)
 
 unsigned index_check(struct watcher *w, char *text, size_t size)
 {
-	struct check c = { .w = w, .text = text, .size = size };
+	return index_check_wanted(w, text, size, NULL, NULL);
+}
+
+unsigned index_check_wanted(struct watcher *w, char *text, size_t size,
+			    bool (*wanted)(const char *path, void *arg), void *arg)
+{
+	struct check c = { .w = w, .text = text, .size = size, .wanted = wanted, .arg = arg };
 
 	text[0] = '\0';
 	for (uint32_t i = 0; i < w->tree.nnodes; i++) {

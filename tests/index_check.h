@@ -2,6 +2,7 @@
 #ifndef TESTS_INDEX_CHECK_H
 #define TESTS_INDEX_CHECK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct watcher;
@@ -14,5 +15,8 @@ struct watcher;
  * each in `text`. To be called after watcher_sync(), in its callback or before the loop turns.
  */
 unsigned index_check(struct watcher *w, char *text, size_t size);
+/* The same where not all directories are wanted: those that are not must not be watched. */
+unsigned index_check_wanted(struct watcher *w, char *text, size_t size,
+			    bool (*wanted)(const char *path, void *arg), void *arg);
 
 #endif

@@ -238,10 +238,52 @@ static void one_change(const struct places *p, const struct changes *how)
 	}
 }
 
+static void write_rules(const char *path, int flags)
+{
+	static const char *const rules[] = { "a", "b/", "!c", "x y", "/d", "*", "!*/", "!b",
+					     "longer_name/", "a/b", "!a/", "/c/**/d" };
+	int fd = open(path, O_WRONLY | O_CREAT | flags, 0644);
+
+	for (unsigned n = 1 + dice(3); fd >= 0 && n; n--)
+		dprintf(fd, "%s\n", rules[dice(sizeof rules / sizeof *rules)]);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void change_rules(const struct places *p)
+{
+	char a[300], b[300];
+
+	some_path(a, some_root(p));
+	some_path(b, some_root(p));
+	strcpy(strrchr(a, '/'), "/.gitignore");
+	strcpy(strrchr(b, '/'), dice(2) ? "/.gitignore" : "/w");
+	switch (dice(6)) {
+	case 0:
+	case 1:
+		write_rules(a, O_TRUNC);
+		break;
+	case 2:
+		write_rules(a, O_APPEND);
+		break;
+	case 3: /* as an editor saves it */
+		write_rules(b, O_TRUNC);
+		rename(b, a);
+		break;
+	case 4:
+		rename(a, b);
+		break;
+	default:
+		unlink(a);
+	}
+}
+
 static void any_change(const struct places *p, const struct changes *how)
 {
 	if (how->mounts && dice(6) == 0)
 		change_mounts(p);
+	else if (how->ignores && dice(6) == 0)
+		change_rules(p);
 	else
 		one_change(p, how);
 }

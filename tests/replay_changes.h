@@ -21,6 +21,8 @@ struct changes {
 	/* Directories and files are mounted over: by what is inside and outside of the roots, by
 	 * file systems in memory; mounts are moved, and end. In mounts of the process's own. */
 	bool mounts;
+	/* Ignore files come, go, move and change. */
+	bool ignores;
 };
 
 /* Makes the directories, and something in them. */

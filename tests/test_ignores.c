@@ -109,6 +109,41 @@ static void test_rules_move_with_their_directory(void **state)
 	each_backend(move_rules, "mkdir in/n; printf '*\\n!k\\n!l\\n' >in/n/.gitignore; : >in/n/k; : >in/n/j");
 }
 
+static void move_below_rules(watcher *w, int backend)
+{
+	step(w, backend, "mv in/c in/a",
+	     "moved in/c in/a|moved in/c/b in/a/b|moved in/c/b/f in/a/b/f");
+	step(w, backend, ": > in/a/b/g; : > in/a/k", "created in/a/k");
+	step(w, backend, "mv in/a in/d",
+	     "moved in/a in/d|moved in/a/b in/d/b|moved in/a/k in/d/k|created in/d/b/f|created in/d/b/g");
+	step(w, backend, ": > in/d/b/h", "created in/d/b/h");
+}
+
+/* Rules of a directory above are of paths: by the new one something else in it is wanted. */
+static void test_rules_above_what_moves(void **state)
+{
+	(void)state;
+	each_backend(move_below_rules, "mkdir -p in/c/b; : > in/c/b/f; echo a/b > in/.gitignore");
+}
+
+static void other_rules(watcher *w, int backend)
+{
+	next_tick();
+	assert_int_equal(system("rm in/n/.gitignore; mv in/n in/m; mkdir in/n; "
+				"echo '*' > in/n/.gitignore; : > in/n/j"), 0);
+	next_tick();
+	sync_watcher(w);
+	told(&t);
+	step(w, backend, ": > in/m/s/g; : > in/n/k", "created in/m/s/g");
+}
+
+/* Rules that went are looked for where others have come by then. */
+static void test_rules_of_another_in_the_same_place(void **state)
+{
+	(void)state;
+	each_backend(other_rules, "mkdir -p in/n/s; echo j > in/n/.gitignore");
+}
+
 static void end_rules(watcher *w, int backend)
 {
 	watcher_stats_t with, without;
@@ -237,6 +272,8 @@ int main(void)
 		TEST(test_rules_outside_of_the_root),
 		TEST(test_rules_move_with_their_directory),
 		TEST(test_rules_that_are_exchanged),
+		TEST(test_rules_above_what_moves),
+		TEST(test_rules_of_another_in_the_same_place),
 		TEST(test_rules_that_go_and_come),
 		TEST(test_rules_that_are_replaced),
 		TEST(test_rules_that_change_in_a_gap),

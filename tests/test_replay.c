@@ -15,6 +15,8 @@
  * roots come and go meanwhile, each with a listing and events of its own (replay_adds.h): run only
  * where REPLAY_ROUNDS says how often, for one round in some hundreds is still bad, mostly of a
  * root that is a file and a directory by turns; test_overlapping and test_roots have what is sure.
+ * In "ignores" ignore files come, go and
+ * move, too, and at the end what is wanted is watched, and nothing else: what is told is not looked at.
  * In "mounts" and "mounts-late" directories and files are mounted over, and at the end all mounts
  * end: where the process may have mounts of its own.
  * link: -Wl,--wrap=inotify_add_watch,--wrap=fanotify_init,--wrap=watcher__scan_read,--wrap=syscall
@@ -56,6 +58,7 @@ struct run {
 	struct changes how;
 	struct adds adds;
 	struct replay replay;
+	watcher_filter *filter; /* NULL: none */
 };
 
 static void on_sync(watcher *w, int status, void *arg)
@@ -99,13 +102,14 @@ enum mode {
 	REFUSED,
 	LIMIT,
 	ADDS,
+	IGNORES,
 	MOUNTS,
 	MOUNTS_LATE,
 	MODES
 };
 static const char *const mode_names[] = { "plain",    "pieces", "late",	   "unread",
 					  "slowly",   "overflow", "faults", "refused",
-					  "limit",    "adds",   "mounts",  "mounts-late" };
+					  "limit",    "adds",   "ignores", "mounts",  "mounts-late" };
 
 /* ---- watches that fail ---- */
 
@@ -216,13 +220,17 @@ static watcher *start_watching(const struct setup *setup, struct run *r)
 	watcher *w;
 
 	bounded = setup->mode == OVERFLOW;
+	if (setup->mode == IGNORES) {
+		assert_int_equal(watcher_filter_new(&r->filter, NULL), 0);
+		assert_int_equal(watcher_filter_set(r->filter, WATCHER_FILTER_GITIGNORE), 0);
+	}
 	if (watcher_open(&w,
 			 WATCHER(.loop = &r->loop, .backend = setup->backend,
 				 .flags = setup->flags, .poll_interval_ms = 5, .arg = r),
 			 &err) < 0 ||
 	    watcher_add(w, r->places.in,
 			WATCH(.kinds = WATCHER_ALL | WATCHER_OVERFLOW, .on_batch = replay_on_batch,
-			      .arg = &r->replay, .watch = &watch),
+			      .arg = &r->replay, .watch = &watch, .filter = r->filter),
 			&err) < 0 ||
 	    watcher_watch_add_root(watch, r->places.two, &err) < 0)
 		fail_msg("%s", err.message);
@@ -277,6 +285,32 @@ static void make_changes(const struct setup *setup, struct run *r, watcher *w, u
 	assert_int_equal(nftw(r->places.two, set_mode, 16, FTW_PHYS), 0);
 }
 
+static bool is_wanted(const char *path, void *run)
+{
+	struct run *r = run;
+	size_t len = strlen(r->places.in);
+	const char *root = strncmp(path, r->places.in, len) == 0 && path[len] == '/' ?
+			       r->places.in : r->places.two;
+	watcher_verdict *v;
+	bool wanted;
+
+	assert_int_equal(watcher_filter_check(&v, r->filter, root, path, WATCHER_TYPE_DIR, 0, NULL), 0);
+	wanted = !v->prunes[0];
+	watcher_verdict_free(v);
+	return wanted;
+}
+
+/* What is watched, of rules that changed; which events went before them and which after, nobody knows. */
+static bool judge_ignores(struct run *r, watcher *w, const char *round)
+{
+	char text[4000];
+	unsigned flaws = index_check_wanted(w, text, sizeof text, is_wanted, r);
+
+	if (flaws)
+		print_error("%s: %u flaws\n%s", round, flaws, text);
+	return !flaws;
+}
+
 /* True if nothing is wrong. */
 static bool judge(const struct setup *setup, struct run *r, watcher *w, uint64_t seed)
 {
@@ -288,6 +322,8 @@ static bool judge(const struct setup *setup, struct run *r, watcher *w, uint64_t
 
 	snprintf(round, sizeof round, "%s %s seed %llu", setup->name, mode_names[setup->mode],
 		 (unsigned long long)seed);
+	if (setup->mode == IGNORES)
+		return judge_ignores(r, w, round);
 	read_places(&disk, &r->places);
 	model_leave_out_untold(&disk, &r->replay.model, roots);
 	differ = model_compare(&r->replay.model, &disk, text, sizeof text);
@@ -314,7 +350,8 @@ static bool judge(const struct setup *setup, struct run *r, watcher *w, uint64_t
 static int round_of(const struct setup *setup, uint64_t seed)
 {
 	struct run r = { .how.unmerged = setup->mode == UNREAD || setup->mode == SLOWLY,
-			 .how.mounts = has_mounts(setup) };
+			 .how.mounts = has_mounts(setup),
+			 .how.ignores = setup->mode == IGNORES };
 	struct replay *p = &r.replay;
 	size_t trace_len = 0;
 	char *trace = NULL;
@@ -347,6 +384,7 @@ static int round_of(const struct setup *setup, uint64_t seed)
 		free(trace);
 	}
 	watcher_close(w);
+	watcher_filter_free(r.filter);
 	uv_run(&r.loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&r.loop), 0);
 	model_free(&p->model);
@@ -400,6 +438,7 @@ static const struct setup setups[] = {
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, REFUSED, 20 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, LIMIT, 20 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, ADDS, 0 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, IGNORES, 10 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, MOUNTS, 4 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, MOUNTS_LATE, 4 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, PLAIN, 40 },
@@ -409,11 +448,13 @@ static const struct setup setups[] = {
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, SLOWLY, 20 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, OVERFLOW, 5 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, ADDS, 0 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, IGNORES, 10 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, MOUNTS, 4 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, MOUNTS_LATE, 4 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, PLAIN, 20 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, OVERFLOW, 5 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, ADDS, 0 },
+	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, IGNORES, 10 },
 	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, PLAIN, 20 },
 	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, OVERFLOW, 5 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, MOUNTS, 4 },
@@ -421,6 +462,7 @@ static const struct setup setups[] = {
 	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, MOUNTS, 4 },
 	{ "poll", WATCHER_BACKEND_POLL, 0, PLAIN, 20 },
 	{ "poll", WATCHER_BACKEND_POLL, 0, ADDS, 0 },
+	{ "poll", WATCHER_BACKEND_POLL, 0, IGNORES, 10 },
 	{ "poll", WATCHER_BACKEND_POLL, 0, MOUNTS, 4 },
 };
 

@@ -304,13 +304,14 @@ bool watcher__follows(struct watcher *w, uint32_t dir);
 /* Is this name in a narrow directory one that a root asks for? */
 bool watcher__narrow_wants(struct watcher *w, uint32_t dir, const char *name, size_t len);
 
-/* ---- ignores.c: all true if what passes changed ---- */
+/* ---- ignores.c: true if what passes changed ---- */
 /* `name` in `dir` may hold rules of some filter: reads them. */
 bool watcher__rules_read(struct watcher *w, uint32_t dir, const char *name, size_t len);
 /* If rules of `dir` are in force, are there any? */
 bool watcher__rules_none(struct watcher *w, uint32_t dir);
-/* The index has a directory, with what is in it, at another place than before. */
-bool watcher__rules_arrived(struct watcher *w, uint32_t node);
+/* The index has a directory, with what is in it, at another place than before: what is wanted of it
+ * may be something else by its path alone. */
+void watcher__rules_arrived(struct watcher *w, uint32_t node);
 /* And here it was. */
 void watcher__rules_left(struct watcher *w, uint32_t dir, const char *name, size_t len);
 /* Files may have changed without being told: those of the roots at a node. */

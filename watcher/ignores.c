@@ -47,23 +47,22 @@ bool watcher__rules_none(struct watcher *w, uint32_t dir)
 	return changed;
 }
 
-bool watcher__rules_arrived(struct watcher *w, uint32_t node)
+void watcher__rules_arrived(struct watcher *w, uint32_t node)
 {
-	bool changed = watcher__rules_none(w, node);
 	uint32_t rec;
 
 	if (!w->filters)
-		return false;
+		return;
+	watcher__rules_none(w, node);
 	for (rec = tree_next(&w->tree, node, NO_REC); rec != NO_REC;
 	     rec = tree_next(&w->tree, node, rec)) {
 		struct entry e = tree_entry(&w->tree, node, rec);
 
 		if (e.name[0] == '.')
-			changed |= watcher__rules_read(w, node, e.name, e.len);
+			watcher__rules_read(w, node, e.name, e.len);
 		if (e.node != NO_DIR)
-			changed |= watcher__rules_arrived(w, e.node);
+			watcher__rules_arrived(w, e.node);
 	}
-	return changed;
 }
 
 void watcher__rules_left(struct watcher *w, uint32_t dir, const char *name, size_t len)

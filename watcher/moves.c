@@ -420,7 +420,6 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 			  .exchange = h->pushed,
 			  .complete = true };
 	uint32_t rec = NO_REC, gen = tree_dir(&w->tree, dir)->gen;
-	bool rules = false;
 	int replaced = 0;
 
 	watcher__name_taken(w, dir, c->name, c->name_len);
@@ -440,7 +439,7 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 	}
 	if (h->node != NO_DIR) {
 		tree_attach(&w->tree, dir, rec, h->node);
-		rules = watcher__rules_arrived(w, h->node);
+		watcher__rules_arrived(w, h->node);
 	} else if (h->type == WATCHER_TYPE_FILE && !h->ino) {
 		look_up_late(w, &n, rec);
 	}
@@ -455,8 +454,9 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 		landed_dir(w, dir, rec, h->node);
 	if (h->node == NO_DIR || tree_entry(&w->tree, dir, rec).node != h->node)
 		return;
-	/* What came to be in it while it was nowhere was wanted by nobody. */
-	if (rules || h->pushed)
+	/* By its new path, or by rules, other things in it are wanted. What came to be in it while it was
+	 * nowhere was wanted by nobody. */
+	if (w->filters || h->pushed)
 		watcher__reconsider(w, h->node);
 	if (h->is_dir && watcher__follows(w, dir))
 		watcher__look_behind_below(w, h->node);

@@ -282,6 +282,31 @@ static void test_gives_memory_back(void **state)
 	assert_int_equal(b->cap, before);
 }
 
+/* A queue that is filled as fast as it is read is not read for ever, nor into all memory. */
+static void test_a_queue_without_an_end(void **state)
+{
+	struct backend *b;
+	int queue;
+
+	(void)state;
+	needs_root();
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &news));
+	sync_watcher(w);
+	b = w->sources[0].backend;
+	queue = b->fd;
+	b->fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+	assert_true(b->fd >= 0);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(fan_read_all(b), UV_EAGAIN);
+	assert_true(b->cap <= 256 << 20);
+	close(b->fd);
+	b->fd = queue;
+	b->len = b->pos;
+	put("in/x", "");
+	sync_watcher(w);
+	assert_string_equal(news.text, "created in/x");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,6 +317,7 @@ int main(void)
 		FAN(test_another_directory_in_the_same_inode),
 		FAN(test_looks_between_the_halves_of_an_exchange),
 		FAN(test_gives_memory_back),
+		FAN(test_a_queue_without_an_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

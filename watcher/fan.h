@@ -131,7 +131,7 @@ int fan_queue_init(struct backend *b);
 /* Moves what the kernel holds into the memory; how much that was, or a negative errno. What there
  * is no room for stays with the kernel, with `discard` it is lost. */
 ssize_t fan_read(struct backend *b, bool discard);
-/* ... all of it. UV_ENOMEM: there is more. */
+/* ... all of it. UV_ENOMEM: there is more; UV_EAGAIN: more comes as fast as it is read. */
 int fan_read_all(struct backend *b);
 /* The record at the head is done with. */
 void fan_pass(struct backend *b);

@@ -12,6 +12,7 @@
 #define FILL_MAX  (8 * 1024 * 1024)
 #define RECORD_MAX 1024
 #define HELD_MAX  (64 * 1024 * 1024) /* what may wait for directories to be read */
+#define READ_ALL_MAX 4               /* fills, of FILL_MAX each */
 
 /* A directory and, behind its handle, a name. */
 static const char *name_behind(const struct fanotify_event_info_fid *fid)
@@ -142,12 +143,14 @@ ssize_t fan_read(struct backend *b, bool discard)
 
 int fan_read_all(struct backend *b)
 {
-	ssize_t r;
+	ssize_t r = 1;
 
-	do {
+	b->all = false;
+	for (int i = 0; i < READ_ALL_MAX && r > 0 && !b->all && b->len - b->pos < HELD_MAX; i++)
 		r = fan_read(b, false);
-	} while (r > 0 && !b->all);
-	return r < 0 ? (int)r : b->all ? 0 : UV_ENOMEM;
+	if (r <= 0 && !b->all)
+		return r < 0 ? (int)r : UV_ENOMEM;
+	return b->all ? 0 : UV_EAGAIN;
 }
 
 void fan_pass(struct backend *b)

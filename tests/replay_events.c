@@ -79,9 +79,6 @@ static void apply(struct replay *r, const watcher_event *e)
 		if (e->type != WATCHER_TYPE_DIR) /* made and moved at once: seen only now */
 			model_add(&r->model, e->dest, e->type);
 		break;
-	case WATCHER_OVERFLOW:
-		r->overflows++;
-		break;
 	default:
 		if (!known && !is_root(r, e->path))
 			complain(r, e, "happened to what is not there");
@@ -104,7 +101,9 @@ void replay_on_batch(watcher_watch *watch, watcher_batch *batch, void *replay)
 				e.type == WATCHER_TYPE_DIR ? "/" : "", e.dest ? " -> " : "",
 				e.dest ? e.dest : "", e.synthetic ? " (s)" : "",
 				e.recovered ? " (r)" : "");
-		if (r->roots[0] && strcmp(e.path, r->roots[0]) == 0)
+		if (e.kind == WATCHER_OVERFLOW) /* told of a root */
+			r->overflows++;
+		else if (r->roots[0] && strcmp(e.path, r->roots[0]) == 0)
 			apply_to_root(r, &e);
 		else
 			apply(r, &e);

@@ -466,6 +466,38 @@ static void test_exchanged_between_two(void **state)
 	watcher_close(w);
 }
 
+/* The link in the path of a root is gone, not the file beside it that it led to. */
+static void test_a_link_to_a_file_beside_it(void **state)
+{
+	static const int backends[] = { WATCHER_BACKEND_INOTIFY, WATCHER_BACKEND_FSEVENT,
+					WATCHER_BACKEND_POLL };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++) {
+		watcher *w = open_watcher(backends[i]);
+
+		make_tree();
+		assert_int_equal(symlink("f", "in/c/l"), 0);
+		add(w, "in/c/l", &inner);
+		add(w, "in", &outer);
+		check(w);
+		assert_int_equal(unlink("in/c/l"), 0);
+		check(w);
+		assert_string_equal(told(&outer), "deleted in/c/l");
+		assert_string_equal(told(&inner), "deleted in/c/l");
+		assert_int_equal(symlink("f", "in/c/l"), 0);
+		check(w);
+		assert_string_equal(told(&outer), "created in/c/l");
+		assert_string_equal(told(&inner), "created in/c/l");
+		assert_int_equal(unlink("in/c/f"), 0);
+		check(w);
+		assert_string_equal(told(&outer), "deleted in/c/f");
+		assert_string_equal(told(&inner), "deleted in/c/l");
+		watcher_close(w);
+		assert_int_equal(unlink("in/c/l") | rmdir("in/c/d") | rmdir("in/c") | rmdir("in"), 0);
+	}
+}
+
 static void on_time(uv_timer_t *timer)
 {
 	*(bool *)timer->data = true;
@@ -524,6 +556,7 @@ int main(void)
 		TEST(test_moved_in_the_outer),
 		TEST(test_moved_out_around_the_inner),
 		TEST(test_a_link_to_another_root),
+		TEST(test_a_link_to_a_file_beside_it),
 		TEST(test_a_link_that_leads_nowhere),
 		TEST(test_a_file_moved_in_the_outer),
 		TEST(test_moved_between_two),

@@ -236,13 +236,15 @@ static bool leads_here(struct watcher *w, const struct root *root, const struct 
 	       strcmp(root->single ? root->single : "", y->name) == 0;
 }
 
-/* Is the root a file that is not there, in the directory that it was in? That one still tells. */
+/* Is the root a file that is not there, in the directory that it was in? That one still tells. Not so
+ * if what is not there is a link that led to it. */
 static bool only_file_gone(struct watcher *w, const struct root *root, const struct way *y)
 {
 	const struct dir *d = tree_dir(&w->tree, root->node);
 	struct stat st;
 
-	return root->single && !y->name[0] && y->missing && d->id >= 0 && y->fd >= 0 &&
+	return root->single && y->missing && strcmp(y->lost, root->single) == 0 && d->id >= 0 &&
+	       y->fd >= 0 &&
 	       watcher__disk_stat(&w->disk, y->fd, &st) == 0 && d->ino == st.st_ino &&
 	       d->dev == watcher__dev32(st.st_dev);
 }

@@ -273,6 +273,7 @@ static bool way_step(struct watcher *w, struct root *root, struct way *y)
 	if (r < 0) {
 		y->missing = r == UV_ENOENT;
 		y->error = y->missing ? 0 : r;
+		strcpy(y->lost, name);
 		return false;
 	}
 	if (S_ISDIR(st.st_mode)) {
@@ -322,8 +323,8 @@ static int way_ask(struct watcher *w, struct root *root, struct way *y)
 		return y->error = y->fd;
 	if (y->fd < 0)
 		bytes_clear(&y->at);
-	if (!y->missing)
-		snprintf(y->name, sizeof y->name, "%s", slash ? slash + 1 : root->path);
+	snprintf(y->missing ? y->lost : y->name, sizeof y->name, "%s",
+		 slash ? slash + 1 : root->path);
 	return 0;
 }
 

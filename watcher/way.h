@@ -14,6 +14,7 @@ struct way {
 	int links;
 	char name[NAME_MAX + 1]; /* a file in it: its name, else "" */
 	bool missing;      /* the next name is not there */
+	char lost[NAME_MAX + 1]; /* ... which is this */
 	int error;
 };
 

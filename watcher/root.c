@@ -155,6 +155,30 @@ static void root_news(struct watcher *w, struct root *root, int kind)
 	watcher__emit(w, &n);
 }
 
+/* What has left its name by the first half of a move is told to have ended, or to have moved, when it
+ * is known which: a root that comes back in between has it till then, one that ends has no later. */
+static void tell_leaving(struct watcher *w, const struct news *like, uint32_t node)
+{
+	for (uint32_t i = 0; i < w->nhalves; i++) {
+		const struct half_move *h = &w->halves[i];
+		struct news n = *like;
+
+		if (h->pushed || !tree_alive(&w->tree, h->dir, h->gen) ||
+		    !tree_is_below(&w->tree, h->dir, node))
+			continue;
+		n.dir = h->dir;
+		n.name = h->name;
+		n.len = h->len;
+		n.type = h->type;
+		n.ino = h->ino;
+		if (h->node != NO_DIR && n.kind == WATCHER_DELETED)
+			watcher__emit_gone_below(w, &n, n.dir, n.name, n.len, h->node);
+		watcher__emit(w, &n);
+		if (h->node != NO_DIR && n.kind == WATCHER_CREATED)
+			watcher__emit_created_below(w, &n, h->node);
+	}
+}
+
 /* Does another root have the file? */
 static bool is_shared(const struct watcher *w, const struct root *root)
 {
@@ -192,14 +216,16 @@ static void tell_known(struct watcher *w, struct root *root)
 		watcher__emit_created_in(w, &n, root->node);
 	else if (tree_find(&w->tree, root->node, root->single, strlen(root->single)) != NO_REC)
 		root_news(w, root, WATCHER_CREATED);
+	tell_leaving(w, &n, root->node);
 }
 
 /* The root is not there any more: everything in it ends, then itself. */
 static void end_root(struct watcher *w, struct root *root)
 {
-	struct news n = { .time_ns = w->now_ns, .only = root };
+	struct news n = { .kind = WATCHER_DELETED, .time_ns = w->now_ns, .only = root };
 	uint32_t node = root->node;
 
+	tell_leaving(w, &n, node);
 	if (root->single) {
 		end_single(w, root);
 	} else {

@@ -13,8 +13,9 @@
  * ENOENT, as it does when the directory is gone, and takes its time; in "refused" with EACCES,
  * until modes are set again; in "limit" with ENOSPC. In "adds" other watches of what is in the
  * roots come and go meanwhile, each with a listing and events of its own (replay_adds.h): run only
- * where REPLAY_ROUNDS says how often, for one round in some hundreds is still bad, mostly of a
- * root that is a file and a directory by turns; test_overlapping and test_roots have what is sure.
+ * where REPLAY_ROUNDS says how often, for one round in about a thousand is still bad, mostly of a
+ * root that was a file and whose name a symbolic link has; test_overlapping and test_roots have
+ * what is sure.
  * In "ignores" ignore files come, go and
  * move, too, and at the end what is wanted is watched, and nothing else: what is told is not looked at.
  * In "mounts" and "mounts-late" directories and files are mounted over, and at the end all mounts

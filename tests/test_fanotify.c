@@ -282,6 +282,34 @@ static void test_gives_memory_back(void **state)
 	assert_int_equal(b->cap, before);
 }
 
+/* Each directory that is read asks for more of the queue, while much of it waits in the memory: that is
+ * not moved each time. */
+static void test_what_waits_stays_where_it_is(void **state)
+{
+	uint64_t base, start, moved = 0;
+	struct backend *b;
+	struct change c;
+	size_t waits;
+
+	(void)state;
+	needs_root();
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &news));
+	sync_watcher(w);
+	b = w->sources[0].backend;
+	start = b->base;
+	churn(2000);
+	assert_int_equal(fan_read_all(b), 0);
+	while (fan_next(b, &c) == 1) {
+		base = b->base;
+		waits = b->len - b->pos;
+		assert_true(fan_read_all(b) != UV_ENOMEM);
+		if (b->base != base)
+			moved += waits;
+	}
+	assert_true(b->base + b->pos - start > 50000);
+	assert_true(moved <= b->base - start);
+}
+
 /* A queue that is filled as fast as it is read is not read for ever, nor into all memory. */
 static void test_a_queue_without_an_end(void **state)
 {
@@ -317,6 +345,7 @@ int main(void)
 		FAN(test_another_directory_in_the_same_inode),
 		FAN(test_looks_between_the_halves_of_an_exchange),
 		FAN(test_gives_memory_back),
+		FAN(test_what_waits_stays_where_it_is),
 		FAN(test_a_queue_without_an_end),
 	};
 

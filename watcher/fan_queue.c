@@ -55,17 +55,24 @@ void fan_parse(const char *at, struct fan_info *info)
 	}
 }
 
+/* What has been passed makes room. Directories are read while there are many records still to be
+ * handed out, and the kernel is asked for more each time: nothing is moved that often. */
+static void close_up(struct backend *b)
+{
+	memmove(b->memory, b->memory + b->pos, b->len - b->pos);
+	b->base += b->pos;
+	b->len -= b->pos;
+	b->pos = 0;
+}
+
 static bool make_room(struct backend *b)
 {
 	size_t cap = b->cap ? b->cap : READ_SIZE;
 	char *p;
 
-	if (b->pos) {
-		memmove(b->memory, b->memory + b->pos, b->len - b->pos);
-		b->base += b->pos;
-		b->len -= b->pos;
-		b->pos = 0;
-	}
+	if (b->pos && (b->pos == b->len ||
+		       (b->cap - b->len < READ_SIZE && b->pos >= b->len - b->pos)))
+		close_up(b);
 	while (cap - b->len < READ_SIZE)
 		cap *= 2;
 	if (cap == b->cap)

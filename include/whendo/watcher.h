@@ -80,7 +80,8 @@ enum {
 	WATCHER_CONTROL = WATCHER_OVERFLOW | WATCHER_READY
 };
 
-/* Type of what an event is about. UNKNOWN: it was gone before anybody could look. */
+/* Type of what an event is about. What was gone, or had moved on, before anybody could look counts
+ * as a FILE, unless the kernel said that it is a directory. UNKNOWN: nothing is known of it. */
 enum {
 	WATCHER_TYPE_UNKNOWN = 0,
 	WATCHER_TYPE_FILE,

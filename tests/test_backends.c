@@ -1,6 +1,7 @@
 /*
  * What holds between backends and the engine: choosing, running out of watches, and a backend
  * of the test's own that says what it likes.
+ * link: -Wl,--wrap=watcher__open_dir
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -374,6 +375,37 @@ static void test_fake_directory_made_again_in_its_inode(void **state)
 	end(r);
 }
 
+static bool blind; /* where the next directory is opened there is nothing to look up names in */
+
+int __real_watcher__open_dir(struct watcher *w, uint32_t dir);
+int __wrap_watcher__open_dir(struct watcher *w, uint32_t dir);
+
+int __wrap_watcher__open_dir(struct watcher *w, uint32_t dir)
+{
+	if (!blind)
+		return __real_watcher__open_dir(w, dir);
+	blind = false;
+	return open("/dev/null", O_RDONLY);
+}
+
+/* That a look fails does not say that nothing is there. */
+static void test_fake_name_that_cannot_be_looked_up(void **state)
+{
+	struct backend b;
+	struct run *r = begin_fake("mkdir d", &b);
+
+	(void)state;
+	assert_int_equal(add_root(r), 0);
+	command(r, ": > d/a");
+	fake_tell(&b, CHANGE_WRITTEN, "d", "a", NULL, NULL);
+	blind = true;
+	barrier(r);
+	assert_false(blind);
+	assert_int_equal(r->nseen, 1);
+	assert_string_equal(r->seen[0], "created d/a");
+	end(r);
+}
+
 static void test_fake_two_overflows_in_a_row(void **state)
 {
 	struct backend b;
@@ -445,6 +477,7 @@ int main(void)
 		cmocka_unit_test(test_limit_by_growth_polls_what_is_new),
 		cmocka_unit_test(test_fake_words_become_events),
 		cmocka_unit_test(test_fake_directory_made_again_in_its_inode),
+		cmocka_unit_test(test_fake_name_that_cannot_be_looked_up),
 		cmocka_unit_test(test_fake_two_overflows_in_a_row),
 		cmocka_unit_test(test_fake_overflow_during_the_first_crawl),
 	};

@@ -6,6 +6,7 @@
  * every change is checked against it: what is there already is not told twice, what is gone is
  * not told at all. Moves are in moves.c.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,23 +76,20 @@ void watcher__unbind(struct watcher *w, uint32_t dir, uint32_t rec, const struct
 	tree_set_ino(&w->tree, dir, rec, 0);
 }
 
-/* What a name in a directory is now. UV_ENOENT: there is none; UV_EAGAIN: that cannot be seen, for the
- * path of the directory leads to another by now, or nowhere. */
+/* What a name in a directory is now. UV_ENOENT: there is none; UV_EAGAIN: that cannot be seen, as where
+ * the path of the directory leads to another by now, or nowhere. */
 static int stat_at(struct watcher *w, uint32_t dir, const char *name, size_t len, struct stat *st)
 {
-	const struct dir *d = tree_dir(&w->tree, dir);
-	const char *path = watcher__path(w, dir, NULL, 0);
+	int fd = watcher__open_dir(w, dir), r;
 	char buf[256];
-	int fd, r = UV_EAGAIN;
 
+	if (fd < 0)
+		return UV_EAGAIN;
 	memcpy(buf, name, len);
 	buf[len] = '\0';
-	if (!path || (fd = watcher__scan_open(path, true)) < 0)
-		return UV_EAGAIN;
-	if (fstat(fd, st) == 0 && st->st_ino == d->ino && watcher__dev32(st->st_dev) == d->dev)
-		r = fstatat(fd, buf, st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : UV_ENOENT;
+	r = fstatat(fd, buf, st, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
 	close(fd);
-	return r;
+	return r == 0 || r == UV_ENOENT ? r : UV_EAGAIN;
 }
 
 uint64_t watcher__ino_at(struct watcher *w, uint32_t dir, const char *name, size_t len)

@@ -69,8 +69,7 @@ static bool is_node(struct watcher *w, uint32_t dir, const struct stat *st)
 	return st->st_ino == d->ino && watcher__dev32(st->st_dev) == d->dev;
 }
 
-/* Opens the directory, if its path leads to it. UV_ENOENT: to another, or nowhere. */
-static int open_dir(struct watcher *w, uint32_t dir)
+int watcher__open_dir(struct watcher *w, uint32_t dir)
 {
 	const char *path = watcher__path(w, dir, NULL, 0);
 	struct stat st;
@@ -108,7 +107,7 @@ int watcher__name_stat(struct watcher *w, uint32_t dir, const char *name, size_t
 	int fd;
 
 	if (again && c->fd < 0) {
-		if ((fd = open_dir(w, dir)) == UV_ENOENT)
+		if ((fd = watcher__open_dir(w, dir)) == UV_ENOENT)
 			return UV_ENOENT;
 		c->fd = fd;
 	}
@@ -123,23 +122,6 @@ int watcher__name_stat(struct watcher *w, uint32_t dir, const char *name, size_t
 		c->gen = tree_dir(&w->tree, dir)->gen;
 	}
 	return stat_path(w, dir, name, len, st);
-}
-
-bool watcher__name_is_gone(struct watcher *w, uint32_t dir, const char *name, size_t len)
-{
-	int fd = open_dir(w, dir), r = -1;
-	struct stat st;
-	char buf[256];
-
-	if (fd < 0)
-		return false;
-	if (len < sizeof buf) {
-		memcpy(buf, name, len);
-		buf[len] = '\0';
-		r = fstatat(fd, buf, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
-	}
-	close(fd);
-	return r == UV_ENOENT;
 }
 
 /* ---- many names ---- */

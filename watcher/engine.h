@@ -346,8 +346,8 @@ void watcher__created_look(struct watcher *w, struct news *n);
 /* What a name in a directory is now, several in a row at half the cost. 0, or negative errno. */
 int watcher__name_stat(struct watcher *w, uint32_t dir, const char *name, size_t len,
 		       struct stat *st);
-/* Is it certain that there is nothing of that name? */
-bool watcher__name_is_gone(struct watcher *w, uint32_t dir, const char *name, size_t len);
+/* Opens a directory, if its path leads to it. UV_ENOENT: to another, or nowhere. */
+int watcher__open_dir(struct watcher *w, uint32_t dir);
 /* The turn is over; with `rest`, and nothing is left to be told. */
 void watcher__created_done(struct watcher *w, bool rest);
 

@@ -174,7 +174,7 @@ static bool take_pushed(struct watcher *w, const struct change *c, uint32_t dir,
 static bool was_nothing(struct watcher *w, const struct change *c, uint32_t dir,
 			const struct half_move *h)
 {
-	return !h->type && watcher__name_is_gone(w, dir, c->name, c->name_len);
+	return !h->type && watcher__ino_at(w, dir, c->name, c->name_len) == 0;
 }
 
 bool watcher__pushed_leaves(struct watcher *w, const struct change *c, uint32_t dir)

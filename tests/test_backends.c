@@ -1,7 +1,7 @@
 /*
  * What holds between backends and the engine: choosing, running out of watches, and a backend
  * of the test's own that says what it likes.
- * link: -Wl,--wrap=watcher__open_dir
+ * link: -Wl,--wrap=watcher__open_dir,--wrap=tree_is_below
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -435,6 +435,37 @@ static void test_fake_two_overflows_in_a_row(void **state)
 	end(r);
 }
 
+static int asked; /* whether one directory is below another */
+
+bool __real_tree_is_below(const struct tree *t, uint32_t node, uint32_t top);
+bool __wrap_tree_is_below(const struct tree *t, uint32_t node, uint32_t top);
+
+bool __wrap_tree_is_below(const struct tree *t, uint32_t node, uint32_t top)
+{
+	asked++;
+	return __real_tree_is_below(t, node, top);
+}
+
+/* Where nothing has left a directory that moves, no other that has moved is looked at for that. */
+static void test_fake_many_moves_in_an_overflow(void **state)
+{
+	enum { MANY = 50 };
+	struct backend b;
+	struct run *r = begin_fake("mkdir a b; for i in $(seq 50); do mkdir a/$i; : > a/$i/f; done", &b);
+
+	(void)state;
+	assert_int_equal(add_root(r), 0);
+	command(r, "for i in $(seq 50); do mv a/$i b/n$i; done");
+	fake_queue(&b, CHANGE_GAP, -1, NULL);
+	asked = 0;
+	barrier(r);
+	assert_int_equal(r->nseen, 1 + 2 * MANY);
+	assert_seen(r, "moved a/50>b/n50 recovered");
+	assert_seen(r, "moved a/50/f>b/n50/f recovered");
+	assert_in_range(asked, 0, 5 * MANY);
+	end(r);
+}
+
 /* As if the kernel's queue had overflowed while the tree was being read. */
 static void during_crawl(struct backend *b)
 {
@@ -479,6 +510,7 @@ int main(void)
 		cmocka_unit_test(test_fake_directory_made_again_in_its_inode),
 		cmocka_unit_test(test_fake_name_that_cannot_be_looked_up),
 		cmocka_unit_test(test_fake_two_overflows_in_a_row),
+		cmocka_unit_test(test_fake_many_moves_in_an_overflow),
 		cmocka_unit_test(test_fake_overflow_during_the_first_crawl),
 	};
 

@@ -34,6 +34,7 @@ void watcher__look_fini(struct watcher *w)
 	free(l->departures);
 	free(l->origins);
 	ids_free(&l->by_node);
+	ids_free(&l->left);
 	bytes_free(&l->told);
 	bytes_free(&l->moving);
 	free(l->changed);

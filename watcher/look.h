@@ -7,9 +7,9 @@
  * gone has its entry marked DOOMED; nothing is announced before the whole pass has been read. Moves
  * are found by the kernel's watch while reading (contested.c), and then by inode among the two
  * (match.c). settle.c announces everything in an order in which each event makes sense after those
- * before it, and takes the marks away; told.c knows by which path, and below.c is what that means for
- * all that is in a directory. Last, a root's own tree that was found in another's becomes a part of
- * that (graft.c).
+ * before it, and takes the marks away (moved_on.c: of directories that something has moved out of);
+ * told.c knows by which path, and below.c is what that means for all that is in a directory. Last, a
+ * root's own tree that was found in another's becomes a part of that (graft.c).
  */
 #ifndef WATCHER_LOOK_H
 #define WATCHER_LOOK_H
@@ -17,6 +17,7 @@
 #include "watcher/engine.h"
 
 #define NO_ITEM UINT32_MAX
+#define DEEP    2000 /* of recursion, along paths and from one announcement to another */
 
 /* An entry that is new, or a known directory that turned up at a new place. */
 struct arrival {
@@ -66,6 +67,7 @@ struct look {
 	struct ids by_node;   /* settling: node -> its arrival; empty while reading */
 	uint32_t *origins;    /* ... and the arrivals with a `from` */
 	size_t norigins, origins_cap;
+	struct ids left; /* ... and the directories that they were in, at any depth */
 	struct bytes told;
 	struct bytes moving; /* where the move being told began */
 	struct departure *departures;
@@ -137,6 +139,14 @@ bool watcher__look_waits(const struct watcher *w, uint32_t dir);
 int watcher__match(struct watcher *w);
 /* Announces what the pass has found. */
 void watcher__settle(struct watcher *w);
+/* News of something that the pass has found. */
+struct news watcher__news_found(const struct watcher *w, int kind, int type, uint64_t ino);
+/* Notes that something has moved out of the directories that this arrival was in. UV_ENOMEM. */
+int watcher__note_left(struct watcher *w, const struct arrival *a);
+/* Has anything in the directory moved out of it, or within it? */
+bool watcher__has_left(const struct watcher *w, uint32_t node);
+/* Announces the move of such a directory. */
+void watcher__announce_whole_move(struct watcher *w, struct arrival *a, struct news *move);
 /* Sets where news is about to `name` in `dir`, as those who were told of everything so far know it.
  * The name of the news is memory of the pass's then, or `name`: until the next call. */
 void watcher__tell_at(struct watcher *w, struct news *n, uint32_t dir, const char *name, size_t len);

@@ -11,9 +11,7 @@
 
 #include "watcher/look.h"
 
-#define DEEP 2000 /* of recursion, along paths and from one announcement to another */
-
-static struct news news_for(struct watcher *w, int kind, int type, uint64_t ino)
+struct news watcher__news_found(const struct watcher *w, int kind, int type, uint64_t ino)
 {
 	return (struct news){ .kind = kind,
 			      .type = type,
@@ -44,7 +42,7 @@ static void end_told_in(struct watcher *w, uint32_t node)
 
 	for (size_t i = 0; i < l->norigins; i++) {
 		struct arrival *o = &l->arrivals[l->origins[i]];
-		struct news n = news_for(w, WATCHER_DELETED, o->type, o->ino);
+		struct news n = watcher__news_found(w, WATCHER_DELETED, o->type, o->ino);
 		struct entry e;
 
 		if (!o->told || o->done || !tree_is_below(&w->tree, o->dir, node))
@@ -61,7 +59,7 @@ static void end_told_in(struct watcher *w, uint32_t node)
 static void break_move(struct watcher *w, struct arrival *a, int depth)
 {
 	struct look *l = w->look;
-	struct news n = news_for(w, WATCHER_DELETED, a->type, a->ino);
+	struct news n = watcher__news_found(w, WATCHER_DELETED, a->type, a->ino);
 	char name[256];
 
 	if (!a->from || a->done)
@@ -191,7 +189,7 @@ static void announce_end(struct watcher *w, uint32_t i, int depth)
 	for (uint32_t k = 0; d->others && k < l->ndepartures; k++)
 		if (l->departures[k].dir == e.node)
 			end_inside(w, k, depth + 1);
-	n = news_for(w, WATCHER_DELETED, d->type, d->ino);
+	n = watcher__news_found(w, WATCHER_DELETED, d->type, d->ino);
 	e = tree_entry(&w->tree, d->dir, d->rec);
 	watcher__tell_at(w, &n, d->dir, e.name, e.len);
 	if (d->goes_on && e.node != NO_DIR)
@@ -278,97 +276,10 @@ static bool is_back(struct watcher *w, const struct news *n)
 	return path && strcmp(path, from->data) == 0;
 }
 
-/* Was it in that directory, as those know that who were told of everything so far? What it was in may
- * be on its way there only now. */
-static bool has_moved_on(struct watcher *w, const struct arrival *o, uint32_t node)
-{
-	const struct arrival *between;
-
-	if (!o->from || o->done || !tree_alive(&w->tree, o->from_dir, o->from_gen) ||
-	    !tree_is_below(&w->tree, o->from_dir, node))
-		return false;
-	for (uint32_t dir = o->from_dir; dir != node; dir = tree_dir(&w->tree, dir)->parent) {
-		between = watcher__arrival_at(w, dir);
-		if (between && !between->done)
-			return false;
-	}
-	return true;
-}
-
-/* What has moved on out of a directory that moves: its own move is told after this, as one from where
- * the directory is then. To those who do not see that place it ends before the directory does. */
-static void end_moved_on(struct watcher *w, uint32_t node, const struct news *dest, int depth)
-{
-	struct look *l = w->look;
-
-	for (size_t i = 0; i < l->norigins && depth < DEEP; i++) {
-		const struct arrival *o = &l->arrivals[l->origins[i]];
-		struct news n = news_for(w, WATCHER_DELETED, o->type, o->ino);
-
-		if (!has_moved_on(w, o, node))
-			continue;
-		n.onto = dest;
-		if (o->node != NO_DIR)
-			end_moved_on(w, o->node, dest, depth + 1);
-		watcher__tell_at(w, &n, o->from_dir, o->from, o->from_len);
-		if (o->node != NO_DIR)
-			watcher__emit_gone_below(w, &n, n.dir, n.name, n.len, o->node);
-		watcher__emit(w, &n);
-	}
-}
-
-/* The same for those who see only that place: it comes there with the directory, and then moves. */
-static void come_moved_on(struct watcher *w, uint32_t node, const struct news *like, int depth)
-{
-	struct look *l = w->look;
-
-	for (size_t i = 0; i < l->norigins && depth < DEEP; i++) {
-		const struct arrival *o = &l->arrivals[l->origins[i]];
-		struct news n = *like;
-
-		if (!has_moved_on(w, o, node))
-			continue;
-		n.type = o->type;
-		n.ino = o->ino;
-		watcher__tell_at(w, &n, o->from_dir, o->from, o->from_len);
-		watcher__emit(w, &n);
-		if (o->node == NO_DIR)
-			continue;
-		watcher__emit_created_below(w, &n, o->node);
-		come_moved_on(w, o->node, like, depth + 1);
-	}
-}
-
-/* The move of a directory of which something has moved on. */
-static void announce_whole_move(struct watcher *w, struct arrival *a, struct news *n)
-{
-	const struct news dest = { .dir = n->dest_dir, .name = n->dest, .len = n->dest_len };
-	struct news from = { .dir = n->dir, .len = n->len };
-	struct news comes = news_for(w, WATCHER_CREATED, 0, 0);
-	struct bytes *name = &w->look->moving; /* what is told before uses the memory that it is in */
-
-	bytes_clear(name);
-	if (bytes_add(name, n->name, n->len) < 0) {
-		w->gap = true;
-		watcher__emit_moved(w, n, a->node);
-		return;
-	}
-	from.name = n->name = name->data;
-	if (watcher__ends_for_some(w, n))
-		end_moved_on(w, a->node, &dest, 0);
-	watcher__emit_moved(w, n, a->node);
-	a->done = true; /* what was in it is found where it is now */
-	comes.onto = &from;
-	comes.sub_move = true;
-	comes.grafted = true; /* a root that is the directory itself has it already */
-	comes.known_to = a->node;
-	come_moved_on(w, a->node, &comes, 0);
-}
-
 static void announce_move(struct watcher *w, struct arrival *a, const struct entry *e, int replaced)
 {
 	struct look *l = w->look;
-	struct news n = news_for(w, WATCHER_MOVED, a->type, a->ino);
+	struct news n = watcher__news_found(w, WATCHER_MOVED, a->type, a->ino);
 	struct departure *d;
 	struct entry old;
 
@@ -387,8 +298,8 @@ static void announce_move(struct watcher *w, struct arrival *a, const struct ent
 		return;
 	if (replaced)
 		watcher__emit_replaced(w, &n, replaced);
-	if (a->node != NO_DIR && l->norigins) {
-		announce_whole_move(w, a, &n);
+	if (watcher__has_left(w, a->node)) {
+		watcher__announce_whole_move(w, a, &n);
 		return;
 	}
 	watcher__emit_moved(w, &n, a->node);
@@ -398,7 +309,7 @@ static void announce_move(struct watcher *w, struct arrival *a, const struct ent
 static void drop_arrival(struct watcher *w, struct arrival *a, int depth)
 {
 	struct look *l = w->look;
-	struct news n = news_for(w, WATCHER_DELETED, a->type, a->ino);
+	struct news n = watcher__news_found(w, WATCHER_DELETED, a->type, a->ino);
 	struct entry e;
 
 	if (a->departure != NO_ITEM)
@@ -432,7 +343,7 @@ static void announce_replaced(struct watcher *w, struct news n, int type)
 static void announce_new(struct watcher *w, const struct arrival *a, const struct entry *e,
 			 int replaced)
 {
-	struct news n = news_for(w, replaced == a->type ? WATCHER_MODIFIED : WATCHER_CREATED,
+	struct news n = watcher__news_found(w, replaced == a->type ? WATCHER_MODIFIED : WATCHER_CREATED,
 				 a->type, a->ino);
 
 	n.dir = a->dir;
@@ -509,6 +420,7 @@ static int index_arrivals(struct watcher *w)
 	struct entry e;
 
 	ids_free(&l->by_node);
+	ids_free(&l->left);
 	l->norigins = 0;
 	for (uint32_t i = 0; i < l->narrivals; i++) {
 		const struct arrival *a = &l->arrivals[i];
@@ -524,6 +436,8 @@ static int index_arrivals(struct watcher *w)
 					sizeof *l->origins))
 			return UV_ENOMEM;
 		l->origins[l->norigins++] = i;
+		if (watcher__note_left(w, a) < 0)
+			return UV_ENOMEM;
 	}
 	return 0;
 }
@@ -558,7 +472,7 @@ static void announce_changed(struct watcher *w)
 			return;
 		}
 		struct entry e = tree_entry(&w->tree, l->changed[i].dir, l->changed[i].gen);
-		struct news n = news_for(w, WATCHER_MODIFIED, e.type, e.ino);
+		struct news n = watcher__news_found(w, WATCHER_MODIFIED, e.type, e.ino);
 
 		if (!e.type || e.marks & (ENTRY_NEW | ENTRY_DOOMED))
 			continue;
@@ -586,5 +500,6 @@ void watcher__settle(struct watcher *w)
 	for (size_t i = 0; i < l->narrivals; i++)
 		free(l->arrivals[i].from);
 	ids_free(&l->by_node);
+	ids_free(&l->left);
 	l->narrivals = l->ndepartures = l->nchanged = l->norigins = 0;
 }

@@ -466,6 +466,68 @@ static void test_fake_many_moves_in_an_overflow(void **state)
 	end(r);
 }
 
+static void on_wake(void *arg)
+{
+	(void)arg;
+}
+
+static void on_closed(void *arg)
+{
+	*(bool *)arg = true;
+}
+
+/* What a change does not say is empty, whatever the memory for it held: the time of a gap, else,
+ * would have all files told as written to. */
+static void changes_are_filled_in(const struct backend_ops *ops)
+{
+	struct run *r = begin("mkdir d", WATCHER_BACKEND_AUTO);
+	struct backend_config config = { .loop = &r->loop, .wake = on_wake };
+	struct backend *b = NULL;
+	struct change c;
+	bool closed = false;
+	int32_t id;
+	int fd = open(r->base, O_RDONLY | O_DIRECTORY), left = 2;
+
+	if (ops->open(&b, &config, NULL) == 0) {
+		ops->want(b, WATCHER_CHANGES, true);
+		assert_int_equal(ops->watch(b, fd, r->base, WATCH_ALL, &id), 0);
+		command(r, ": > a");
+		assert_true(ops->fill(b, false) >= 0);
+		command(r, "rm a");
+		assert_true(ops->fill(b, true) >= 0); /* thrown away: a gap */
+		while (left > 0) {
+			memset(&c, 0xa5, sizeof c);
+			assert_int_equal(ops->next(b, &c), 1);
+			left -= c.op == CHANGE_CREATED || c.op == CHANGE_GAP;
+			assert_int_equal(c.since_ns, 0);
+			assert_int_equal(c.id2, -1);
+			assert_int_equal(c.name2_len, 0);
+			assert_null(c.name2);
+			assert_false(c.content);
+			assert_false(c.is_dir);
+		}
+		ops->close(b, on_closed, &closed);
+		while (!closed)
+			uv_run(&r->loop, UV_RUN_ONCE);
+	}
+	close(fd);
+	end(r);
+	if (left)
+		skip();
+}
+
+static void test_inotify_fills_in_its_changes(void **state)
+{
+	(void)state;
+	changes_are_filled_in(&watcher__inotify);
+}
+
+static void test_fanotify_fills_in_its_changes(void **state)
+{
+	(void)state;
+	changes_are_filled_in(&watcher__fanotify);
+}
+
 /* As if the kernel's queue had overflowed while the tree was being read. */
 static void during_crawl(struct backend *b)
 {
@@ -511,6 +573,8 @@ int main(void)
 		cmocka_unit_test(test_fake_name_that_cannot_be_looked_up),
 		cmocka_unit_test(test_fake_two_overflows_in_a_row),
 		cmocka_unit_test(test_fake_many_moves_in_an_overflow),
+		cmocka_unit_test(test_inotify_fills_in_its_changes),
+		cmocka_unit_test(test_fanotify_fills_in_its_changes),
 		cmocka_unit_test(test_fake_overflow_during_the_first_crawl),
 	};
 

@@ -175,7 +175,7 @@ struct backend_ops {
 	 * after which the backend is dead. With `discard` what is read is thrown away and
 	 * reported as one CHANGE_GAP. */
 	int (*fill)(struct backend *b, bool discard);
-	/* 1 with *c filled, 0 when memory is empty. */
+	/* 1 with all of *c filled in, 0 when memory is empty. */
 	int (*next)(struct backend *b, struct change *c);
 	/* NULL, both, where that is not known. How many of the changes that come next, all of them
 	 * of the directory `id`, are names created there of which nothing is known (is_file)? *end

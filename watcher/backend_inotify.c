@@ -382,6 +382,7 @@ static bool next_fence(struct backend *b, struct change *c)
 static int inotify_next(struct backend *b, struct change *c)
 {
 	const struct inotify_event *e;
+	enum change_op op;
 	size_t at, len;
 
 	for (;;) {
@@ -398,18 +399,18 @@ static int inotify_next(struct backend *b, struct change *c)
 		len = e->len ? strnlen(e->name, e->len) : 0;
 		if (b->merge && len && repeats_write(b, e, at, len))
 			continue;
-		c->op = op_of(e->mask, len > 0);
-		if (c->op == CHANGE_NONE)
+		op = op_of(e->mask, len > 0);
+		if (op == CHANGE_NONE)
 			continue;
-		c->is_dir = e->mask & IN_ISDIR;
-		c->is_file = needs_no_look(b, e, b->pos);
-		c->id = e->wd;
-		c->id2 = -1;
-		c->cookie = e->cookie;
-		c->pid = 0;
-		c->time_ns = b->time_ns;
-		c->name = e->name;
-		c->name_len = (uint8_t)len;
+		*c = (struct change){ .op = op,
+				      .is_dir = e->mask & IN_ISDIR,
+				      .is_file = needs_no_look(b, e, b->pos),
+				      .id = e->wd,
+				      .id2 = -1,
+				      .cookie = e->cookie,
+				      .time_ns = b->time_ns,
+				      .name = e->name,
+				      .name_len = (uint8_t)len };
 		return 1;
 	}
 }

@@ -130,8 +130,6 @@ static void created_again(struct watcher *w, const struct change *c, uint32_t di
 		return;
 	if (e.node != NO_DIR)
 		watcher__unbind(w, dir, rec, c);
-	else
-		tree_set_ino(&w->tree, dir, rec, 0);
 	watcher__look_new_dir(w, dir, rec);
 }
 

@@ -20,9 +20,11 @@
 #include "base/list.h"
 #include "watcher/backend.h"
 #include "watcher/batch.h"
+#include "watcher/created.h"
 #include "watcher/debounce.h"
 #include "watcher/disk.h"
 #include "watcher/ids.h"
+#include "watcher/scan.h"
 #include "watcher/tree.h"
 #include "whendo/watcher.h"
 
@@ -175,30 +177,6 @@ static inline const char *backpath_tail(const struct backpath *p, size_t len)
 	return p->buf + p->cap - 1 - len;
 }
 
-/* What scan.c reads of a directory. */
-struct listing {
-	int error;       /* negative errno: nothing else is filled in */
-	uint64_t ino;
-	uint32_t dev;
-	int64_t ctime_ns; /* 0 if too young to be trusted */
-	char *packed;    /* see tree.h; owned by the listing */
-	size_t len, cap;
-	uint32_t count;
-	uint64_t mount;  /* what is mounted there, as watcher__scan_mount(); 0: nothing */
-	bool names_only; /* asked for: types and inodes need not be right */
-};
-
-/* The directory that names were looked up in last; see created.c. */
-struct created {
-	uint32_t dir, gen;
-	int fd;                 /* open on it, or -1 */
-	unsigned told, lookups; /* names created anywhere since, and those of them looked up */
-	unsigned wait;          /* so many lookups before it may be read (again) */
-	struct listing listing; /* what was read, if there are slots: see listing.c */
-	uint32_t *slots, nslots;
-	uint64_t end;           /* changes behind this place may be newer */
-};
-
 /* A call of watcher_sync() that is not told yet. */
 struct sync {
 	watcher_sync_cb cb;
@@ -338,18 +316,6 @@ void watcher__emit_control(struct watcher *w, int kind);
 /* Queues it for on_problem. */
 void watcher__problem(struct watcher *w, const char *path, int code, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
-
-/* ---- created.c: what created names are ---- */
-void watcher__created_init(struct watcher *w);
-/* Fills in news->type and ->ino, if the name is there and no directory. */
-void watcher__created_look(struct watcher *w, struct news *n);
-/* What a name in a directory is now, several in a row at half the cost. 0, or negative errno. */
-int watcher__name_stat(struct watcher *w, uint32_t dir, const char *name, size_t len,
-		       struct stat *st);
-/* Opens a directory, if its path leads to it. UV_ENOENT: to another, or nowhere. */
-int watcher__open_dir(struct watcher *w, uint32_t dir);
-/* The turn is over; with `rest`, and nothing is left to be told. */
-void watcher__created_done(struct watcher *w, bool rest);
 
 /* ---- node.c: nodes, their watches, and taking both away ---- */
 
@@ -568,40 +534,5 @@ int watcher__watch_options(watch_options *o, const watch_options *given, watcher
 /* The filter of the options and the short forms beside it, as one; a reference, or NULL. */
 int watcher__watch_filter(const watcher_filter **out, const watch_options *o, watcher_error *err);
 void watcher__watch_free(struct watcher_watch *watch);
-
-/* ---- scan.c: reading one directory ---- */
-/* Opens a directory for reading: follow == false refuses a symbolic link. fd or -errno. */
-int watcher__scan_open(const char *path, bool follow);
-/* Fills `l` from an open directory; reuses its memory. */
-void watcher__scan_read(int fd, struct listing *l);
-/* The same, but no more than about `most` names, which may be there twice, and of a type that is
- * UNKNOWN where the directory does not tell it. */
-void watcher__scan_names(int fd, struct listing *l, uint32_t most);
-/* The number of what is mounted at a directory open as fd, or, with fd -1, at a path: no other
- * mount ever has it. 0: it is no mount point. MOUNT_UNSURE: it is, but the kernel (before Linux
- * 6.8) gives numbers out again. */
-#define MOUNT_UNSURE UINT64_MAX
-uint64_t watcher__scan_mount(int fd, const char *path);
-/* inode, device, mount and change time only. */
-void watcher__scan_stat(int fd, struct listing *l);
-/* Appends a name; "." and "..", and names too long for the index, are left out. UV_ENOMEM. */
-int watcher__listing_add(struct listing *l, const char *name, int type, uint64_t ino);
-/* listing.c: keeps the last of entries that have the same name. UV_ENOMEM. */
-int watcher__listing_unrepeat(struct listing *l);
-/* A table of where the names are, as long as the listing does not change: the caller's to free.
- * Earlier entries of the same name lose their type. NULL without memory. */
-uint32_t *watcher__listing_slots(struct listing *l, uint32_t *size);
-/* The packed entry of that name, or NULL. */
-const char *watcher__listing_find(const struct listing *l, uint32_t *slots, uint32_t size,
-				  const char *name, size_t len);
-/* What tells a directory from all others, also from one that gets its inode number later. */
-struct identity {
-	uint64_t dev, ino;
-	uint64_t birth; /* of when it was made, and its number among those that had the inode */
-};
-/* Of the directory that is open as fd, or, with fd -1, at path. */
-int watcher__scan_identity(int fd, const char *path, struct identity *id);
-int watcher__type_of_mode(unsigned mode);
-uint32_t watcher__dev32(dev_t dev);
 
 #endif

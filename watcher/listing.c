@@ -5,8 +5,10 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <uv.h>
 
-#include "watcher/engine.h"
+#include "watcher/scan.h"
+#include "watcher/tree.h"
 
 #define NONE UINT32_MAX
 

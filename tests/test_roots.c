@@ -2,56 +2,11 @@
  * Several roots in one another and beside each other: whatever the order in which they are
  * added and come back, each hears of what is below it, and once.
  */
-#include "watch_test.h"
-
-#include "index_check.h"
-#include "next_tick.h"
-#include "watcher/engine.h"
+#include "roots_test.h"
 
 #include <sys/syscall.h>
 
-static struct told outer, inner;
-
-static watcher *open_watcher(int backend)
-{
-	watcher_error err;
-	watcher *w = NULL;
-
-	if (watcher_open(&w, WATCHER(.backend = backend), &err) < 0)
-		fail_msg("%s", err.message);
-	outer.text[0] = inner.text[0] = '\0';
-	return w;
-}
-
-static watcher_watch *add(watcher *w, const char *path, struct told *to)
-{
-	watcher_watch *watch = NULL;
-	watcher_error err;
-
-	if (watcher_add(w, path,
-			WATCH(.on_batch = on_told, .arg = to, .watch = &watch,
-			      .kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED),
-			&err) < 0)
-		fail_msg("%s", err.message);
-	return watch;
-}
-
-static void make_tree(void)
-{
-	assert_int_equal(mkdir("in", 0755), 0);
-	assert_int_equal(mkdir("in/c", 0755), 0);
-	assert_int_equal(mkdir("in/c/d", 0755), 0);
-	put("in/c/f", "");
-}
-
-static void check(watcher *w)
-{
-	char text[4000];
-
-	sync_watcher(w);
-	if (index_check(w, text, sizeof text))
-		fail_msg("the index is not what there is:\n%s", text);
-}
+#include "next_tick.h"
 
 static void test_inner_root_first(void **state)
 {
@@ -292,55 +247,6 @@ static void test_moved_out_around_the_inner(void **state)
 	moved_out_around_the_inner(WATCHER_BACKEND_POLL);
 }
 
-/* What a link of one root leads to is another root: both are told, in whatever order they came. */
-static void linked(int backend, bool link_first)
-{
-	watcher *w = open_watcher(backend);
-
-	assert_int_equal(mkdir("in", 0755), 0);
-	assert_int_equal(mkdir("out", 0755), 0);
-	assert_int_equal(symlink("../out", "in/l"), 0);
-	if (!link_first)
-		add(w, "out", &inner);
-	if (watcher_add(w, "in",
-			WATCH(.on_batch = on_told, .arg = &outer, .follow_symlinks = 1,
-			      .kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED),
-			NULL) < 0)
-		fail_msg("in cannot be watched");
-	if (link_first)
-		add(w, "out", &inner);
-	sync_watcher(w);
-	put("out/f", "");
-	sync_watcher(w);
-	assert_string_equal(told(&inner), "created out/f");
-	assert_string_equal(told(&outer), "created in/l/f");
-	assert_int_equal(unlink("in/l"), 0);
-	sync_watcher(w);
-	assert_string_equal(told(&outer), "deleted in/l/f, deleted in/l");
-	assert_string_equal(told(&inner), "");
-	put("out/g", "");
-	sync_watcher(w);
-	assert_string_equal(told(&inner), "created out/g");
-	assert_string_equal(told(&outer), "");
-	watcher_close(w);
-	assert_int_equal(unlink("out/f"), 0);
-	assert_int_equal(unlink("out/g"), 0);
-	assert_int_equal(rmdir("out"), 0);
-	assert_int_equal(rmdir("in"), 0);
-}
-
-static void test_a_link_to_another_root(void **state)
-{
-	(void)state;
-	for (int first = 0; first < 2; first++) {
-		linked(WATCHER_BACKEND_INOTIFY, first);
-		linked(WATCHER_BACKEND_FSEVENT, first);
-		linked(WATCHER_BACKEND_POLL, first);
-		if (getuid() == 0)
-			linked(WATCHER_BACKEND_FANOTIFY, first);
-	}
-}
-
 /* A file that is a root ends for that root only. */
 static void test_a_file_moved_in_the_outer(void **state)
 {
@@ -466,38 +372,6 @@ static void test_exchanged_between_two(void **state)
 	watcher_close(w);
 }
 
-/* The link in the path of a root is gone, not the file beside it that it led to. */
-static void test_a_link_to_a_file_beside_it(void **state)
-{
-	static const int backends[] = { WATCHER_BACKEND_INOTIFY, WATCHER_BACKEND_FSEVENT,
-					WATCHER_BACKEND_POLL };
-
-	(void)state;
-	for (size_t i = 0; i < COUNT(backends); i++) {
-		watcher *w = open_watcher(backends[i]);
-
-		make_tree();
-		assert_int_equal(symlink("f", "in/c/l"), 0);
-		add(w, "in/c/l", &inner);
-		add(w, "in", &outer);
-		check(w);
-		assert_int_equal(unlink("in/c/l"), 0);
-		check(w);
-		assert_string_equal(told(&outer), "deleted in/c/l");
-		assert_string_equal(told(&inner), "deleted in/c/l");
-		assert_int_equal(symlink("f", "in/c/l"), 0);
-		check(w);
-		assert_string_equal(told(&outer), "created in/c/l");
-		assert_string_equal(told(&inner), "created in/c/l");
-		assert_int_equal(unlink("in/c/f"), 0);
-		check(w);
-		assert_string_equal(told(&outer), "deleted in/c/f");
-		assert_string_equal(told(&inner), "deleted in/c/l");
-		watcher_close(w);
-		assert_int_equal(unlink("in/c/l") | rmdir("in/c/d") | rmdir("in/c") | rmdir("in"), 0);
-	}
-}
-
 /* What leaves the root when that has just left, or come back, and may have moved within the outer one
  * for all that is known then. */
 static void test_comes_back_while_a_half_waits(void **state)
@@ -532,51 +406,6 @@ static void test_comes_back_while_a_half_waits(void **state)
 	watcher_close(w);
 }
 
-static void on_time(uv_timer_t *timer)
-{
-	*(bool *)timer->data = true;
-}
-
-/* What a link led to is gone: that is looked for ever less often, and found at once when the link is
- * made anew. */
-static void test_a_link_that_leads_nowhere(void **state)
-{
-	watcher *w = open_watcher(WATCHER_BACKEND_AUTO);
-	bool over = false;
-	uv_timer_t timer;
-	int turns = 0;
-
-	(void)state;
-	assert_int_equal(mkdir("in", 0755), 0);
-	assert_int_equal(mkdir("out", 0755), 0);
-	assert_int_equal(symlink("../out", "in/l"), 0);
-	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &outer, .follow_symlinks = 1,
-				.kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED));
-	assert_int_equal(rmdir("out"), 0);
-	sync_watcher(w);
-	uv_timer_init(watcher_loop(w), &timer);
-	timer.data = &over;
-	uv_timer_start(&timer, on_time, 2000, 0);
-	while (!over) {
-		uv_run(watcher_loop(w), UV_RUN_ONCE);
-		turns++;
-	}
-	uv_close((uv_handle_t *)&timer, NULL);
-	if (turns > 25) /* at the start some at once, and then four or five looks */
-		fail_msg("%d turns of the loop in 2 s", turns);
-	assert_int_equal(mkdir("out", 0755), 0);
-	assert_int_equal(unlink("in/l"), 0);
-	assert_int_equal(symlink("../out", "in/l"), 0);
-	sync_watcher(w);
-	told(&outer);
-	put("out/f", "");
-	sync_watcher(w);
-	assert_string_equal(told(&outer), "created in/l/f");
-	watcher_close(w);
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, watch_test_enter, watch_test_leave)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -589,10 +418,7 @@ int main(void)
 		TEST(test_of_a_directory_that_was_removed),
 		TEST(test_moved_in_the_outer),
 		TEST(test_moved_out_around_the_inner),
-		TEST(test_a_link_to_another_root),
-		TEST(test_a_link_to_a_file_beside_it),
 		TEST(test_comes_back_while_a_half_waits),
-		TEST(test_a_link_that_leads_nowhere),
 		TEST(test_a_file_moved_in_the_outer),
 		TEST(test_moved_between_two),
 		TEST(test_directory_of_a_file_made_anew),

@@ -1,0 +1,58 @@
+/*
+ * What tests of several roots share: a watch around another, each with what it is told, and a tree
+ * for both.
+ */
+#ifndef TESTS_ROOTS_TEST_H
+#define TESTS_ROOTS_TEST_H
+
+#include "watch_test.h"
+
+#include "index_check.h"
+#include "watcher/engine.h"
+
+static struct told outer, inner;
+
+static inline watcher *open_watcher(int backend)
+{
+	watcher_error err;
+	watcher *w = NULL;
+
+	if (watcher_open(&w, WATCHER(.backend = backend), &err) < 0)
+		fail_msg("%s", err.message);
+	outer.text[0] = inner.text[0] = '\0';
+	return w;
+}
+
+static inline watcher_watch *add(watcher *w, const char *path, struct told *to)
+{
+	watcher_watch *watch = NULL;
+	watcher_error err;
+
+	if (watcher_add(w, path,
+			WATCH(.on_batch = on_told, .arg = to, .watch = &watch,
+			      .kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED),
+			&err) < 0)
+		fail_msg("%s", err.message);
+	return watch;
+}
+
+static inline void make_tree(void)
+{
+	assert_int_equal(mkdir("in", 0755), 0);
+	assert_int_equal(mkdir("in/c", 0755), 0);
+	assert_int_equal(mkdir("in/c/d", 0755), 0);
+	put("in/c/f", "");
+}
+
+static inline void check(watcher *w)
+{
+	char text[4000];
+
+	sync_watcher(w);
+	if (index_check(w, text, sizeof text))
+		fail_msg("the index is not what there is:\n%s", text);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, watch_test_enter, watch_test_leave)
+
+#endif

@@ -1,0 +1,139 @@
+/*
+ * Roots that are symbolic links, or that links in others lead to.
+ */
+#include "roots_test.h"
+
+/* What a link of one root leads to is another root: both are told, in whatever order they came. */
+static void linked(int backend, bool link_first)
+{
+	watcher *w = open_watcher(backend);
+
+	assert_int_equal(mkdir("in", 0755), 0);
+	assert_int_equal(mkdir("out", 0755), 0);
+	assert_int_equal(symlink("../out", "in/l"), 0);
+	if (!link_first)
+		add(w, "out", &inner);
+	if (watcher_add(w, "in",
+			WATCH(.on_batch = on_told, .arg = &outer, .follow_symlinks = 1,
+			      .kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED),
+			NULL) < 0)
+		fail_msg("in cannot be watched");
+	if (link_first)
+		add(w, "out", &inner);
+	sync_watcher(w);
+	put("out/f", "");
+	sync_watcher(w);
+	assert_string_equal(told(&inner), "created out/f");
+	assert_string_equal(told(&outer), "created in/l/f");
+	assert_int_equal(unlink("in/l"), 0);
+	sync_watcher(w);
+	assert_string_equal(told(&outer), "deleted in/l/f, deleted in/l");
+	assert_string_equal(told(&inner), "");
+	put("out/g", "");
+	sync_watcher(w);
+	assert_string_equal(told(&inner), "created out/g");
+	assert_string_equal(told(&outer), "");
+	watcher_close(w);
+	assert_int_equal(unlink("out/f"), 0);
+	assert_int_equal(unlink("out/g"), 0);
+	assert_int_equal(rmdir("out"), 0);
+	assert_int_equal(rmdir("in"), 0);
+}
+
+static void test_a_link_to_another_root(void **state)
+{
+	(void)state;
+	for (int first = 0; first < 2; first++) {
+		linked(WATCHER_BACKEND_INOTIFY, first);
+		linked(WATCHER_BACKEND_FSEVENT, first);
+		linked(WATCHER_BACKEND_POLL, first);
+		if (getuid() == 0)
+			linked(WATCHER_BACKEND_FANOTIFY, first);
+	}
+}
+
+/* The link in the path of a root is gone, not the file beside it that it led to. */
+static void test_a_link_to_a_file_beside_it(void **state)
+{
+	static const int backends[] = { WATCHER_BACKEND_INOTIFY, WATCHER_BACKEND_FSEVENT,
+					WATCHER_BACKEND_POLL };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++) {
+		watcher *w = open_watcher(backends[i]);
+
+		make_tree();
+		assert_int_equal(symlink("f", "in/c/l"), 0);
+		add(w, "in/c/l", &inner);
+		add(w, "in", &outer);
+		check(w);
+		assert_int_equal(unlink("in/c/l"), 0);
+		check(w);
+		assert_string_equal(told(&outer), "deleted in/c/l");
+		assert_string_equal(told(&inner), "deleted in/c/l");
+		assert_int_equal(symlink("f", "in/c/l"), 0);
+		check(w);
+		assert_string_equal(told(&outer), "created in/c/l");
+		assert_string_equal(told(&inner), "created in/c/l");
+		assert_int_equal(unlink("in/c/f"), 0);
+		check(w);
+		assert_string_equal(told(&outer), "deleted in/c/f");
+		assert_string_equal(told(&inner), "deleted in/c/l");
+		watcher_close(w);
+		assert_int_equal(unlink("in/c/l") | rmdir("in/c/d") | rmdir("in/c") | rmdir("in"), 0);
+	}
+}
+
+static void on_time(uv_timer_t *timer)
+{
+	*(bool *)timer->data = true;
+}
+
+/* What a link led to is gone: that is looked for ever less often, and found at once when the link is
+ * made anew. */
+static void test_a_link_that_leads_nowhere(void **state)
+{
+	watcher *w = open_watcher(WATCHER_BACKEND_AUTO);
+	bool over = false;
+	uv_timer_t timer;
+	int turns = 0;
+
+	(void)state;
+	assert_int_equal(mkdir("in", 0755), 0);
+	assert_int_equal(mkdir("out", 0755), 0);
+	assert_int_equal(symlink("../out", "in/l"), 0);
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &outer, .follow_symlinks = 1,
+				.kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED));
+	assert_int_equal(rmdir("out"), 0);
+	sync_watcher(w);
+	uv_timer_init(watcher_loop(w), &timer);
+	timer.data = &over;
+	uv_timer_start(&timer, on_time, 2000, 0);
+	while (!over) {
+		uv_run(watcher_loop(w), UV_RUN_ONCE);
+		turns++;
+	}
+	uv_close((uv_handle_t *)&timer, NULL);
+	if (turns > 25) /* at the start some at once, and then four or five looks */
+		fail_msg("%d turns of the loop in 2 s", turns);
+	assert_int_equal(mkdir("out", 0755), 0);
+	assert_int_equal(unlink("in/l"), 0);
+	assert_int_equal(symlink("../out", "in/l"), 0);
+	sync_watcher(w);
+	told(&outer);
+	put("out/f", "");
+	sync_watcher(w);
+	assert_string_equal(told(&outer), "created in/l/f");
+	watcher_close(w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_link_to_another_root),
+		TEST(test_a_link_to_a_file_beside_it),
+		TEST(test_a_link_that_leads_nowhere),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -14,26 +14,15 @@ static struct told outer, inner;
 
 static inline watcher *open_watcher(int backend)
 {
-	watcher_error err;
-	watcher *w = NULL;
-
-	if (watcher_open(&w, WATCHER(.backend = backend), &err) < 0)
-		fail_msg("%s", err.message);
 	outer.text[0] = inner.text[0] = '\0';
-	return w;
+	return open_with(WATCHER(.backend = backend));
 }
 
 static inline watcher_watch *add(watcher *w, const char *path, struct told *to)
 {
-	watcher_watch *watch = NULL;
-	watcher_error err;
-
-	if (watcher_add(w, path,
-			WATCH(.on_batch = on_told, .arg = to, .watch = &watch,
-			      .kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED),
-			&err) < 0)
-		fail_msg("%s", err.message);
-	return watch;
+	return add_with(w, path,
+			WATCH(.on_batch = on_told, .arg = to,
+			      .kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED));
 }
 
 static inline void make_tree(void)
@@ -52,7 +41,5 @@ static inline void check(watcher *w)
 	if (index_check(w, text, sizeof text))
 		fail_msg("the index is not what there is:\n%s", text);
 }
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, watch_test_enter, watch_test_leave)
 
 #endif

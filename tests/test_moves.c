@@ -32,14 +32,6 @@ static void exchange(const char *one, const char *other)
 	assert_int_equal(syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2), 0);
 }
 
-static void do_there(const char *command)
-{
-	char line[2 * PATH_MAX];
-
-	snprintf(line, sizeof line, "cd %s && %s", watch_test_top, command);
-	assert_int_equal(system(line), 0);
-}
-
 int __real_inotify_add_watch(int fd, const char *path, uint32_t mask);
 int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask);
 

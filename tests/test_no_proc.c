@@ -18,14 +18,6 @@ static const char *undo;    /* ... and this afterwards */
 
 static const char *mistaken; /* is watched in place of the one that `tried` is the path of */
 
-static void do_there(const char *what)
-{
-	char line[2 * PATH_MAX];
-
-	snprintf(line, sizeof line, "cd %s && %s", watch_test_top, what);
-	assert_int_equal(system(line), 0);
-}
-
 static bool ends_with(const char *path, const char *end)
 {
 	size_t len = strlen(path), n = strlen(end);

@@ -75,6 +75,15 @@ static inline void put(const char *path, const char *text)
 	assert_int_equal(fclose(f), 0);
 }
 
+/* A command in the directory of the test, wherever the process is. */
+static inline void do_there(const char *command)
+{
+	char line[2 * PATH_MAX];
+
+	snprintf(line, sizeof line, "cd %s && %s", watch_test_top, command);
+	assert_int_equal(system(line), 0);
+}
+
 /* The content of a file, in a static buffer; "" if there is none. */
 static inline const char *get(const char *path)
 {

@@ -17,7 +17,7 @@
 #include "watcher/engine.h"
 
 #define FAKE_DIRS    64
-#define FAKE_CHANGES 64
+#define FAKE_CHANGES 256
 
 struct fake_change {
 	struct change change;

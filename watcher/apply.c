@@ -146,7 +146,10 @@ static void created(struct watcher *w, const struct change *c, uint32_t dir)
 		if (watcher__kernel_dir(w, &e) == c->is_dir) {
 			if (c->is_dir)
 				created_again(w, c, dir, rec);
-			return;
+			/* Else what had the name has left it, though nobody knew. */
+			if (c->is_dir || w->uncertain || e.node != NO_DIR ||
+			    watcher__file_over_file(w, &n, &e))
+				return;
 		}
 		gone.kind = WATCHER_DELETED;
 		watcher__remove_entry(w, dir, &e, &gone);

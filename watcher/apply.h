@@ -20,6 +20,9 @@ void watcher__remove_entry(struct watcher *w, uint32_t dir, const struct entry *
 			   struct news *n);
 /* The directory found at this name is not the one the entry stands for: what was in it ends. */
 void watcher__unbind(struct watcher *w, uint32_t dir, uint32_t rec, const struct change *c);
+/* Something took the place of a file that was known: told as MODIFIED if it is of the same
+ * type; false if it is another. */
+bool watcher__file_over_file(struct watcher *w, struct news *n, const struct entry *e);
 void watcher__add_entry(struct watcher *w, struct news *n);
 
 void watcher__moved_from(struct watcher *w, const struct change *c, uint32_t dir);

@@ -280,9 +280,7 @@ void watcher__moved_from(struct watcher *w, const struct change *c, uint32_t dir
 
 /* ---- and to ---- */
 
-/* Something took the place of a file that was known: told as MODIFIED if it is of the same
- * type; false if it is another. */
-static bool file_over_file(struct watcher *w, struct news *n, const struct entry *e)
+bool watcher__file_over_file(struct watcher *w, struct news *n, const struct entry *e)
 {
 	struct stat st;
 
@@ -318,7 +316,7 @@ static void appeared(struct watcher *w, const struct change *c, uint32_t dir)
 	n.half_move = n.complete = true;
 	n.cookie = c->cookie;
 	if (rec != NO_REC) {
-		if (!watcher__kernel_dir(w, &e) && !c->is_dir && file_over_file(w, &n, &e))
+		if (!watcher__kernel_dir(w, &e) && !c->is_dir && watcher__file_over_file(w, &n, &e))
 			return;
 		e = tree_entry(&w->tree, dir, rec);
 		gone.kind = WATCHER_DELETED;
@@ -403,6 +401,35 @@ static int tell_replaced(struct watcher *w, const struct news *n)
 	return watcher__type_of_entry(w, &e);
 }
 
+/* Is it at that name, as far as can be seen? If nothing is, it has moved on. */
+static bool is_there(struct watcher *w, const struct half_move *h, const struct change *c,
+		     uint32_t dir)
+{
+	struct stat st;
+
+	if (watcher__name_stat(w, dir, c->name, c->name_len, &st) == 0)
+		return st.st_ino == h->ino;
+	return watcher__ino_at(w, dir, c->name, c->name_len) != INO_UNKNOWN;
+}
+
+/* What has landed may be another thing than what is said to have moved: after a guess, or because
+ * inotify leaves out a move that follows onto the same name, from where nothing is watched. Its inode
+ * number tells when things are calm. */
+static void verify(struct watcher *w, const struct half_move *h, const struct change *c,
+		   uint32_t dir)
+{
+	struct news n = watcher__news_of(c, WATCHER_MODIFIED, dir);
+
+	if (h->doubt && h->type != WATCHER_TYPE_DIR) {
+		n.type = h->type;
+		n.synthetic = true;
+		watcher__emit(w, &n);
+	}
+	if (h->ino && h->node == NO_DIR && !(w->options.flags & WATCHER_NO_STAT) &&
+	    !is_there(w, h, c, dir))
+		watcher__node_limbo(w, dir);
+}
+
 static void land(struct watcher *w, const struct change *c, uint32_t dir, struct half_move *h)
 {
 	struct news n = { .kind = WATCHER_MOVED,
@@ -446,6 +473,7 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 	if (replaced)
 		watcher__emit_replaced(w, &n, replaced);
 	watcher__emit_moved(w, &n, h->node);
+	verify(w, h, c, dir);
 	if (h->node != NO_DIR && n.dir != NO_DIR)
 		watcher__rules_left(w, n.dir, n.name, n.len);
 	if (n.type == WATCHER_TYPE_SYMLINK)

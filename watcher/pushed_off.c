@@ -9,6 +9,11 @@
  * directory that is replaced that its link count has changed, and for files by a look whether
  * anything has the name.
  *
+ * By then either of the two may have moved on, and another may have the name: what is said is a guess
+ * then. What came by an exchange is told as something new, and its inode number is not known; what
+ * moved back keeps its own, which is compared wherever it comes to (see moves.c), or is told to be
+ * modified. What should be at the name, and is not, is found by a look.
+ *
  * A process may be kept from running between the two moves of its exchange, for longer than anybody
  * can wait. What was pushed off is taken to be gone then, but the name is kept in `overdue`, without
  * a node: if it is said to move away after all, that is not taken for a move of what has it now.
@@ -48,27 +53,29 @@ static void guess(struct watcher *w, const struct half_move *h, uint32_t to)
 		watcher__node_limbo(w, to);
 }
 
-/* Has what took the name, known by its inode (0: it is not), left it again to where the second half
- * leads? The name may be that of another by now, made or moved there since. */
-static bool has_left(struct watcher *w, const struct half_move *h, uint64_t ino,
-		     const struct change *c, uint32_t dir)
+/* The inode number says which it is that has come to where the second half leads, if none has moved on
+ * from there since. Else what has left the name has, if there is nothing. */
+static bool has_come(struct watcher *w, const struct half_move *h, uint64_t taker,
+		     const struct change *c, uint32_t dir, bool *guessed)
 {
-	uint64_t at = watcher__ino_at(w, h->dir, h->name, h->len);
+	uint64_t at = dir == NO_DIR ? 0 : watcher__ino_at(w, dir, c->name, c->name_len);
 
-	if (!at || !ino || at == ino || at == INO_UNKNOWN || dir == NO_DIR)
-		return !at;
-	return watcher__ino_at(w, dir, c->name, c->name_len) == ino;
+	*guessed = !at || at != h->ino;
+	if (!*guessed)
+		return true;
+	return (!at || at != taker) && watcher__ino_at(w, h->dir, h->name, h->len);
 }
 
 /* Did what was pushed off, and not what took its name, move away? `dir`: to there, or NO_DIR if
  * that is not known. It is not always told: the kernel makes one of two moves away from a name
  * that come one after the other, as those of two exchanges with what is not watched do. */
 static bool is_exchange(struct watcher *w, const struct half_move *h, const struct change *c,
-			uint32_t dir)
+			uint32_t dir, bool *guessed)
 {
 	uint32_t rec = tree_find(&w->tree, h->dir, h->name, h->len);
 	struct entry e;
 
+	*guessed = false;
 	if (h->found)
 		return true;
 	if (dir != NO_DIR && h->back_dir != NO_DIR &&
@@ -82,6 +89,7 @@ static bool is_exchange(struct watcher *w, const struct half_move *h, const stru
 	}
 	if (dir != NO_DIR && tree_find(&w->tree, dir, c->name, c->name_len) != NO_REC) {
 		guess(w, h, dir);
+		*guessed = true;
 		return false;
 	}
 	if (rec == NO_REC)
@@ -89,7 +97,7 @@ static bool is_exchange(struct watcher *w, const struct half_move *h, const stru
 	if (h->node != NO_DIR && would_be_told_gone(w, h->node))
 		return true;
 	guess(w, h, dir);
-	return !has_left(w, h, e.ino, c, dir);
+	return has_come(w, h, e.ino, c, dir, guessed);
 }
 
 /* It was what took the name that moved on; what was pushed off is gone. */
@@ -107,21 +115,49 @@ static bool not_pushed(struct watcher *w, struct half_move *h, const struct chan
 
 bool watcher__pushed_ends(struct watcher *w, struct half_move *h, const struct change *c)
 {
-	if (!tree_alive(&w->tree, h->dir, h->gen) || is_exchange(w, h, c, NO_DIR)) {
+	bool guessed;
+
+	if (!tree_alive(&w->tree, h->dir, h->gen) || is_exchange(w, h, c, NO_DIR, &guessed)) {
 		watcher__half_drop(w, h->node);
 		return false;
 	}
 	return not_pushed(w, h, c);
 }
 
+/* What took the name is said to have come to where the second half leads, and may not have: that is
+ * found out by its inode number. Where that is not known it is that of what is there, unless that may
+ * be what was pushed off. */
+static void doubt(struct watcher *w, struct half_move *h, uint64_t pushed, const struct change *c,
+		  uint32_t dir)
+{
+	uint64_t at;
+
+	if (h->ino || h->node != NO_DIR)
+		return;
+	at = watcher__ino_at(w, dir, c->name, c->name_len);
+	h->doubt = !at || !pushed || at == pushed || at == INO_UNKNOWN;
+	if (!h->doubt)
+		h->ino = at;
+}
+
 bool watcher__pushed_lands(struct watcher *w, struct half_move *h, const struct change *c,
 			   uint32_t dir)
 {
+	uint64_t pushed = h->ino;
+	bool guessed;
+
 	if (!tree_alive(&w->tree, h->dir, h->gen))
 		return false;
-	if (!is_exchange(w, h, c, dir))
-		return not_pushed(w, h, c);
-	return tree_find(&w->tree, dir, c->name, c->name_len) == NO_REC;
+	if (is_exchange(w, h, c, dir, &guessed)) {
+		if (guessed)
+			h->ino = 0;
+		return tree_find(&w->tree, dir, c->name, c->name_len) == NO_REC;
+	}
+	if (!not_pushed(w, h, c))
+		return false;
+	if (guessed)
+		doubt(w, h, pushed, c, dir);
+	return true;
 }
 
 /* ---- which have been waited for in vain ---- */

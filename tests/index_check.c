@@ -5,7 +5,6 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -80,7 +79,7 @@ static void check_entry(struct check *c, const char *path, const struct entry *e
 		flaw(c, path, "a directory without a node");
 	else if (!wanted && e->node != NO_DIR)
 		flaw(c, path, "a node of what is not wanted");
-	else if (!c->wanted && getenv("INDEX_INODES") && e->ino && e->ino != INO_UNKNOWN && e->ino != st.st_ino &&
+	else if (e->ino && e->ino != INO_UNKNOWN && e->ino != st.st_ino &&
 		 !watcher__scan_mount(-1, path))
 		flaw(c, path, "inode %llu, %llu on disk", (unsigned long long)e->ino,
 		     (unsigned long long)st.st_ino);

@@ -11,10 +11,9 @@ struct watcher;
  * Nothing of a pass or of a race is left: every directory is watched (one that mounts have put at
  * several places at one of them), by a number that leads back to it, is what the disk has at its
  * path, and holds the names that are on the disk; and no half of a move, nor anything in limbo,
- * waits. With INDEX_INODES in the environment the inode numbers of names are those of the disk,
- * too: of a file that was moved onto another and back they were not, once in some thousand rounds.
- * The count of what is wrong, with a line for each in `text`. To be called after watcher_sync(), in
- * its callback or before the loop turns.
+ * waits. The inode numbers of names are those of the disk, where they are known. The count of what is
+ * wrong, with a line for each in `text`. To be called after watcher_sync(), in its callback or before
+ * the loop turns.
  */
 unsigned index_check(struct watcher *w, char *text, size_t size);
 /* The same where not all directories are wanted: those that are not must not be watched. */

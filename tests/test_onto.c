@@ -177,8 +177,6 @@ static void do_one(struct run *r, char sign, unsigned one, unsigned other)
 		do_move_dir(r, one / 3, other / 3);
 		return;
 	}
-	if (sign == '*' && r->silent) /* of what is moved as well only that is told */
-		return;
 	if ((sign == '+' ? there : !there) || !is_place(r, one) || !is_place(r, other))
 		return;
 	if (strchr(">x", sign) && one == other)
@@ -446,6 +444,8 @@ static const struct row {
 	  " moved a b, moved b a, created d/b, moved a e/a, modified e/a, |" },
 	{ "and no number is known", "", "+a +b | xa:b >b:d/b >a:e/a |",
 	  " created a, created b, | moved a b, moved b a, modified a, created d/b, moved a e/a, |" },
+	{ "moved and written to, and both are lost", "+a", "~ >a:b *b !",
+	  " moved a b, modified b, |" },
 	{ "another comes onto the same name, and that is not told", "+a +../out/a", ">a:b >../out/a:b |",
 	  " moved a b, modified b, |" },
 };

@@ -74,7 +74,7 @@ bool watcher__depart(struct watcher *w, uint32_t dir, const struct entry *e)
 	return true;
 }
 
-static void note_changed(struct look *l, uint32_t dir, uint32_t rec)
+void watcher__note_changed(struct look *l, uint32_t dir, uint32_t rec)
 {
 	if (watcher__look_room(l, (void **)&l->changed, l->nchanged, &l->changed_cap,
 			       sizeof *l->changed))
@@ -95,7 +95,7 @@ static void look_at_content(struct watcher *w, int fd, uint32_t dir, const struc
 	if (!e->ino)
 		tree_set_ino(&w->tree, dir, e->rec, st.st_ino);
 	if (stat_ctime_ns(&st) >= l->since_ns)
-		note_changed(l, dir, e->rec);
+		watcher__note_changed(l, dir, e->rec);
 }
 
 /* Is what the index holds still what the listing names? */
@@ -215,7 +215,7 @@ static void sweep(struct watcher *w, uint32_t dir, int fd)
 		if (e.marks & ENTRY_NEW)
 			continue;
 		if (l->renewed && e.type == WATCHER_TYPE_FILE)
-			note_changed(l, dir, e.rec);
+			watcher__note_changed(l, dir, e.rec);
 		else if ((deep || l->content) && fd >= 0 && e.type == WATCHER_TYPE_FILE)
 			look_at_content(w, fd, dir, &e);
 		if (e.node != NO_DIR && deep && !l->everywhere)

@@ -102,6 +102,8 @@ void watcher__look_rules(struct watcher *w, uint32_t dir);
 void watcher__compare(struct watcher *w, uint32_t dir, int fd);
 /* Only the content of files is to be looked at, and now has been: the names are the same. */
 bool watcher__compare_unchanged(struct watcher *w, uint32_t dir, int fd);
+/* A file has been written to while nobody listened: told when the pass is announced. */
+void watcher__note_changed(struct look *l, uint32_t dir, uint32_t rec);
 /* An entry is gone: marks it, and notes its end. False without memory: it stays as it was. */
 bool watcher__depart(struct watcher *w, uint32_t dir, const struct entry *e);
 

@@ -93,6 +93,19 @@ static bool born_later(struct watcher *w, const struct arrival *a)
 #endif
 }
 
+/* Was a file that has moved while changes were lost written to, too? The move is in its change time. */
+static bool written_since(struct watcher *w, const struct arrival *a)
+{
+	struct entry e = tree_entry(&w->tree, a->dir, a->rec);
+	const char *path;
+	struct stat st;
+
+	if (a->type != WATCHER_TYPE_FILE || !w->look->everywhere || watcher__disk_is_users(&w->disk))
+		return false;
+	path = watcher__path(w, a->dir, e.name, e.len);
+	return path && lstat(path, &st) == 0 && stat_mtime_ns(&st) >= w->look->since_ns;
+}
+
 static void match_one(struct watcher *w, uint32_t di, const uint32_t *order, size_t n)
 {
 	struct look *l = w->look;
@@ -115,6 +128,8 @@ static void match_one(struct watcher *w, uint32_t di, const uint32_t *order, siz
 			continue;
 		a->departure = di;
 		d->arrival = order[lo];
+		if (written_since(w, a))
+			watcher__note_changed(l, a->dir, a->rec);
 		return;
 	}
 }

@@ -30,8 +30,8 @@ const struct option options[] = {
 	{ "follow-symlinks", 'L', OPTION_SET, NULL, TREES, AT(follow_symlinks), 1, "watch directories behind symbolic links too" },
 	{ "files-from", 'f', OPTION_TEXT, "FILE", OWN, AT(files_from), 0, "watch exactly the files FILE lists, one a line; - is stdin" },
 	{ "watch", 'w', OPTION_WORDS, "PATH", VERB_RUN | STREAMS | VERB_PLAN | OPTION_NOT_KEY, AT(paths), 0, "watch PATH; the same as naming it" },
-	{ "backend", 'b', OPTION_CHOICE, "auto|inotify|fanotify|fsevent|poll", TREES, AT(backend), 0, "how changes are noticed" },
-	{ "poll-interval", 0, OPTION_TIME, "TIME", TREES, AT(poll_interval_ms), 1, "time between two looks where polling is needed (1s)" },
+	{ "backend", 'b', OPTION_CHOICE, "auto|inotify|fanotify|fsevent|poll", OWN, AT(backend), 0, "how changes are noticed" },
+	{ "poll-interval", 0, OPTION_TIME, "TIME", OWN, AT(poll_interval_ms), 1, "time between two looks where polling is needed (1s)" },
 	/* which events pass */
 	{ "pattern", 'p', OPTION_TERM, "GLOB", TREES | MEDO, AT(terms), TERM_PATTERN, "paths that pass; repeatable, also 'a;b'" },
 	{ "patterns", 0, OPTION_TERM, "GLOB", TREES | MEDO, AT(terms), TERM_PATTERN, "the same as --pattern" },

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Wrong use: one line on stderr that names what is wrong and what is near, exit 2.
 . tests/lib/tap.sh
-plan 67
+plan 71
 
 # wrong NAME PATTERN ARGS...: exit 2, nothing on stdout, one line that matches.
 wrong() {
@@ -28,6 +28,10 @@ wrong 'unknown letter' '-Z: unknown option; see whendo log --help' log -Z
 wrong 'unknown option without a verb' '--verison: unknown option; did you mean --version\?' --verison
 wrong 'letter of another verb' '-r: not an option of log; see whendo log --help' log -r
 wrong 'option of another verb' '--stop-signal: not an option of log; see whendo log --help' log --stop-signal INT
+wrong 'how to notice changes, where nothing is watched' '-b: not an option of why; see whendo why --help' why -b poll x
+wrong '... for a snapshot' '--backend: not an option of snapshot; see whendo snapshot --help' snapshot --backend poll file
+wrong '... and what has changed since' '-b: not an option of diff; see whendo diff --help' diff -b poll file
+wrong '... nor how often' '--poll-interval: not an option of diff; see whendo diff --help' diff --poll-interval 1 file
 wrong 'an option by the name it has elsewhere' '--on-busy-update: unknown option; did you mean --on-busy\?' run --on-busy-update restart -- x
 wrong '... of another verb' '--exclude: unknown option; did you mean --ignore-regex\?' log --exclude x
 wrong '... that is not of this verb' '--delay-run: unknown option; see whendo log --help' log --delay-run 1

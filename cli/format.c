@@ -75,6 +75,9 @@ int format_init(struct format *f, const char *spec, int nul, int show_time, char
 		made.style = FORMAT_TEXT;
 	} else if (strcmp(spec, "json") == 0) {
 		made.style = FORMAT_JSON;
+	} else if (!*spec) {
+		snprintf(why, 256, "is empty; it may be text, json, or '{kind} {path}\\n'");
+		return -1;
 	} else if (!strchr(spec, '{') && !strchr(spec, '\\') && say_nearest(spec, styles)) {
 		snprintf(why, 256, "is not known; did you mean %s?", say_nearest(spec, styles));
 		return -1;

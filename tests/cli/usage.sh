@@ -1,7 +1,7 @@
 #!/bin/sh
 # Wrong use: one line on stderr that names what is wrong and what is near, exit 2.
 . tests/lib/tap.sh
-plan 71
+plan 72
 
 # wrong NAME PATTERN ARGS...: exit 2, nothing on stdout, one line that matches.
 wrong() {
@@ -50,6 +50,7 @@ wrong 'a kind by the name it has elsewhere' "--events: 'close_write' is no kind 
 wrong 'a kind that is like none' "--events: 'xyzzy' is no kind of event; it may be created modified moved .*" log --events xyzzy
 wrong 'bad signal' "--stop-signal: 'TREM' is no signal; did you mean TERM\?" run --stop-signal TREM -- x
 wrong 'bad format' "--format: 'jsn' is not known; did you mean json\?" log --format jsn
+wrong 'a format that is empty' "--format: '' is empty; it may be text, json, or '\{kind\} \{path\}\\\\n'" log --format=
 wrong 'a format of another program' "--format: '%w%f' has no field; fields are written as in '\{kind\} \{path\}'" log --format %w%f
 wrong 'bad field' "--format: '\{pth\}' has no field \{pth\}; did you mean \{path\}\?" log --format '{pth}'
 wrong 'bad variable' "-E: 'X' is no NAME=VALUE" run -E X -- x

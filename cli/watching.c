@@ -127,14 +127,14 @@ static void tell_ready(struct watching *t)
 	close(fd);
 }
 
-/* Most often a name that was mistyped. */
+/* Most often a name that was mistyped, or a link to such a one. */
 static void say_absent(const struct watching *t)
 {
 	const char *root;
 	struct stat st;
 
 	for (size_t i = 0; (root = watcher_watch_root(t->watch, i)); i++)
-		if (lstat(root, &st) < 0 && errno == ENOENT)
+		if (stat(root, &st) < 0 && errno == ENOENT)
 			say(t->voice, 0, SAY_NOTE, "%s: is not there yet; waiting for it", root);
 }
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # log and wait: events as text, NDJSON and custom formats; ends and their exit status.
 . tests/lib/tap.sh
-plan 31
+plan 33
 mkdir t
 
 start a log t
@@ -17,6 +17,14 @@ like 'text: a move is one line' "$(cat a.out)" '^moved t/d/f -> t/g$'
 like 'what is watched is said' "$(cat a.err)" '^whendo: watching t \([0-9]+ director(y|ies)\) in [0-9.]+ m?s$'
 finish INT
 is 'INT ends with 130' $status 130
+
+ln -s nowhere link
+start li log link
+check 'a link that leads nowhere is told' has li.err '^whendo: link: is not there yet; waiting for it$'
+: >nowhere
+check '... and waited for' until_true 5 has li.out '^created link$'
+finish INT
+rm link nowhere
 
 start b log t
 finish TERM

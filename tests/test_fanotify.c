@@ -2,7 +2,7 @@
  * The fanotify backend, which reads a tree after it has told that it is ready: changes that came
  * before. What operations give which events is in the scenario table, random ones are in
  * test_replay, and what fails in test_watcher_faults.
- * link: -Wl,--wrap=watcher__scan_read
+ * link: -Wl,--wrap=watcher__scan_read,--wrap=syscall,--wrap=uv_hrtime
  */
 #include "watch_test.h"
 
@@ -206,6 +206,7 @@ static void test_another_directory_in_the_same_inode(void **state)
 }
 
 static void (*while_read)(void); /* done once, when a directory has just been read */
+static int times_read;
 
 void __real_watcher__scan_read(int fd, struct listing *l);
 void __wrap_watcher__scan_read(int fd, struct listing *l);
@@ -215,6 +216,7 @@ void __wrap_watcher__scan_read(int fd, struct listing *l)
 	void (*now)(void) = while_read;
 
 	__real_watcher__scan_read(fd, l);
+	times_read++;
 	while_read = NULL;
 	if (now)
 		now();
@@ -335,6 +337,102 @@ static void test_a_queue_without_an_end(void **state)
 	assert_string_equal(news.text, "created in/x");
 }
 
+/* ---- what is done, and not told yet ---- */
+
+static struct {
+	char records[65536];
+	size_t len;
+	uint64_t locked[2]; /* the directories, until it is */
+	int queue, ends[2];
+} untold;
+
+/* The last record of ours. */
+static void hold_back(const char *locked, const char *locked2)
+{
+	struct backend *b = w->sources[0].backend;
+	struct fan_info info;
+	size_t at = b->len;
+
+	assert_int_equal(fan_read_all(b), 0);
+	for (size_t end = b->pos; end < b->len; end += info.len) {
+		fan_parse(b->memory + end, &info);
+		at = info.pid == getpid() ? end : at;
+	}
+	untold.len = b->len - at;
+	assert_in_range(untold.len, 1, sizeof untold.records);
+	memcpy(untold.records, b->memory + at, untold.len);
+	b->len = at;
+	untold.locked[0] = inode_of(locked);
+	untold.locked[1] = inode_of(locked2);
+	assert_int_equal(pipe2(untold.ends, O_NONBLOCK | O_CLOEXEC), 0);
+	untold.queue = b->fd;
+	b->fd = untold.ends[0];
+}
+
+static void tell(void)
+{
+	struct backend *b = w->sources[0].backend;
+
+	assert_true(b->cap - b->len >= untold.len);
+	memcpy(b->memory + b->len, untold.records, untold.len);
+	b->len += untold.len;
+	b->fd = untold.queue;
+	untold.len = 0;
+	close(untold.ends[0]);
+	close(untold.ends[1]);
+}
+
+long __real_syscall(long n, long a, long b, long c, long d, long e, long f);
+long __wrap_syscall(long n, long a, long b, long c, long d, long e, long f);
+
+/* Who reads a directory waits for its lock. */
+long __wrap_syscall(long n, long a, long b, long c, long d, long e, long f)
+{
+	struct stat st;
+
+	if (n == SYS_getdents64 && untold.len && fstat((int)a, &st) == 0 &&
+	    (st.st_ino == untold.locked[0] || st.st_ino == untold.locked[1]))
+		tell();
+	return __real_syscall(n, a, b, c, d, e, f);
+}
+
+uint64_t __real_uv_hrtime(void);
+uint64_t __wrap_uv_hrtime(void);
+
+/* Much time passes while the processors are busy with others. */
+uint64_t __wrap_uv_hrtime(void)
+{
+	static uint64_t waited;
+
+	if (untold.len)
+		waited += UINT64_C(2000000000);
+	return __real_uv_hrtime() + waited;
+}
+
+static void rename_onto(void)
+{
+	put("in/new", "");
+	assert_int_equal(rename("in/new", "in/kept"), 0);
+	hold_back("in", "in");
+}
+
+/* Whether a name was taken is told next: the directory is locked until then, and need not be read
+ * again. */
+static void test_renamed_before_it_is_told_onto_what(void **state)
+{
+	(void)state;
+	needs_root();
+	put("in/kept", "");
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &news));
+	put("in/kept", "more");
+	while_read = rename_onto;
+	times_read = 0;
+	sync_watcher(w);
+	assert_int_equal(times_read, 1);
+	assert_string_equal(news.text, "modified in/kept, created in/new, moved in/new in/kept");
+	check_index();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -347,6 +445,7 @@ int main(void)
 		FAN(test_gives_memory_back),
 		FAN(test_what_waits_stays_where_it_is),
 		FAN(test_a_queue_without_an_end),
+		FAN(test_renamed_before_it_is_told_onto_what),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

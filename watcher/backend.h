@@ -123,7 +123,8 @@ struct late_ops {
 	 * returns: the kernel tells of it after it has done it. */
 	void (*settle)(int fd);
 	/* Calls `one` for each mention of a name (NULL: any) in a directory, the latest first: what
-	 * comes after is what counts. UV_EAGAIN or UV_ENOMEM if not all can be told now. */
+	 * comes after is what counts. UV_EAGAIN, UV_ENOMEM, UV_EMFILE or UV_ENFILE if not all can be
+	 * told now. */
 	int (*mentions)(struct backend *b, int32_t id, const char *name,
 			void (*one)(void *arg, const struct mention *m), void *arg);
 };

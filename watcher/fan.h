@@ -78,7 +78,7 @@ struct fan_later {
 	uint32_t leaving;    /* of those, the ones by which a directory leaves its name */
 	struct fan_doubt {
 		uint64_t old, mark, mark_ns; /* what was read a while ago; ... at a time */
-	} gone, taken;
+	} gone;
 	struct keys foreign; /* directories that are under no root */
 	struct keys ended;   /* files whose end has been passed, and not that of their link count */
 };
@@ -167,6 +167,8 @@ extern const struct late_ops fan_late_ops;
 void fan_later_passed(struct backend *b, const struct fan_info *info);
 void fan_later_init(struct backend *b);
 void fan_later_fini(struct backend *b);
+/* As late_ops.settle. */
+void fan_settle(int fd);
 /* Is the directory, which has no number, known to be under no root? */
 bool fan_later_foreign(const struct backend *b, const struct fan_key *key);
 

@@ -3,24 +3,19 @@
  * gone back from first.
  *
  * Of a rename onto a name the kernel does not say whether the name was taken, but that is told
- * next: the link count of what was pushed off has changed, or it goes to where the other came
- * from.
+ * next, before anything else is done in the directory: the link count of what was pushed off has
+ * changed, or it goes to where the other came from.
  */
 #ifdef __linux__
 
 #include "watcher/fan.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define NEXT_LOOKED 4096 /* records in which what follows a rename is looked for */
 #define ENDED_MAX   65536
-#define TAKEN_NS    UINT64_C(1000000000)
 
 /* The kernel merges the end of a name into what it told of it before. */
 void fan_before_passed(struct backend *b, const struct fan_info *info)
@@ -80,44 +75,6 @@ static bool pushed_file(const struct backend *b, const struct fan_info *attrib)
 	return true;
 }
 
-/* Does a thread of the process run, or wait within the kernel for what it has asked for? Then it
- * may be between one record and the next, for long where the processors are busy. */
-static bool at_work(int32_t pid)
-{
-	char path[64], stat[512], *state;
-	struct dirent *e;
-	bool works = false;
-	size_t n;
-	FILE *f;
-	DIR *d;
-
-	snprintf(path, sizeof path, "/proc/%d/task", pid);
-	if (!pid || !(d = opendir(path)))
-		return !pid || errno != ENOENT;
-	while (!works && (e = readdir(d))) {
-		snprintf(path, sizeof path, "/proc/%d/task/%.16s/stat", pid, e->d_name);
-		if (e->d_name[0] == '.' || !(f = fopen(path, "re")))
-			continue;
-		n = fread(stat, 1, sizeof stat - 1, f);
-		stat[n] = '\0';
-		state = strrchr(stat, ')');
-		works = state && strchr("RD", state[1] ? state[2] : ' ');
-		fclose(f);
-	}
-	closedir(d);
-	return works;
-}
-
-/* A rename is the last that has been told of its process: 0 if nothing belongs to it. */
-static int last_of(struct backend *b, uint64_t at, int32_t pid)
-{
-	struct pollfd p = { .fd = b->fd, .events = POLLIN };
-
-	if (at_work(pid))
-		return fan_not_yet(b, &b->later.taken, at, TAKEN_NS);
-	return poll(&p, 1, 0) == 0 ? 0 : UV_EAGAIN; /* it may have come since */
-}
-
 /* Does something get the name, or lose it? (Not what may have been merged in later.) */
 static bool is_about(const struct fan_info *r, const struct fan_key *dir, const char *name)
 {
@@ -146,21 +103,21 @@ static bool is_exchange(const struct backend *b, uint64_t at, const struct fan_i
 	return true;
 }
 
-/* What the rename at `at` pushed off its new name, or exchanged with; 0: nothing. UV_EAGAIN. */
-static int was_taken(struct backend *b, uint64_t at, const struct fan_info *rename,
+/* What the rename at `at` pushed off its new name, or exchanged with; false: nothing. */
+static bool was_taken(struct backend *b, uint64_t at, const struct fan_info *rename,
 		      bool *is_dir, const struct fan_key **object)
 {
 	size_t pos = at - b->base + rename->len;
 	struct fan_info next;
 
 	if (!next_of_same(b, rename->pid, &pos, &next))
-		return pos < b->len ? 0 : last_of(b, at, rename->pid);
+		return false;
 	*is_dir = next.mask & FAN_ONDIR;
 	*object = next.object;
 	if (next.mask & FAN_RENAME)
 		return is_exchange(b, at, rename, &next, pos - next.len);
 	if (!(next.mask & FAN_ATTRIB) || *is_dir != !!(rename->mask & FAN_ONDIR))
-		return 0;
+		return false;
 	if (!*is_dir)
 		return !next.dir && next.object && pushed_file(b, &next);
 	*object = next.dir;
@@ -193,11 +150,11 @@ static int say_before(struct backend *b, const struct asked *q, const struct fan
 {
 	bool is_dir = info->mask & FAN_ONDIR, was_dir = false;
 	const struct fan_key *was = NULL;
-	int r = 0, taken;
+	bool taken;
+	int r = 0;
 
 	if (info->mask & FAN_RENAME && fan_same_key(info->dir2, q->key)) {
-		if ((taken = was_taken(b, at, info, &was_dir, &was)) < 0)
-			return taken;
+		taken = was_taken(b, at, info, &was_dir, &was);
 		r = say(b, q, info->name2, taken, taken && was_dir, taken ? was : NULL);
 	}
 	if (r < 0 || !fan_same_key(info->dir, q->key))
@@ -209,23 +166,59 @@ static int say_before(struct backend *b, const struct asked *q, const struct fan
 	return say(b, q, info->name, true, is_dir, info->object);
 }
 
+/* Is a rename into the directory the last that is told of its process? */
+static bool is_half_told(const struct backend *b, const struct fan_key *key)
+{
+	struct fan_info info, next;
+	uint64_t at;
+	size_t pos;
+
+	for (uint32_t i = fan_next_about(b, key, FAN_NONE, &info, &at); i != FAN_NONE;
+	     i = fan_next_about(b, key, i, &info, &at)) {
+		pos = at - b->base + info.len;
+		if (info.mask & FAN_RENAME && fan_same_key(info.dir2, key) &&
+		    !next_of_same(b, info.pid, &pos, &next))
+			return true;
+	}
+	return false;
+}
+
+/* Has in the hash what was done until now, and what is told next of a rename into the directory: as
+ * long as that is to come the directory is locked. *end: what is behind it was done later. */
+static int note_whole(struct backend *b, const struct fan_key *key, uint64_t *end)
+{
+	int r = fan_note_all(b), fd;
+
+	*end = b->base + b->len;
+	if (r < 0 || !is_half_told(b, key))
+		return r;
+	fd = fan_open(&b->places, key, NULL, 0);
+	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM)
+		return fd;
+	if (fd >= 0) { /* else it is gone, and was locked for that */
+		fan_settle(fd);
+		close(fd);
+	}
+	return fan_note_all(b);
+}
+
 int fan_before(struct backend *b, int32_t id, const char *name,
 	       void (*one)(void *arg, const struct mention *m), void *arg)
 {
 	struct fan_key key;
 	struct asked q = { &key, name, one, arg };
 	struct fan_info info;
-	uint64_t at;
+	uint64_t at, end;
 	int r;
 
 	if (!keys_has(&b->keys, id))
 		return 0;
 	fan_key_of(b, id, &key);
-	if ((r = fan_note_all(b)) < 0)
+	if ((r = note_whole(b, &key, &end)) < 0)
 		return r;
 	for (uint32_t i = fan_next_about(b, &key, FAN_NONE, &info, &at); i != FAN_NONE;
 	     i = fan_next_about(b, &key, i, &info, &at))
-		if ((r = say_before(b, &q, &info, at)) < 0)
+		if (at < end && (r = say_before(b, &q, &info, at)) < 0)
 			return r;
 	return 0;
 }

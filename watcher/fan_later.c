@@ -72,7 +72,7 @@ static int later_open_dir(struct backend *b, int32_t id, const char *under)
 }
 
 /* Changes of names are made, and told, while the directory is locked; so is reading it. */
-static void later_settle(int fd)
+void fan_settle(int fd)
 {
 	char buf[1024];
 
@@ -173,7 +173,7 @@ const struct late_ops fan_late_ops = {
 	.where = later_where,
 	.still = later_still,
 	.open_dir = later_open_dir,
-	.settle = later_settle,
+	.settle = fan_settle,
 	.mentions = fan_before,
 };
 

@@ -409,6 +409,41 @@ uint64_t __wrap_uv_hrtime(void)
 	return __real_uv_hrtime() + waited;
 }
 
+/* What is to be told of a directory is about one that is gone; that it is is not told yet. */
+static void test_gone_before_that_is_told(void **state)
+{
+	(void)state;
+	needs_root();
+	assert_int_equal(mkdir("in/d", 0755), 0);
+	assert_int_equal(mkdir("in/d/e", 0755), 0);
+	put("in/d/e/x", "");
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &news));
+	assert_int_equal(unlink("in/d/e/x"), 0);
+	assert_int_equal(rmdir("in/d/e"), 0);
+	hold_back("in/d", "in/d");
+	sync_watcher(w);
+	assert_string_equal(news.text, "deleted in/d/e/x, deleted in/d/e");
+	check_index();
+}
+
+/* It is found outside of the root, and was within. */
+static void test_elsewhere_before_that_is_told(void **state)
+{
+	(void)state;
+	needs_root();
+	assert_int_equal(mkdir("in/d", 0755), 0);
+	assert_int_equal(mkdir("in/d/e", 0755), 0);
+	assert_int_equal(mkdir("out", 0755), 0);
+	put("in/d/e/x", "");
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &news));
+	assert_int_equal(unlink("in/d/e/x"), 0);
+	assert_int_equal(rename("in/d", "out/d"), 0);
+	hold_back("in", "out");
+	sync_watcher(w);
+	assert_string_equal(news.text, "deleted in/d/e/x, deleted in/d/e, deleted in/d");
+	check_index();
+}
+
 static void rename_onto(void)
 {
 	put("in/new", "");
@@ -445,6 +480,8 @@ int main(void)
 		FAN(test_gives_memory_back),
 		FAN(test_what_waits_stays_where_it_is),
 		FAN(test_a_queue_without_an_end),
+		FAN(test_gone_before_that_is_told),
+		FAN(test_elsewhere_before_that_is_told),
 		FAN(test_renamed_before_it_is_told_onto_what),
 	};
 

@@ -110,10 +110,11 @@ struct late_ops {
 	 * CHANGE_UNKNOWN instead, again and again, until the directory is watched, foreign() is
 	 * called, or this with !`on`. */
 	void (*unread)(struct backend *b, bool on);
-	/* The directory that CHANGE_UNKNOWN is about is under no root. */
-	void (*foreign)(struct backend *b);
-	/* Where that directory is now, as seen from the directory `under`. UV_ENOENT: it is gone,
-	 * and nothing is to come of it; UV_EAGAIN: that may not be where it was. */
+	/* The directory that CHANGE_UNKNOWN is about is now under no root. False: that may not be
+	 * where it was. */
+	bool (*foreign)(struct backend *b);
+	/* Where that directory is now, as seen from the directory `under`. UV_EAGAIN: it is gone
+	 * (`path` is "", or that of the one it was in), or that may not be where it was. */
 	int (*where)(struct backend *b, const char *under, char *path, size_t size);
 	/* Is every directory that is watched, or in one that is, still where it was? */
 	bool (*still)(struct backend *b);
@@ -176,7 +177,7 @@ struct backend_ops {
 	 * after which the backend is dead. With `discard` what is read is thrown away and
 	 * reported as one CHANGE_GAP. */
 	int (*fill)(struct backend *b, bool discard);
-	/* 1 with all of *c filled in, 0 when memory is empty. */
+	/* 1 with *c filled, 0 when memory is empty. */
 	int (*next)(struct backend *b, struct change *c);
 	/* NULL, both, where that is not known. How many of the changes that come next, all of them
 	 * of the directory `id`, are names created there of which nothing is known (is_file)? *end

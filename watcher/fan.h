@@ -7,6 +7,11 @@
  *                           └-> fan_later (where a directory is)
  *
  * Directories are known by their file handles: see fan_open.h.
+ *
+ * The kernel makes a change of names, and then tells of it, while the directories that it is in are
+ * locked, as they are while they are read. So all that is seen by reading a directory has been told
+ * by then; but that a directory is gone, or elsewhere, is seen before it is told, by any time. From
+ * that nothing follows until those have been read that may be locked for it.
  */
 #ifndef WATCHER_FAN_H
 #define WATCHER_FAN_H
@@ -76,9 +81,6 @@ struct fan_later {
 	uint32_t nitems, cap, nbuckets;
 	uint64_t noted;      /* records before this place are in it */
 	uint32_t leaving;    /* of those, the ones by which a directory leaves its name */
-	struct fan_doubt {
-		uint64_t old, mark, mark_ns; /* what was read a while ago; ... at a time */
-	} gone;
 	struct keys foreign; /* directories that are under no root */
 	struct keys ended;   /* files whose end has been passed, and not that of their link count */
 };
@@ -151,9 +153,6 @@ uint32_t fan_next_about(const struct backend *b, const struct fan_key *key, uint
 			struct fan_info *info, uint64_t *at);
 /* The directory whose entry `key` was, where it is gone now. */
 bool fan_holder(const struct backend *b, const struct fan_key **key);
-/* A record that would tell may be just about to be queued, if the one at `at` is young: UV_EAGAIN
- * then, else 0. */
-int fan_not_yet(struct backend *b, struct fan_doubt *doubt, uint64_t at, uint64_t wait_ns);
 
 /* ---- fan_before.c ---- */
 /* As late_ops.mentions. */

@@ -11,12 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define FOREIGN_MAX 4096
 #define UP_MAX      64
-#define GONE_NS     50000000
 
 void fan_later_passed(struct backend *b, const struct fan_info *info)
 {
@@ -107,17 +107,42 @@ static int unknown_keys(const struct backend *b, const struct fan_key *keys[2])
 	return n;
 }
 
-/* Only the first: the other is asked about next. Without memory it is asked about again. */
-static void later_foreign(struct backend *b)
+/* Has the kernel told where the directory is? It, and any that it is in, is seen at a new place
+ * before that is told; until then the directory above is locked. */
+static bool is_settled(struct backend *b, const struct fan_key *key)
+{
+	int fd = fan_open(&b->places, key, NULL, 0), up;
+	struct stat st = { .st_ino = 0 }, above;
+	bool top = false;
+
+	while (fd >= 0 && !top && fstat(fd, &st) == 0) {
+		up = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		close(fd);
+		if ((fd = up) < 0 || fstat(fd, &above) < 0)
+			break;
+		fan_settle(fd);
+		top = above.st_ino == st.st_ino && above.st_dev == st.st_dev;
+	}
+	if (fd >= 0)
+		close(fd);
+	return top && later_still(b);
+}
+
+/* Only the first: the other is asked about next. */
+static bool later_foreign(struct backend *b)
 {
 	struct keys *f = &b->later.foreign;
 	const struct fan_key *keys[2];
+	struct fan_key key = { .bytes = 0 };
 
 	if (!unknown_keys(b, keys))
-		return;
+		return true;
+	memcpy(&key, keys[0], fan_key_len(keys[0]));
+	if (!is_settled(b, &key))
+		return false;
 	if (f->count >= FOREIGN_MAX)
 		keys_clear(f);
-	keys_add(f, keys[0], fan_key_len(keys[0]));
+	return keys_add(f, &key, fan_key_len(&key)) >= 0;
 }
 
 static int path_of_key(const struct backend *b, const struct fan_key *key, const char *under,
@@ -159,12 +184,7 @@ static int later_where(struct backend *b, const char *under, char *path, size_t 
 		memcpy(&copy, key, fan_key_len(key));
 		r = UV_EAGAIN;
 	}
-	if (r == -ESTALE) /* the record of its end may have been passed, or not be queued yet */
-		return fan_not_yet(b, &b->later.gone, b->base + b->pos, GONE_NS) < 0 ? UV_EAGAIN :
-										  UV_ENOENT;
-	if (r == UV_ENOENT) /* `under` itself */
-		return UV_EAGAIN;
-	return r == 0 && b->later.leaving ? UV_EAGAIN : r;
+	return r < 0 || b->later.leaving ? UV_EAGAIN : 0;
 }
 
 const struct late_ops fan_late_ops = {

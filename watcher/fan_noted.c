@@ -137,16 +137,4 @@ bool fan_holder(const struct backend *b, const struct fan_key **key)
 	return found != NULL;
 }
 
-int fan_not_yet(struct backend *b, struct fan_doubt *doubt, uint64_t at, uint64_t wait_ns)
-{
-	uint64_t now = uv_hrtime();
-
-	if (now - doubt->mark_ns > wait_ns) {
-		doubt->old = doubt->mark;
-		doubt->mark = b->base + b->len;
-		doubt->mark_ns = now;
-	}
-	return at < doubt->old ? 0 : UV_EAGAIN;
-}
-
 #endif

@@ -477,7 +477,8 @@ static uint32_t walk(struct watcher *w, const struct root *root, const char *pat
 	}
 }
 
-/* A change in a directory that has not been read, or is under no root: which? */
+/* A change in a directory that has not been read, or is under no root: which? Of one that is gone
+ * that may be known only when all has been read. */
 static bool resolve(struct watcher *w, uint64_t until)
 {
 	struct source *s = &w->sources[0];
@@ -492,8 +493,6 @@ static bool resolve(struct watcher *w, uint64_t until)
 			if (root->node == NO_DIR)
 				continue;
 			r = s->ops->late->where(s->backend, root->real, path, sizeof path);
-			if (r == UV_ENOENT)
-				continue;
 			if (!path[0])
 				all_foreign = false;
 			else if (walk(w, root, path, &foreign) != NO_DIR && !w->late->asked) {
@@ -505,9 +504,7 @@ static bool resolve(struct watcher *w, uint64_t until)
 		}
 	}
 	w->late->asked = false;
-	if (all_foreign)
-		s->ops->late->foreign(s->backend);
-	return all_foreign || watcher__late_go(w, until);
+	return (all_foreign && s->ops->late->foreign(s->backend)) || watcher__late_go(w, until);
 }
 
 static bool read_if_unread(struct watcher *w, int32_t id)

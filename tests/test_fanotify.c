@@ -399,12 +399,14 @@ long __wrap_syscall(long n, long a, long b, long c, long d, long e, long f)
 uint64_t __real_uv_hrtime(void);
 uint64_t __wrap_uv_hrtime(void);
 
+static bool busy;
+
 /* Much time passes while the processors are busy with others. */
 uint64_t __wrap_uv_hrtime(void)
 {
 	static uint64_t waited;
 
-	if (untold.len)
+	if (untold.len || busy)
 		waited += UINT64_C(2000000000);
 	return __real_uv_hrtime() + waited;
 }
@@ -468,6 +470,29 @@ static void test_renamed_before_it_is_told_onto_what(void **state)
 	check_index();
 }
 
+/* What happened in a directory was nobody's, and is not any more; nothing has been read yet. */
+static void test_a_root_where_there_was_none(void **state)
+{
+	(void)state;
+	needs_root();
+	assert_int_equal(mkdir("in/a", 0755), 0);
+	assert_int_equal(mkdir("in/b", 0755), 0);
+	assert_int_equal(mkdir("out", 0755), 0);
+	assert_int_equal(mkdir("out/d", 0755), 0);
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &news));
+	put("out/d/x", "");
+	busy = true;
+	watcher__pump(w); /* it is ready */
+	watcher__pump(w);
+	busy = false;
+	assert_true(watcher__late_active(w));
+	add_with(w, "out", WATCH(.on_batch = on_told, .arg = &news));
+	put("out/d/y", "");
+	sync_watcher(w);
+	assert_string_equal(news.text, "created out/d/y");
+	check_index();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -483,6 +508,7 @@ int main(void)
 		FAN(test_gone_before_that_is_told),
 		FAN(test_elsewhere_before_that_is_told),
 		FAN(test_renamed_before_it_is_told_onto_what),
+		FAN(test_a_root_where_there_was_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -169,6 +169,8 @@ static int fanotify_watch(struct backend *b, int fd, const char *path, enum watc
 		return n;
 	if (level > WATCH_SELF)
 		fan_noise_listen(&b->noise, b->fd, fd, &key);
+	if (level == WATCH_TOP) /* what is below it is under a root now */
+		keys_clear(&b->later.foreign);
 	*id = n;
 	return 0;
 }

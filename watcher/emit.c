@@ -274,7 +274,7 @@ static int partner(const struct hit *hits, int n, const struct root *root)
 static int hits_told(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
 		     size_t len, struct hit *hits)
 {
-	int n = watcher__hits(w, p, dir, name, len, hits), kept = 0;
+	int n = watcher__hits_told(w, p, dir, name, len, hits), kept = 0;
 
 	if (!w->adding)
 		return n;
@@ -324,7 +324,8 @@ static void emit_move(struct watcher *w, struct news *n, const struct hit *src, 
 	for (int i = 0; i < ndst && !n->ending; i++) {
 		struct watcher_watch *watch = dst[i].root->watch;
 
-		if (told_before(dst, i) || partner(src, nsrc, dst[i].root) >= 0)
+		if (told_before(dst, i) || partner(src, nsrc, dst[i].root) >= 0 ||
+		    (n->was_told && !n->sub_move))
 			continue;
 		to = side_of(&w->dest_path, &dst[i]);
 		if (watch->flags & WATCHER_FULL_MOVES)
@@ -359,7 +360,7 @@ static int told_of_move(struct watcher *w, const struct news *n, struct hit *hit
 
 	if (!m || m->dir == NO_DIR)
 		return 0;
-	return watcher__hits(w, &w->dest_path, m->dir, m->name, m->len, hits);
+	return watcher__hits_told(w, &w->dest_path, m->dir, m->name, m->len, hits);
 }
 
 /* Does the source that has this news know nothing but what it finds by looking? */
@@ -410,7 +411,7 @@ void watcher__emit(struct watcher *w, struct news *n)
 		if ((n->only && hits[i].root != n->only) || (!n->only && told_before(hits, i)) ||
 		    (n->root_only && hits[i].rel_len) ||
 		    partner(others, nothers, hits[i].root) >= 0 ||
-		    (n->grafted && tree_is_below(&w->tree, hits[i].root->node, n->known_to)))
+		    (n->grafted && watcher__told_below(w, hits[i].root->node, n->known_to)))
 			continue;
 		at = side_of(&w->path, &hits[i]);
 		if (full && n->kind == WATCHER_DELETED)

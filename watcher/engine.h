@@ -132,6 +132,7 @@ struct news {
 	bool grafted;            /* not for roots at or below the node `known_to` */
 	uint32_t known_to;
 	bool ending;             /* MOVED: only for those who know of nothing where it is now */
+	bool was_told;           /* MOVED: where it is now, as created */
 	bool may_touch; /* ATTRIB: MODIFIED for those who want that only, if the times were set */
 	bool overwrites; /* CREATED over a file that was known: MODIFIED, but for Watchdog */
 	const struct news *onto; /* DELETED: only for those who do not see where this move began */
@@ -266,6 +267,9 @@ struct hit {
  * the nearest first; the path up to the top is left in `p`. Count of hits, or UV_ENOMEM. */
 int watcher__hits(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
 		  size_t len, struct hit *hits);
+/* The same where those have it who were told of everything so far. */
+int watcher__hits_told(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
+		       size_t len, struct hit *hits);
 
 /* Memory for paths of usual lengths, so that an event is not lost for want of it. */
 int watcher__paths_init(struct watcher *w);
@@ -282,6 +286,13 @@ bool watcher__covered(struct watcher *w, uint32_t dir);
 bool watcher__follows(struct watcher *w, uint32_t dir);
 /* Is this name in a narrow directory one that a root asks for? */
 bool watcher__narrow_wants(struct watcher *w, uint32_t dir, const char *name, size_t len);
+
+/* ---- told.c ---- */
+/* The directory that a node is in, to those who were told of everything so far, and its name there.
+ * NO_DIR: it is in none. */
+uint32_t watcher__told_up(struct watcher *w, uint32_t dir, const char **name, size_t *len);
+/* Do they have it at or below another node? */
+bool watcher__told_below(struct watcher *w, uint32_t dir, uint32_t top);
 
 /* ---- ignores.c: true if what passes changed ---- */
 /* `name` in `dir` may hold rules of some filter: reads them. */

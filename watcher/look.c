@@ -11,14 +11,10 @@
 
 #include "watcher/look.h"
 
-#define TOLD_MAX 4352 /* had before it is needed: PATH_MAX and a name */
-
 int watcher__look_init(struct watcher *w)
 {
 	w->look = calloc(1, sizeof *w->look);
-	if (!w->look || bytes_reserve(&w->look->told, TOLD_MAX) < 0)
-		return UV_ENOMEM;
-	return bytes_reserve(&w->look->moving, TOLD_MAX);
+	return w->look ? 0 : UV_ENOMEM;
 }
 
 void watcher__look_fini(struct watcher *w)
@@ -35,8 +31,6 @@ void watcher__look_fini(struct watcher *w)
 	free(l->origins);
 	ids_free(&l->by_node);
 	ids_free(&l->left);
-	bytes_free(&l->told);
-	bytes_free(&l->moving);
 	free(l->changed);
 	free(l->seen);
 	free(l->rules);

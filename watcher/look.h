@@ -68,8 +68,6 @@ struct look {
 	uint32_t *origins;    /* ... and the arrivals with a `from` */
 	size_t norigins, origins_cap;
 	struct ids left; /* ... and the directories that they were in, at any depth */
-	struct bytes told;
-	struct bytes moving; /* where the move being told began */
 	struct departure *departures;
 	size_t ndepartures, departures_cap;
 	size_t departed;        /* the one that was asked for last */
@@ -149,11 +147,15 @@ int watcher__note_left(struct watcher *w, const struct arrival *a);
 bool watcher__has_left(const struct watcher *w, uint32_t node);
 /* Announces the move of such a directory. */
 void watcher__announce_whole_move(struct watcher *w, struct arrival *a, struct news *move);
-/* Sets where news is about to `name` in `dir`, as those who were told of everything so far know it.
- * The name of the news is memory of the pass's then, or `name`: until the next call. */
-void watcher__tell_at(struct watcher *w, struct news *n, uint32_t dir, const char *name, size_t len);
-/* The same for news from outside of the pass, whose place is the index's; without a pass it stays. */
-void watcher__as_told(struct watcher *w, struct news *n);
+static inline void news_at(struct news *n, uint32_t dir, const char *name, size_t len)
+{
+	n->dir = dir;
+	n->name = name;
+	n->len = len;
+}
+/* Does a move lead, to those who are told, to where it was? It moved away and back while it was read. By
+ * the same path it may have come to be below another root, whose tree is not a part of this one yet. */
+bool watcher__is_back(struct watcher *w, const struct news *move);
 /* The arrival of a node whose entry is new, or NULL. */
 struct arrival *watcher__arrival_at(struct watcher *w, uint32_t dir);
 

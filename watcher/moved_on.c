@@ -43,20 +43,21 @@ static bool was_in(struct watcher *w, const struct arrival *o, uint32_t node)
 
 /* What has moved on out of a directory that moves: its own move is told after this, as one from where
  * the directory is then. To those who do not see that place it ends before the directory does. */
-static void end_moved_on(struct watcher *w, uint32_t node, const struct news *dest, int depth)
+static void end_moved_on(struct watcher *w, uint32_t node, const struct news *like, int depth)
 {
 	struct look *l = w->look;
 
 	for (size_t i = 0; i < l->norigins && depth < DEEP; i++) {
 		const struct arrival *o = &l->arrivals[l->origins[i]];
-		struct news n = watcher__news_found(w, WATCHER_DELETED, o->type, o->ino);
+		struct news n = *like;
 
 		if (!was_in(w, o, node))
 			continue;
-		n.onto = dest;
+		n.type = o->type;
+		n.ino = o->ino;
 		if (watcher__has_left(w, o->node))
-			end_moved_on(w, o->node, dest, depth + 1);
-		watcher__tell_at(w, &n, o->from_dir, o->from, o->from_len);
+			end_moved_on(w, o->node, like, depth + 1);
+		news_at(&n, o->from_dir, o->from, o->from_len);
 		if (o->node != NO_DIR)
 			watcher__emit_gone_below(w, &n, n.dir, n.name, n.len, o->node);
 		watcher__emit(w, &n);
@@ -76,7 +77,7 @@ static void come_moved_on(struct watcher *w, uint32_t node, const struct news *l
 			continue;
 		n.type = o->type;
 		n.ino = o->ino;
-		watcher__tell_at(w, &n, o->from_dir, o->from, o->from_len);
+		news_at(&n, o->from_dir, o->from, o->from_len);
 		watcher__emit(w, &n);
 		if (o->node == NO_DIR)
 			continue;
@@ -89,24 +90,19 @@ static void come_moved_on(struct watcher *w, uint32_t node, const struct news *l
 void watcher__announce_whole_move(struct watcher *w, struct arrival *a, struct news *n)
 {
 	const struct news dest = { .dir = n->dest_dir, .name = n->dest, .len = n->dest_len };
-	struct news from = { .dir = n->dir, .len = n->len };
-	struct news comes = watcher__news_found(w, WATCHER_CREATED, 0, 0);
-	struct bytes *name = &w->look->moving; /* what is told before uses the memory that it is in */
+	const struct news from = { .dir = n->dir, .name = n->name, .len = n->len };
+	struct news like = watcher__news_found(w, WATCHER_DELETED, 0, 0);
 
-	bytes_clear(name);
-	if (bytes_add(name, n->name, n->len) < 0) {
-		w->gap = true;
-		watcher__emit_moved(w, n, a->node);
-		return;
-	}
-	from.name = n->name = name->data;
+	like.grafted = true; /* to a root in it, or that it is itself, nothing has moved but those */
+	like.known_to = a->node;
+	like.onto = &dest;
 	if (watcher__ends_for_some(w, n))
-		end_moved_on(w, a->node, &dest, 0);
+		end_moved_on(w, a->node, &like, 0);
 	watcher__emit_moved(w, n, a->node);
 	a->done = true; /* what was in it is found where it is now */
-	comes.onto = &from;
-	comes.sub_move = true;
-	comes.grafted = true; /* a root that is the directory itself has it already */
-	comes.known_to = a->node;
-	come_moved_on(w, a->node, &comes, 0);
+	like.kind = WATCHER_CREATED;
+	like.onto = &from;
+	like.sub_move = true;
+	like.complete = false;
+	come_moved_on(w, a->node, &like, 0);
 }

@@ -78,7 +78,6 @@ static void tell_gone(struct watcher *w, const struct half_move *h)
 
 	if (!tree_alive(&w->tree, h->dir, h->gen))
 		return;
-	watcher__as_told(w, &n);
 	if (h->node != NO_DIR)
 		watcher__emit_gone_below(w, &n, n.dir, n.name, n.len, h->node);
 	watcher__emit(w, &n);

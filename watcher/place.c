@@ -43,14 +43,28 @@ int watcher__paths_init(struct watcher *w)
 	return 0;
 }
 
-/* Puts the node's own name, and a slash behind it if anything follows. */
-static int prepend_node(struct watcher *w, struct backpath *p, const struct dir *d)
+/* Puts the name of a directory, and a slash behind it if anything follows. */
+static int prepend_dir(struct backpath *p, const char *name, size_t len)
 {
-	struct entry e = tree_entry(&w->tree, d->parent, d->rec);
-
 	if (p->len && prepend(p, "/", 1) < 0)
 		return UV_ENOMEM;
-	return prepend(p, e.name, e.len);
+	return prepend(p, name, len);
+}
+
+/* The node that one is in, NO_DIR for none, and its name there. */
+typedef uint32_t up_cb(struct watcher *w, uint32_t dir, const char **name, size_t *len);
+
+static uint32_t index_up(struct watcher *w, uint32_t dir, const char **name, size_t *len)
+{
+	const struct dir *d = tree_dir(&w->tree, dir);
+	struct entry e;
+
+	if (d->parent == NO_DIR)
+		return NO_DIR;
+	e = tree_entry(&w->tree, d->parent, d->rec);
+	*name = e.name;
+	*len = e.len;
+	return d->parent;
 }
 
 static bool within_depth(const struct root *root, const char *rel, size_t len)
@@ -73,46 +87,58 @@ static bool root_sees(const struct root *root, const char *rel, size_t len)
 	return within_depth(root, rel, len);
 }
 
-int watcher__hits(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
-		  size_t len, struct hit *hits)
+static int hits_on_way(struct watcher *w, struct backpath *p, uint32_t dir, up_cb *up,
+		       struct hit *hits)
 {
-	const struct dir *d;
+	const char *name;
+	size_t len;
 	int n = 0;
 
-	p->len = 0;
-	if (prepend(p, name, len) < 0)
-		return UV_ENOMEM;
-	for (uint32_t at = dir;; at = d->parent) {
-		d = tree_dir(&w->tree, at);
-		for (struct root *r = d->roots; r && n < HITS_MAX; r = r->next_at_node) {
+	for (;;) {
+		for (struct root *r = tree_dir(&w->tree, dir)->roots; r && n < HITS_MAX;
+		     r = r->next_at_node) {
 			/* A single file's events are about the root itself. */
 			if (!root_sees(r, backpath_tail(p, p->len), p->len))
 				continue;
 			hits[n].root = r;
 			hits[n++].rel_len = r->single ? 0 : p->len;
 		}
-		if (d->parent == NO_DIR)
+		if ((dir = up(w, dir, &name, &len)) == NO_DIR)
 			return n;
-		if (prepend_node(w, p, d) < 0)
+		if (prepend_dir(p, name, len) < 0)
 			return UV_ENOMEM;
 	}
+}
+
+int watcher__hits(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
+		  size_t len, struct hit *hits)
+{
+	p->len = 0;
+	return prepend(p, name, len) < 0 ? UV_ENOMEM : hits_on_way(w, p, dir, index_up, hits);
+}
+
+int watcher__hits_told(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
+		       size_t len, struct hit *hits)
+{
+	p->len = 0;
+	return prepend(p, name, len) < 0 ? UV_ENOMEM : hits_on_way(w, p, dir, watcher__told_up, hits);
 }
 
 const char *watcher__path(struct watcher *w, uint32_t dir, const char *name, size_t len)
 {
 	struct backpath *p = &w->work_path;
-	const struct dir *d = tree_dir(&w->tree, dir);
 	const char *top;
+	uint32_t up;
 
 	p->len = 0;
 	if (prepend(p, name, len) < 0)
 		return NULL;
-	for (; d->parent != NO_DIR; d = tree_dir(&w->tree, d->parent))
-		if (prepend_node(w, p, d) < 0)
+	for (; (up = index_up(w, dir, &name, &len)) != NO_DIR; dir = up)
+		if (prepend_dir(p, name, len) < 0)
 			return NULL;
-	if (!d->roots) /* half of a move: nowhere at present */
+	if (!tree_dir(&w->tree, dir)->roots) /* half of a move: nowhere at present */
 		return NULL;
-	top = d->roots->real;
+	top = tree_dir(&w->tree, dir)->roots->real;
 	if (p->len && top[1] && prepend(p, "/", 1) < 0)
 		return NULL;
 	if (prepend(p, top, strlen(top)) < 0)

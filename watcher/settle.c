@@ -48,7 +48,7 @@ static void end_told_in(struct watcher *w, uint32_t node)
 		if (!o->told || o->done || !tree_is_below(&w->tree, o->dir, node))
 			continue;
 		e = tree_entry(&w->tree, o->dir, o->rec);
-		watcher__tell_at(w, &n, o->dir, e.name, e.len);
+		news_at(&n, o->dir, e.name, e.len);
 		watcher__emit(w, &n);
 		o->told = false;
 	}
@@ -81,7 +81,7 @@ static void break_move(struct watcher *w, struct arrival *a, int depth)
 	if (tree_alive(&w->tree, a->from_dir, a->from_gen)) {
 		if (a->node != NO_DIR)
 			end_told_in(w, a->node);
-		watcher__tell_at(w, &n, a->from_dir, name, a->from_len);
+		news_at(&n, a->from_dir, name, a->from_len);
 		if (a->node != NO_DIR)
 			watcher__emit_gone_below(w, &n, n.dir, n.name, n.len, a->node);
 		watcher__emit(w, &n);
@@ -191,7 +191,7 @@ static void announce_end(struct watcher *w, uint32_t i, int depth)
 			end_inside(w, k, depth + 1);
 	n = watcher__news_found(w, WATCHER_DELETED, d->type, d->ino);
 	e = tree_entry(&w->tree, d->dir, d->rec);
-	watcher__tell_at(w, &n, d->dir, e.name, e.len);
+	news_at(&n, d->dir, e.name, e.len);
 	if (d->goes_on && e.node != NO_DIR)
 		watcher__emit_gone_below(w, &n, n.dir, n.name, n.len, e.node);
 	watcher__emit(w, &n);
@@ -255,27 +255,6 @@ static int free_name(struct watcher *w, const struct arrival *a, int depth)
 	return d->type;
 }
 
-static uint32_t top_of(const struct watcher *w, uint32_t dir)
-{
-	while (tree_dir(&w->tree, dir)->parent != NO_DIR)
-		dir = tree_dir(&w->tree, dir)->parent;
-	return dir;
-}
-
-/* Is it, to those who are told, where it was? It moved away and back while it was read. By the same
- * path it may have come to be below another root, whose tree is not a part of this one yet. */
-static bool is_back(struct watcher *w, const struct news *n)
-{
-	struct bytes *from = &w->look->path;
-	const char *path = watcher__path(w, n->dir, n->name, n->len);
-
-	bytes_clear(from);
-	if (top_of(w, n->dir) != top_of(w, n->dest_dir) || !path || bytes_adds(from, path) < 0)
-		return false;
-	path = watcher__path(w, n->dest_dir, n->dest, n->dest_len);
-	return path && strcmp(path, from->data) == 0;
-}
-
 static void announce_move(struct watcher *w, struct arrival *a, const struct entry *e, int replaced)
 {
 	struct look *l = w->look;
@@ -284,17 +263,18 @@ static void announce_move(struct watcher *w, struct arrival *a, const struct ent
 	struct entry old;
 
 	if (a->from) {
-		watcher__tell_at(w, &n, a->from_dir, a->from, a->from_len);
+		news_at(&n, a->from_dir, a->from, a->from_len);
 	} else {
 		d = &l->departures[a->departure];
 		d->done = true;
 		old = tree_entry(&w->tree, d->dir, d->rec);
-		watcher__tell_at(w, &n, d->dir, old.name, old.len);
+		news_at(&n, d->dir, old.name, old.len);
 	}
+	n.was_told = a->told;
 	n.dest_dir = a->dir;
 	n.dest = e->name;
 	n.dest_len = e->len;
-	if (is_back(w, &n))
+	if (watcher__is_back(w, &n))
 		return;
 	if (replaced)
 		watcher__emit_replaced(w, &n, replaced);
@@ -319,7 +299,7 @@ static void drop_arrival(struct watcher *w, struct arrival *a, int depth)
 	if (!a->told)
 		return;
 	e = tree_entry(&w->tree, a->dir, a->rec);
-	watcher__tell_at(w, &n, a->dir, e.name, e.len);
+	news_at(&n, a->dir, e.name, e.len);
 	watcher__emit(w, &n);
 }
 

@@ -2,6 +2,8 @@
  * Places as those know them who were told of everything so far. In a pass the index is ahead of
  * them: what was found elsewhere is there already, and its move is not announced yet. See look.h.
  */
+#include <string.h>
+
 #include "watcher/look.h"
 
 struct arrival *watcher__arrival_at(struct watcher *w, uint32_t dir)
@@ -22,54 +24,54 @@ struct arrival *watcher__arrival_at(struct watcher *w, uint32_t dir)
 	return NULL;
 }
 
-/* Where they have a directory: below the node that is given back, by the path in `rel` (empty: it
- * is that node). */
-static uint32_t told_place(struct watcher *w, uint32_t dir, struct bytes *rel)
+uint32_t watcher__told_up(struct watcher *w, uint32_t dir, const char **name, size_t *len)
 {
+	const struct arrival *a = w->look->active ? watcher__arrival_at(w, dir) : NULL;
 	const struct dir *d = tree_dir(&w->tree, dir);
-	const struct arrival *a = watcher__arrival_at(w, dir);
 	struct entry e;
-	uint32_t base;
-	int r = 0;
 
-	if (d->parent == NO_DIR) {
-		bytes_clear(rel);
-		return dir;
-	}
 	if (a && a->from && !a->done && tree_alive(&w->tree, a->from_dir, a->from_gen)) {
-		base = told_place(w, a->from_dir, rel);
-		if (rel->len)
-			r = bytes_addc(rel, '/');
-		if (r < 0 || bytes_add(rel, a->from, a->from_len) < 0)
-			w->gap = true;
-		return base;
+		*name = a->from;
+		*len = a->from_len;
+		return a->from_dir;
 	}
-	base = told_place(w, d->parent, rel);
-	if (!rel->len)
-		return dir;
+	if (d->parent == NO_DIR)
+		return NO_DIR;
 	e = tree_entry(&w->tree, d->parent, d->rec);
-	if (bytes_addc(rel, '/') < 0 || bytes_add(rel, e.name, e.len) < 0)
-		w->gap = true;
-	return base;
+	*name = e.name;
+	*len = e.len;
+	return d->parent;
 }
 
-void watcher__tell_at(struct watcher *w, struct news *n, uint32_t dir, const char *name, size_t len)
+bool watcher__told_below(struct watcher *w, uint32_t dir, uint32_t top)
 {
-	struct bytes *rel = &w->look->told;
+	const char *name;
+	size_t len;
 
-	n->dir = told_place(w, dir, rel);
-	n->name = name;
-	n->len = len;
-	if (!rel->len)
-		return;
-	if (bytes_addc(rel, '/') < 0 || bytes_add(rel, name, len) < 0)
-		w->gap = true;
-	n->name = rel->data;
-	n->len = rel->len;
+	while (dir != NO_DIR && dir != top)
+		dir = watcher__told_up(w, dir, &name, &len);
+	return dir == top;
 }
 
-void watcher__as_told(struct watcher *w, struct news *n)
+static uint32_t told_top(struct watcher *w, uint32_t dir)
 {
-	if (w->look->active)
-		watcher__tell_at(w, n, n->dir, n->name, n->len);
+	const char *name;
+	uint32_t up;
+	size_t len;
+
+	while ((up = watcher__told_up(w, dir, &name, &len)) != NO_DIR)
+		dir = up;
+	return dir;
+}
+
+bool watcher__is_back(struct watcher *w, const struct news *n)
+{
+	const struct backpath *from = &w->path, *to = &w->dest_path;
+	struct hit hits[HITS_MAX];
+
+	return told_top(w, n->dir) == told_top(w, n->dest_dir) &&
+	       watcher__hits_told(w, &w->path, n->dir, n->name, n->len, hits) >= 0 &&
+	       watcher__hits_told(w, &w->dest_path, n->dest_dir, n->dest, n->dest_len, hits) >= 0 &&
+	       from->len == to->len &&
+	       memcmp(backpath_tail(from, from->len), backpath_tail(to, to->len), to->len) == 0;
 }

@@ -52,12 +52,12 @@ static void test_a_link_to_another_root(void **state)
 	}
 }
 
+static const int backends[] = { WATCHER_BACKEND_INOTIFY, WATCHER_BACKEND_FSEVENT,
+				WATCHER_BACKEND_POLL };
+
 /* The link in the path of a root is gone, not the file beside it that it led to. */
 static void test_a_link_to_a_file_beside_it(void **state)
 {
-	static const int backends[] = { WATCHER_BACKEND_INOTIFY, WATCHER_BACKEND_FSEVENT,
-					WATCHER_BACKEND_POLL };
-
 	(void)state;
 	for (size_t i = 0; i < COUNT(backends); i++) {
 		watcher *w = open_watcher(backends[i]);
@@ -81,6 +81,58 @@ static void test_a_link_to_a_file_beside_it(void **state)
 		assert_string_equal(told(&inner), "deleted in/c/l");
 		watcher_close(w);
 		assert_int_equal(unlink("in/c/l") | rmdir("in/c/d") | rmdir("in/c") | rmdir("in"), 0);
+	}
+}
+
+/* The last of what was told. */
+static const char *last(struct told *t)
+{
+	const char *text = told(t), *comma = strrchr(text, ',');
+
+	return comma ? comma + 2 : text;
+}
+
+/* A link takes the name of the file: the root is what it leads to, if that is anything. */
+static void a_link_comes(int backend, bool known_around)
+{
+	watcher *w = open_with(WATCHER(.backend = backend));
+
+	assert_int_equal(mkdir("in", 0755) | mkfifo("in/f", 0600), 0);
+	put("in/g", "");
+	add_with(w, "in/f", WATCH(.on_batch = on_told, .arg = &inner));
+	if (known_around)
+		add_with(w, "in", WATCH(.on_batch = on_told, .arg = &outer));
+	sync_watcher(w);
+	assert_int_equal(unlink("in/f") | symlink("nowhere", "in/f"), 0);
+	sync_watcher(w);
+	assert_string_equal(last(&inner), "deleted in/f");
+	assert_int_equal(unlink("in/f") | mkfifo("in/f", 0600), 0);
+	sync_watcher(w);
+	assert_string_equal(last(&inner), "created in/f");
+	assert_int_equal(symlink("nowhere", "in/l") | rename("in/l", "in/f"), 0);
+	sync_watcher(w);
+	assert_string_equal(last(&inner), "deleted in/f");
+	assert_int_equal(unlink("in/f") | mkfifo("in/f", 0600), 0);
+	sync_watcher(w);
+	assert_string_equal(last(&inner), "created in/f");
+	assert_int_equal(unlink("in/f") | symlink("g", "in/f"), 0);
+	sync_watcher(w);
+	assert_string_equal(last(&inner), "created in/f");
+	put("in/g", "more");
+	sync_watcher(w);
+	assert_string_equal(last(&inner), "modified in/f");
+	if (known_around)
+		check(w);
+	watcher_close(w);
+	assert_int_equal(unlink("in/f") | unlink("in/g") | rmdir("in"), 0);
+}
+
+static void test_a_link_takes_the_name(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++) {
+		a_link_comes(backends[i], false);
+		a_link_comes(backends[i], true);
 	}
 }
 
@@ -132,6 +184,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_link_to_another_root),
 		TEST(test_a_link_to_a_file_beside_it),
+		TEST(test_a_link_takes_the_name),
 		TEST(test_a_link_that_leads_nowhere),
 	};
 

@@ -289,6 +289,14 @@ static struct side side_of(const struct backpath *p, const struct hit *hit)
 	return (struct side){ hit->root, backpath_tail(p, hit->rel_len), hit->rel_len };
 }
 
+/* Something has come to the name of a root that is a file. If it is a link, the root is what that leads
+ * to, or nothing. */
+static void recheck_file(struct watcher *w, const struct news *n, struct root *root)
+{
+	if (root->single && n->type != WATCHER_TYPE_DIR && n->only != root)
+		root->recheck = w->recheck_roots = true;
+}
+
 static void emit_move(struct watcher *w, struct news *n, const struct hit *src, int nsrc)
 {
 	const struct side nowhere = { NULL, "", 0 };
@@ -324,6 +332,7 @@ static void emit_move(struct watcher *w, struct news *n, const struct hit *src, 
 	for (int i = 0; i < ndst && !n->ending; i++) {
 		struct watcher_watch *watch = dst[i].root->watch;
 
+		recheck_file(w, n, dst[i].root);
 		if (told_before(dst, i) || partner(src, nsrc, dst[i].root) >= 0 ||
 		    (n->was_told && !n->sub_move))
 			continue;
@@ -408,6 +417,8 @@ void watcher__emit(struct watcher *w, struct news *n)
 		struct watcher_watch *watch = hits[i].root->watch;
 		bool full = watch->flags & WATCHER_FULL_MOVES && n->half_move;
 
+		if (n->kind == WATCHER_CREATED)
+			recheck_file(w, n, hits[i].root);
 		if ((n->only && hits[i].root != n->only) || (!n->only && told_before(hits, i)) ||
 		    (n->root_only && hits[i].rel_len) ||
 		    partner(others, nothers, hits[i].root) >= 0 ||

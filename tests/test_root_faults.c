@@ -94,11 +94,42 @@ static void test_no_watches_on_the_way(void **state)
 	assert_true(limits > 0);
 }
 
+/* A root has come back, and is gone again when it is to be watched: it is looked for once more. */
+static void test_gone_when_it_is_watched(void **state)
+{
+	const char *text, *comma;
+
+	(void)state;
+	fault.what = WATCHES;
+	fault.error = ENOENT;
+	fault.run = 2; /* by either path of it */
+	for (long k = 1; k == 1 || fault.fired; k++) {
+		watcher *w = open_with(WATCHER(.backend = WATCHER_BACKEND_INOTIFY));
+
+		assert_int_equal(mkdir("in", 0755), 0);
+		add_with(w, "in", WATCH(.on_batch = on_told, .arg = &inner));
+		assert_int_equal(rmdir("in"), 0);
+		sync_watcher(w);
+		assert_string_equal(told(&inner), "deleted in");
+		assert_int_equal(mkdir("in", 0755), 0);
+		arm(k);
+		sync_watcher(w);
+		disarm();
+		sync_watcher(w);
+		text = told(&inner);
+		comma = strrchr(text, ',');
+		assert_string_equal(comma ? comma + 2 : text, "created in");
+		watcher_close(w);
+		assert_int_equal(rmdir("in"), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_root_in_another),
 		TEST(test_no_watches_on_the_way),
+		TEST(test_gone_when_it_is_watched),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

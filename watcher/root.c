@@ -305,6 +305,12 @@ static bool for_want_of_means(int r)
 	return r == UV_ENOMEM || r == UV_EMFILE || r == UV_ENFILE;
 }
 
+/* What its way led to is gone: nothing on that way tells when it comes back. */
+static bool just_gone(int r)
+{
+	return r == UV_ENOENT || r == UV_ENOTDIR || r == UV_ELOOP;
+}
+
 static void settle_later(struct watcher *w, struct root *root)
 {
 	root->recheck = w->recheck_roots = true;
@@ -330,7 +336,7 @@ static int settle_at(struct watcher *w, struct root *root, struct way *y, bool f
 
 	if (r < 0) {
 		root->waiting = true;
-		if (for_want_of_means(r) && !first)
+		if (!first && (for_want_of_means(r) || just_gone(r)))
 			settle_later(w, root);
 		if (first)
 			fail_root(root, r, err);

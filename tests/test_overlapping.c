@@ -503,72 +503,6 @@ static void test_second_has_moved_into_the_third(void **state)
 	}
 }
 
-/* A directory is told to be there, and what is found at its name only then has moved there: to those
- * who do not know from where, it has not come once more. */
-static void test_found_where_it_was_told_to_be(void **state)
-{
-	watcher *w;
-
-	(void)state;
-	assert_int_equal(mkdir("n", 0755) | mkdir("x", 0755) | mkdir("x/b", 0755), 0);
-	assert_int_equal(mkfifo("x/b/f", 0600), 0);
-	w = open_first_with(WATCHER_BACKEND_POLL, *WATCH(.depth = 0));
-	add_with(w, "n", WATCH(.on_batch = on_told, .arg = &second));
-	assert_int_equal(mkdir("n/a", 0755), 0);
-	watcher__look_everywhere(w, w->calm_ns);
-	for (int i = 0; i < 3; i++) /* ".", "n", "x" */
-		watcher__look_one_queued(w);
-	assert_int_equal(rmdir("n/a"), 0);
-	assert_true(watcher__look_go(w, UINT64_MAX));
-	assert_int_equal(rename("x/b", "n/a"), 0);
-	watcher__pump(w);
-	sync_watcher(w);
-	assert_string_equal(told(&first), "created n/a, moved x/b n/a, moved x/b/f n/a/f");
-	assert_string_equal(told(&second), "created n/a, created n/a/f");
-	check_index(w);
-	watcher_close(w);
-}
-
-/* The root of the second is another directory by now, which the index has where that was: what has
- * gone from it ends for the first there, and for the second in its root. */
-static void exchanged_and_emptied(int backend, const char *root, const char *other)
-{
-	char expected[100], emptied[8];
-	const char *seen;
-	watcher *w;
-
-	assert_int_equal(mkdir(root, 0755) | mkdir(other, 0755), 0);
-	snprintf(emptied, sizeof emptied, "%s/f", other);
-	assert_int_equal(mkfifo(emptied, 0600), 0);
-	w = open_first_with(backend, *WATCH(.depth = 0));
-	if (w)
-		add_with(w, root, WATCH(.on_batch = on_told, .arg = &second));
-	next_tick(); /* polling knows by its times what moved */
-	assert_int_equal(syscall(SYS_renameat2, AT_FDCWD, root, AT_FDCWD, other, 2), 0);
-	snprintf(emptied, sizeof emptied, "%s/f", root);
-	assert_int_equal(unlink(emptied), 0);
-	if (w) {
-		sync_watcher(w);
-		seen = told(&second);
-		snprintf(expected, sizeof expected, "deleted %s, created %s", root, root);
-		assert_non_null(strstr(seen, expected));
-		snprintf(expected, sizeof expected, "deleted %s/f", root);
-		assert_true(!strstr(seen, "/f") || strstr(seen, expected));
-		check_index(w);
-		watcher_close(w);
-	}
-	assert_int_equal(rmdir(root) | rmdir(other), 0);
-}
-
-static void test_second_is_exchanged_and_emptied(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < COUNT(backends); i++) { /* whichever name is read first */
-		exchanged_and_emptied(backends[i], "n", "x");
-		exchanged_and_emptied(backends[i], "x", "n");
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -589,8 +523,6 @@ int main(void)
 		TEST(test_moved_into_what_moves),
 		TEST(test_replaced_while_a_half_waits),
 		TEST(test_second_has_moved_into_the_third),
-		TEST(test_found_where_it_was_told_to_be),
-		TEST(test_second_is_exchanged_and_emptied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -243,6 +243,7 @@ static bool adopt(struct watcher *w, uint32_t fresh, uint32_t node)
 		return false;
 	if (n->parent == NO_DIR && n->roots && !w->look->silent)
 		return false;
+	watcher__halves_below_gone(w, node); /* from where they were told to be */
 	if (!w->look->silent) {
 		a = arrival_of(w, dir, rec);
 		if (!a || a->from || !note_origin(w, node, a))

@@ -45,12 +45,19 @@ static bool would_be_told_gone(const struct watcher *w, uint32_t node)
 }
 
 /* What is but a guess is looked at when things are calm: also where it has come to, for what is
- * there may be the other of the two. */
+ * there may be the other of the two, and that wherever it is then. */
 static void guess(struct watcher *w, const struct half_move *h, uint32_t to)
 {
+	uint32_t rec = tree_find(&w->tree, h->dir, h->name, h->len);
+	uint32_t other = rec == NO_REC ? NO_DIR : tree_entry(&w->tree, h->dir, rec).node;
+
 	watcher__node_limbo(w, h->dir);
 	if (to != NO_DIR)
 		watcher__node_limbo(w, to);
+	if (other != NO_DIR)
+		watcher__node_limbo(w, other);
+	if (h->node != NO_DIR)
+		watcher__node_limbo(w, h->node);
 }
 
 /* The inode number says which it is that has come to where the second half leads, if none has moved on

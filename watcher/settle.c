@@ -285,7 +285,8 @@ static void announce_move(struct watcher *w, struct arrival *a, const struct ent
 	watcher__emit_moved(w, &n, a->node);
 }
 
-/* An arrival in a place that is gone again: only that it left where it was is told. */
+/* An arrival in a place that is gone again: only that it left where it was is told. A root there is
+ * read once more. */
 static void drop_arrival(struct watcher *w, struct arrival *a, int depth)
 {
 	struct look *l = w->look;
@@ -295,7 +296,7 @@ static void drop_arrival(struct watcher *w, struct arrival *a, int depth)
 	if (a->departure != NO_ITEM)
 		unmatch(l, &l->departures[a->departure]);
 	break_move(w, a, depth);
-	a->done = true;
+	a->done = a->dropped = true;
 	if (!a->told)
 		return;
 	e = tree_entry(&w->tree, a->dir, a->rec);
@@ -422,24 +423,33 @@ static int index_arrivals(struct watcher *w)
 	return 0;
 }
 
-/* The doomed entries leave the index, with the nodes that are still theirs. */
+static void bury_one(struct watcher *w, uint32_t dir, uint32_t gen, uint32_t rec, uint8_t mark)
+{
+	struct entry e;
+
+	if (!tree_alive(&w->tree, dir, gen))
+		return;
+	e = tree_entry(&w->tree, dir, rec);
+	if (!e.type || !(e.marks & mark))
+		return;
+	if (e.node != NO_DIR)
+		watcher__node_drop(w, e.node);
+	tree_erase(&w->tree, dir, rec);
+}
+
+/* The doomed entries leave the index, with the nodes that are still theirs; and what was found in
+ * them, of which a root there was told nothing. */
 static void bury(struct watcher *w)
 {
 	struct look *l = w->look;
 
-	for (size_t i = l->ndepartures; i-- > 0;) {
-		struct departure *d = &l->departures[i];
-		struct entry e;
-
-		if (!tree_alive(&w->tree, d->dir, d->gen))
-			continue;
-		e = tree_entry(&w->tree, d->dir, d->rec);
-		if (!e.type || !(e.marks & ENTRY_DOOMED))
-			continue;
-		if (e.node != NO_DIR)
-			watcher__node_drop(w, e.node);
-		tree_erase(&w->tree, d->dir, d->rec);
-	}
+	for (size_t i = l->narrivals; i-- > 0;)
+		if (l->arrivals[i].dropped)
+			bury_one(w, l->arrivals[i].dir, l->arrivals[i].gen, l->arrivals[i].rec,
+				 ENTRY_NEW);
+	for (size_t i = l->ndepartures; i-- > 0;)
+		bury_one(w, l->departures[i].dir, l->departures[i].gen, l->departures[i].rec,
+			 ENTRY_DOOMED);
 }
 
 static void announce_changed(struct watcher *w)

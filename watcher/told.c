@@ -24,10 +24,21 @@ struct arrival *watcher__arrival_at(struct watcher *w, uint32_t dir)
 	return NULL;
 }
 
+/* The first half of a move by which the node has left where it is told to be. */
+static const struct half_move *half_of(const struct watcher *w, uint32_t node)
+{
+	for (uint32_t i = 0; i < w->nhalves; i++)
+		if (w->halves[i].node == node && !w->halves[i].pushed &&
+		    tree_alive(&w->tree, w->halves[i].dir, w->halves[i].gen))
+			return &w->halves[i];
+	return NULL;
+}
+
 uint32_t watcher__told_up(struct watcher *w, uint32_t dir, const char **name, size_t *len)
 {
 	const struct arrival *a = w->look->active ? watcher__arrival_at(w, dir) : NULL;
 	const struct dir *d = tree_dir(&w->tree, dir);
+	const struct half_move *h;
 	struct entry e;
 
 	if (a && a->from && !a->done && tree_alive(&w->tree, a->from_dir, a->from_gen)) {
@@ -35,8 +46,14 @@ uint32_t watcher__told_up(struct watcher *w, uint32_t dir, const char **name, si
 		*len = a->from_len;
 		return a->from_dir;
 	}
-	if (d->parent == NO_DIR)
-		return NO_DIR;
+	if (d->parent == NO_DIR) {
+		/* What changes in it is found by a pass only: there is a root in it. */
+		if (!w->look->active || !(h = half_of(w, dir)))
+			return NO_DIR;
+		*name = h->name;
+		*len = h->len;
+		return h->dir;
+	}
 	e = tree_entry(&w->tree, d->parent, d->rec);
 	*name = e.name;
 	*len = e.len;

@@ -127,6 +127,42 @@ static void test_second_is_exchanged_and_emptied(void **state)
 	}
 }
 
+static void look_at_some(watcher *w, int n)
+{
+	while (n--)
+		watcher__look_one_queued(w);
+}
+
+/* What was told to be in a directory that has moved since is replaced by another that moves: to those
+ * who see only where the directory was, that was still in it. */
+static void test_replaced_in_what_has_moved(void **state)
+{
+	watcher *w;
+
+	(void)state;
+	assert_int_equal(mkdir("p", 0755) | mkdir("p/n", 0755) | mkdir("q", 0755), 0);
+	assert_int_equal(mkdir("x", 0755) | mkdir("x/b", 0755) | mkfifo("x/b/f", 0600), 0);
+	told(&third);
+	w = open_first_with(WATCHER_BACKEND_POLL, *WATCH(.depth = 0));
+	add_with(w, "p", WATCH(.on_batch = on_told, .arg = &second));
+	add_with(w, "q", WATCH(.on_batch = on_told, .arg = &third));
+	assert_int_equal(mkdir("p/n/a", 0755), 0);
+	watcher__look_everywhere(w, w->calm_ns);
+	look_at_some(w, 6); /* ".", the three in it, "p/n", "x/b" */
+	assert_int_equal(rename("p/n", "q/n"), 0);
+	assert_true(watcher__look_go(w, UINT64_MAX));
+	watcher__look_everywhere(w, w->calm_ns);
+	look_at_some(w, 7); /* ".", the three in it, "q/n", "x/b", "q/n" as what was "p/n" */
+	assert_int_equal(rmdir("q/n/a") | rename("x/b", "q/n/a"), 0);
+	sync_watcher(w);
+	assert_string_equal(told(&first), "created p/n/a, moved p/n q/n, moved p/n/a q/n/a, "
+					  "moved x/b q/n/a, moved x/b/f q/n/a/f");
+	assert_string_equal(told(&second), "created p/n/a, deleted p/n/a, deleted p/n");
+	assert_string_equal(told(&third), "created q/n, created q/n/a, created q/n/a/f");
+	check_index(w);
+	watcher_close(w);
+}
+
 /* A directory has moved to where only the third sees it, and what had left it before may still have
  * come to somewhere else. */
 static void test_found_while_a_half_waits(void **state)
@@ -222,6 +258,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_found_where_it_was_told_to_be),
 		TEST(test_second_is_exchanged_and_emptied),
+		TEST(test_replaced_in_what_has_moved),
 		TEST(test_found_while_a_half_waits),
 		TEST(test_read_while_it_is_half_moved),
 		TEST(test_found_in_what_is_gone),

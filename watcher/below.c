@@ -38,7 +38,7 @@ static bool ends(const struct watcher *w, uint32_t node, uint32_t rec)
  * where that is now. */
 static bool counts(const struct watcher *w, uint32_t node, const struct entry *e, uint32_t rec)
 {
-	if (e->marks & ENTRY_NEW)
+	if (e->marks & ENTRY_NEW && !entry_is_told(e))
 		return false;
 	return !(e->marks & ENTRY_DOOMED) || ends(w, node, rec);
 }
@@ -54,6 +54,8 @@ static bool next_entry(struct watcher *w, uint32_t node, uint32_t *rec, struct b
 			return false;
 		*e = tree_entry(&w->tree, node, *rec);
 	} while (!counts(w, node, e, *rec));
+	if (entry_is_told(e)) /* what is in it now is not known to be there */
+		e->node = NO_DIR;
 	if ((!len || bytes_addc(rel, '/') == 0) && bytes_add(rel, e->name, e->len) == 0)
 		return true;
 	w->gap = true;

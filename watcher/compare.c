@@ -61,7 +61,8 @@ bool watcher__depart(struct watcher *w, uint32_t dir, const struct entry *e)
 	if (!watcher__look_room(l, (void **)&l->departures, l->ndepartures, &l->departures_cap,
 				sizeof *l->departures))
 		return false;
-	tree_set_marks(&w->tree, dir, e->rec, ENTRY_DOOMED | (e->marks & ENTRY_NEW));
+	tree_set_marks(&w->tree, dir, e->rec,
+		       ENTRY_DOOMED | (e->marks & ENTRY_NEW ? e->marks & ENTRY_TOLD : 0));
 	l->departures[l->ndepartures++] = (struct departure){ .dir = dir,
 							      .gen = tree_dir(&w->tree, dir)->gen,
 							      .rec = e->rec,
@@ -211,7 +212,8 @@ static void sweep(struct watcher *w, uint32_t dir, int fd)
 			watcher__depart(w, dir, &e);
 			continue;
 		}
-		tree_set_marks(&w->tree, dir, rec, e.marks & ENTRY_NEW ? ENTRY_NEW : ENTRY_STAYED);
+		tree_set_marks(&w->tree, dir, rec,
+			       e.marks & ENTRY_NEW ? e.marks & ENTRY_TOLD : ENTRY_STAYED);
 		if (e.marks & ENTRY_NEW)
 			continue;
 		if (l->renewed && e.type == WATCHER_TYPE_FILE)

@@ -249,7 +249,7 @@ static bool adopt(struct watcher *w, uint32_t fresh, uint32_t node)
 		if (!a || a->from || !note_origin(w, node, a))
 			return false;
 		a->node = node;
-		tree_set_marks(&w->tree, dir, rec, ENTRY_NEW);
+		tree_set_marks(&w->tree, dir, rec, a->told ? ENTRY_TOLD : ENTRY_NEW);
 	} else {
 		end_where_it_was(w, node);
 	}

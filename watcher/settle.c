@@ -35,22 +35,28 @@ static void unmatch(struct look *l, struct departure *d)
 	d->arrival = NO_ITEM;
 }
 
-/* What was told as created in a directory before it was known to have moved there ends, too. */
+/* What was told as created before it was known to have moved there has ended. */
+static void end_told(struct watcher *w, struct arrival *a)
+{
+	struct news n = watcher__news_found(w, WATCHER_DELETED, a->type, a->ino);
+	struct entry e = tree_entry(&w->tree, a->dir, a->rec);
+
+	news_at(&n, a->dir, e.name, e.len);
+	watcher__emit(w, &n);
+	a->told = false;
+	tree_set_marks(&w->tree, a->dir, a->rec, e.marks & (uint8_t)~ENTRY_STAYED);
+}
+
+/* In a directory that ends so does that. */
 static void end_told_in(struct watcher *w, uint32_t node)
 {
 	struct look *l = w->look;
 
 	for (size_t i = 0; i < l->norigins; i++) {
 		struct arrival *o = &l->arrivals[l->origins[i]];
-		struct news n = watcher__news_found(w, WATCHER_DELETED, o->type, o->ino);
-		struct entry e;
 
-		if (!o->told || o->done || !tree_is_below(&w->tree, o->dir, node))
-			continue;
-		e = tree_entry(&w->tree, o->dir, o->rec);
-		news_at(&n, o->dir, e.name, e.len);
-		watcher__emit(w, &n);
-		o->told = false;
+		if (o->told && !o->done && tree_is_below(&w->tree, o->dir, node))
+			end_told(w, o);
 	}
 }
 
@@ -289,19 +295,12 @@ static void announce_move(struct watcher *w, struct arrival *a, const struct ent
  * read once more. */
 static void drop_arrival(struct watcher *w, struct arrival *a, int depth)
 {
-	struct look *l = w->look;
-	struct news n = watcher__news_found(w, WATCHER_DELETED, a->type, a->ino);
-	struct entry e;
-
 	if (a->departure != NO_ITEM)
-		unmatch(l, &l->departures[a->departure]);
+		unmatch(w->look, &w->look->departures[a->departure]);
 	break_move(w, a, depth);
 	a->done = a->dropped = true;
-	if (!a->told)
-		return;
-	e = tree_entry(&w->tree, a->dir, a->rec);
-	news_at(&n, a->dir, e.name, e.len);
-	watcher__emit(w, &n);
+	if (a->told)
+		end_told(w, a);
 }
 
 /* It may have gone again in this pass: that is told after this. */

@@ -74,8 +74,15 @@ enum {
 	ENTRY_STAYED = 1 << 3, /* when its directory was last compared, it was no news */
 	ENTRY_SEEN = 1 << 4,   /* in the listing that is being compared */
 	ENTRY_DOOMED = 1 << 6, /* no longer there, its event is still to be made */
-	ENTRY_NEW = 1 << 7     /* there, its event is still to be made */
+	ENTRY_NEW = 1 << 7,    /* there, its event is still to be made */
+	/* Both of these: told of, as something empty, before it was known to have moved there. */
+	ENTRY_TOLD = ENTRY_NEW | ENTRY_STAYED
 };
+
+static inline bool entry_is_told(const struct entry *e)
+{
+	return (e->marks & ENTRY_TOLD) == ENTRY_TOLD;
+}
 
 struct tree {
 	struct dir **chunks;

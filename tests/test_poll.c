@@ -261,6 +261,36 @@ static void test_a_write_to_a_name_that_only_the_index_has(void **state)
 	assert_int_equal(writes(), 0);
 }
 
+static void replace(const char *with, const char *name)
+{
+	char from[128], to[128];
+
+	snprintf(from, sizeof from, "%s/%s", dir, with);
+	snprintf(to, sizeof to, "%s/%s", dir, name);
+	assert_int_equal(rename(from, to), 0);
+}
+
+/* The index has read that another file has the name, and then that one is written to. */
+static void test_a_write_to_another_file_that_only_the_index_has(void **state)
+{
+	(void)state;
+	make("a");
+	make("other");
+	make("third");
+	wait_until_old();
+	begin();
+	assert_int_equal(writes(), 0);
+	replace("other", "a");
+	next_tick();
+	polled.read_ns = clock_coarse_ns();
+	extract("a");
+	assert_int_equal(writes(), 1);
+	replace("third", "a");
+	next_tick();
+	polled.read_ns = clock_coarse_ns();
+	assert_int_equal(writes(), 0);
+}
+
 /* A name is gone when it is compared, and back when the index reads it: a new file in the old inode,
  * for all that the index can see. */
 static void test_a_name_that_is_made_again_before_the_index_looks(void **state)
@@ -457,6 +487,8 @@ int main(void)
 		    test_a_directory_changed_before_the_first_comparison, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_a_write_to_a_name_that_only_the_index_has,
 						make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(
+		    test_a_write_to_another_file_that_only_the_index_has, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(
 		    test_a_name_that_is_made_again_before_the_index_looks, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_names_are_read_twice_between_comparisons,

@@ -93,17 +93,17 @@ static bool born_later(struct watcher *w, const struct arrival *a)
 #endif
 }
 
-/* Was a file that has moved while changes were lost written to, too? The move is in its change time. */
+/* Was a file that has moved written to, too, in what this pass finds? The move is in its change time. */
 static bool written_since(struct watcher *w, const struct arrival *a)
 {
 	struct entry e = tree_entry(&w->tree, a->dir, a->rec);
 	const char *path;
 	struct stat st;
 
-	if (a->type != WATCHER_TYPE_FILE || !w->look->everywhere || watcher__disk_is_users(&w->disk))
+	if (a->type != WATCHER_TYPE_FILE || !(path = watcher__path(w, a->dir, e.name, e.len)))
 		return false;
-	path = watcher__path(w, a->dir, e.name, e.len);
-	return path && lstat(path, &st) == 0 && stat_mtime_ns(&st) >= w->look->since_ns;
+	return watcher__disk_stat_path(&w->disk, path, false, &st) == 0 && st.st_ino == a->ino &&
+	       stat_mtime_ns(&st) >= w->look->since_ns;
 }
 
 static void match_one(struct watcher *w, uint32_t di, const uint32_t *order, size_t n)

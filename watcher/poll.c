@@ -260,6 +260,14 @@ static bool changed_unseen(const struct disk *disk, const struct polled *p, cons
 	return (!p->fresh && watcher__disk_is_users(disk)) || f->ctime_ns >= p->checked_ns;
 }
 
+/* Another file has the name than at the last comparison. The index may have read that one's name
+ * since then, and will find nothing new about it; what was done to it later is told here. */
+static bool changed_since_look(const struct disk *disk, const struct polled *p,
+			       const struct facts *f)
+{
+	return p->read_ns && !watcher__disk_is_users(disk) && f->ctime_ns >= p->read_ns;
+}
+
 /* Has the metadata of a directory changed before the first comparison? It may be readable by now.
  * Names that come and go in it set both times. */
 static bool became_other(const struct polled *p, const struct facts *f)
@@ -290,8 +298,11 @@ static bool compare_entry(struct poll_work *w, struct polled *p, int32_t id, int
 			find(w, p, id, CHANGE_ATTRIB, e);
 		return true;
 	}
-	if (was.ino != f.ino || was.type != f.type)
+	if (was.ino != f.ino || was.type != f.type) {
+		if (f.type == WATCHER_TYPE_FILE && changed_since_look(w->disk, p, &f))
+			find(w, p, id, CHANGE_WRITTEN, e);
 		return true;
+	}
 	news = f.type == WATCHER_TYPE_DIR ? was.meta != f.meta :
 					    was.ctime_ns != f.ctime_ns || was.content != f.content;
 	if (news)

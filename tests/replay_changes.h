@@ -25,6 +25,10 @@ struct changes {
 	bool ignores;
 };
 
+/* The group that files with several names get: what is written through one of them is told of
+ * that one only. */
+#define LINKED_GID 54321
+
 /* Makes the directories, and something in them. */
 void places_make(struct places *p, uint64_t seed, const struct changes *how);
 void places_remove(const struct places *p);

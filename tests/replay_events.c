@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/clock.h"
+
 static void complain(struct replay *r, const watcher_event *e, const char *what)
 {
 	if (!r->bad++)
@@ -45,7 +47,7 @@ static void apply_to_root(struct replay *r, const watcher_event *e)
 	r->gone = ends;
 }
 
-static void apply(struct replay *r, const watcher_event *e)
+static void apply(struct replay *r, const watcher_event *e, int64_t now_ns)
 {
 	bool known = model_has(&r->model, e->path);
 	size_t from, to;
@@ -83,12 +85,15 @@ static void apply(struct replay *r, const watcher_event *e)
 		if (!known && !is_root(r, e->path))
 			complain(r, e, "happened to what is not there");
 	}
+	if (e->kind == WATCHER_CREATED || e->kind == WATCHER_MODIFIED)
+		model_tell(&r->model, e->path, now_ns);
 	r->recovered += e->recovered;
 	r->events++;
 }
 
 void replay_on_batch(watcher_watch *watch, watcher_batch *batch, void *replay)
 {
+	int64_t now_ns = clock_wall_ns();
 	watcher_event e;
 
 	(void)watch;
@@ -106,6 +111,6 @@ void replay_on_batch(watcher_watch *watch, watcher_batch *batch, void *replay)
 		else if (r->roots[0] && strcmp(e.path, r->roots[0]) == 0)
 			apply_to_root(r, &e);
 		else
-			apply(r, &e);
+			apply(r, &e, now_ns);
 	}
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "watcher/disk.h"
 #include "whendo/watcher.h"
 
 /* Order in which a directory is followed by everything below it: '/' sorts first. */
@@ -65,8 +66,17 @@ void model_add(struct model *m, const char *path, int type)
 		assert_non_null(m->items);
 	}
 	memmove(&m->items[at + 1], &m->items[at], (m->n - at) * sizeof *m->items);
-	m->items[at] = (struct item){ strdup(path), type };
+	m->items[at] = (struct item){ .path = strdup(path), .type = type };
 	m->n++;
+}
+
+void model_tell(struct model *m, const char *path, int64_t now_ns)
+{
+	bool found;
+	size_t at = model_at(m, path, &found);
+
+	if (found)
+		m->items[at].told_ns = now_ns;
 }
 
 void model_range(const struct model *m, const char *path, size_t *from, size_t *to)
@@ -104,13 +114,14 @@ void model_move(struct model *m, const char *src, const char *dest)
 	n = to - from;
 	moved = calloc(n + 1, sizeof *moved);
 	for (size_t i = 0; i < n; i++) {
+		moved[i] = m->items[from + i];
 		moved[i].path = strdup(m->items[from + i].path);
-		moved[i].type = m->items[from + i].type;
 	}
 	model_remove(m, src);
 	for (size_t i = 0; i < n; i++) {
 		snprintf(path, sizeof path, "%s%s", dest, moved[i].path + strlen(src));
 		model_add(m, path, moved[i].type);
+		model_tell(m, path, moved[i].told_ns);
 		free(moved[i].path);
 	}
 	free(moved);
@@ -172,6 +183,30 @@ int model_compare(const struct model *got, const struct model *want, char *text,
 			at += (size_t)snprintf(text + at, size - at, "  %s: %s\n", what, path);
 	}
 	return differ;
+}
+
+int model_untold(const struct model *told, const struct model *disk, int64_t since_ns, gid_t but,
+		 char *text, size_t size)
+{
+	int untold = 0;
+	size_t at = 0;
+	struct stat st;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < disk->n; i++) {
+		const char *path = disk->items[i].path;
+		bool found;
+		size_t k = model_at(told, path, &found);
+
+		if (!found || lstat(path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_gid == but ||
+		    stat_mtime_ns(&st) <= since_ns || told->items[k].told_ns >= stat_mtime_ns(&st))
+			continue;
+		if (++untold && at < size)
+			at += (size_t)snprintf(text + at, size - at, "  %s: written to at %lld, told at %lld\n", path,
+					       (long long)stat_mtime_ns(&st),
+					       (long long)told->items[k].told_ns);
+	}
+	return untold;
 }
 
 void model_copy(struct model *to, const struct model *from)

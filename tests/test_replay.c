@@ -2,7 +2,8 @@
  * The strongest test there is of the watcher: random changes by several processes at once, the
  * events applied to the listing at the start, the result compared with the listing at the end.
  *
- * Every event must also make sense after those before it. Seeds are printed; a failing round is
+ * Every event must also make sense after those before it, and each file that was written to must
+ * have been told of since, but for files that ever had two names. Seeds are printed; a failing round is
  * run again with REPLAY_SEED=n (and REPLAY_MODE=plain|late|..., REPLAY_BACKEND=poll|...).
  * REPLAY_ROUNDS says how many, REPLAY_CHANGES of how many changes a process, REPLAY_DIR where.
  *
@@ -44,6 +45,7 @@
 #include <uv.h>
 
 #include "dice.h"
+#include "base/clock.h"
 #include "index_check.h"
 #include "own_mounts.h"
 #include "replay_adds.h"
@@ -55,6 +57,7 @@
 struct run {
 	uv_loop_t loop;
 	bool synced;
+	int64_t start_ns; /* of the changes */
 	struct places places;
 	struct changes how;
 	struct adds adds;
@@ -258,6 +261,7 @@ static void make_changes(const struct setup *setup, struct run *r, watcher *w, u
 		sync_now(r, w); /* all is read */
 	slow = setup->mode == SLOWLY;
 	in_pieces = setup->mode == PIECES || setup->mode == SLOWLY;
+	r->start_ns = clock_wall_ns();
 	for (int i = 0; i < 3; i++)
 		pids[i] = changes_start(seed * 3 + (uint64_t)i + 1, &r->places, &r->how, n,
 					churn_of(setup));
@@ -319,7 +323,7 @@ static bool judge(const struct setup *setup, struct run *r, watcher *w, uint64_t
 	char text[4000], round[100];
 	struct model disk = { 0 };
 	unsigned flaws, wrong;
-	int differ;
+	int differ, untold;
 
 	snprintf(round, sizeof round, "%s %s seed %llu", setup->name, mode_names[setup->mode],
 		 (unsigned long long)seed);
@@ -328,9 +332,15 @@ static bool judge(const struct setup *setup, struct run *r, watcher *w, uint64_t
 	read_places(&disk, &r->places);
 	model_leave_out_untold(&disk, &r->replay.model, roots);
 	differ = model_compare(&r->replay.model, &disk, text, sizeof text);
-	model_free(&disk);
 	if (differ)
 		print_error("%s: %d differences\n%s", round, differ, text);
+	untold = has_mounts(setup) ? 0 :
+				     model_untold(&r->replay.model, &disk, r->start_ns, LINKED_GID,
+						  text, sizeof text);
+	if (untold)
+		print_error("%s: %d files written to and not told of\n%s", round, untold, text);
+	differ += untold;
+	model_free(&disk);
 	flaws = index_check(w, text, sizeof text);
 	if (flaws)
 		print_error("%s: %u flaws\n%s", round, flaws, text);
@@ -338,13 +348,12 @@ static bool judge(const struct setup *setup, struct run *r, watcher *w, uint64_t
 	if (wrong)
 		print_error("%s: %u wrong with those that were added\n%s", round, wrong, text);
 	flaws += wrong;
-	if (setup->mode == OVERFLOW) {
-		if (!r->replay.overflows)
-			print_error("%s: no overflow came\n", round);
-		return !differ && !flaws && r->replay.overflows;
-	}
 	if (r->replay.bad)
 		print_error("%s: %u inconsistent events, first: %s\n", round, r->replay.bad, r->replay.first_bad);
+	if (setup->mode == OVERFLOW && !r->replay.overflows) {
+		print_error("%s: no overflow came\n", round);
+		return false;
+	}
 	return !differ && !flaws && !r->replay.bad;
 }
 

@@ -30,6 +30,7 @@ void watcher__look_fini(struct watcher *w)
 	free(l->departures);
 	free(l->origins);
 	ids_free(&l->by_node);
+	ids_free(&l->by_from);
 	ids_free(&l->left);
 	free(l->changed);
 	free(l->seen);

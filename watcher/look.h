@@ -33,6 +33,7 @@ struct arrival {
 	uint32_t from_dir, from_gen;
 	uint8_t from_len;
 	char *from;
+	uint32_t same_from; /* settling: the next one that may be from the same name, or NO_ITEM */
 	bool came;          /* with a directory that was moved in */
 	uint32_t twin; /* the departure that held this very name, or NO_ITEM */
 	bool replaces; /* ... and was of the same type, not a directory */
@@ -68,6 +69,7 @@ struct look {
 	struct ids by_node;   /* settling: node -> its arrival; empty while reading */
 	uint32_t *origins;    /* ... and the arrivals with a `from` */
 	size_t norigins, origins_cap;
+	struct ids by_from; /* ... the first of those from a name, by its hash */
 	struct ids left; /* ... and the directories that they were in, at any depth */
 	struct departure *departures;
 	size_t ndepartures, departures_cap;

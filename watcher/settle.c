@@ -220,14 +220,19 @@ static bool announce_above(struct watcher *w, uint32_t dir, int depth)
 	return a->done;
 }
 
+static int32_t from_hash(uint32_t dir, const char *name, size_t len)
+{
+	return (int32_t)((name_hash(name, len) ^ dir * 2654435769u) & INT32_MAX);
+}
+
 /* What has left the name that an arrival takes is told before. */
 static void announce_origins(struct watcher *w, const struct arrival *a, int depth)
 {
 	struct look *l = w->look;
 	struct entry e = tree_entry(&w->tree, a->dir, a->rec);
 
-	for (size_t i = 0; i < l->norigins; i++) {
-		uint32_t k = l->origins[i];
+	for (uint32_t k = ids_get(&l->by_from, from_hash(a->dir, e.name, e.len)); k != NO_ITEM;
+	     k = l->arrivals[k].same_from) {
 		struct arrival *o = &l->arrivals[k];
 
 		if (o == a || !o->from || o->done || o->from_dir != a->dir ||
@@ -393,6 +398,19 @@ static void announce_arrival(struct watcher *w, uint32_t i, int depth)
 		announce_now(w, a, replaced);
 }
 
+static int index_origins(struct look *l)
+{
+	for (size_t i = l->norigins; i-- > 0;) {
+		struct arrival *o = &l->arrivals[l->origins[i]];
+		int32_t hash = from_hash(o->from_dir, o->from, o->from_len);
+
+		o->same_from = ids_get(&l->by_from, hash);
+		if (ids_set(&l->by_from, hash, l->origins[i]) < 0)
+			return UV_ENOMEM;
+	}
+	return 0;
+}
+
 /* Arrivals by node, and a list of those whose old place is known. */
 static int index_arrivals(struct watcher *w)
 {
@@ -400,6 +418,7 @@ static int index_arrivals(struct watcher *w)
 	struct entry e;
 
 	ids_free(&l->by_node);
+	ids_free(&l->by_from);
 	ids_free(&l->left);
 	l->norigins = 0;
 	for (uint32_t i = 0; i < l->narrivals; i++) {
@@ -419,7 +438,7 @@ static int index_arrivals(struct watcher *w)
 		if (watcher__note_left(w, a) < 0)
 			return UV_ENOMEM;
 	}
-	return 0;
+	return index_origins(l);
 }
 
 static void bury_one(struct watcher *w, uint32_t dir, uint32_t gen, uint32_t rec, uint8_t mark)
@@ -489,6 +508,7 @@ void watcher__settle(struct watcher *w)
 	for (size_t i = 0; i < l->narrivals; i++)
 		free(l->arrivals[i].from);
 	ids_free(&l->by_node);
+	ids_free(&l->by_from);
 	ids_free(&l->left);
 	l->narrivals = l->ndepartures = l->nchanged = l->norigins = 0;
 }

@@ -449,6 +449,9 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 	int replaced = 0;
 
 	watcher__name_taken(w, dir, c->name, c->name_len);
+	/* What is leaving it meanwhile is not among what will be told to be in it. */
+	if (h->pushed && h->node != NO_DIR)
+		watcher__halves_below_gone(w, h->node);
 	if (!tree_alive(&w->tree, h->dir, h->gen))
 		n.dir = NO_DIR;
 	if (tree_alive(&w->tree, dir, gen))

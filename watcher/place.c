@@ -51,20 +51,11 @@ static int prepend_dir(struct backpath *p, const char *name, size_t len)
 	return prepend(p, name, len);
 }
 
-/* The node that one is in, NO_DIR for none, and its name there. */
-typedef uint32_t up_cb(struct watcher *w, uint32_t dir, const char **name, size_t *len);
-
-static uint32_t index_up(struct watcher *w, uint32_t dir, const char **name, size_t *len)
+static int prepend_node(struct watcher *w, struct backpath *p, const struct dir *d)
 {
-	const struct dir *d = tree_dir(&w->tree, dir);
-	struct entry e;
+	struct entry e = tree_entry(&w->tree, d->parent, d->rec);
 
-	if (d->parent == NO_DIR)
-		return NO_DIR;
-	e = tree_entry(&w->tree, d->parent, d->rec);
-	*name = e.name;
-	*len = e.len;
-	return d->parent;
+	return prepend_dir(p, e.name, e.len);
 }
 
 static bool within_depth(const struct root *root, const char *rel, size_t len)
@@ -87,58 +78,74 @@ static bool root_sees(const struct root *root, const char *rel, size_t len)
 	return within_depth(root, rel, len);
 }
 
-static int hits_on_way(struct watcher *w, struct backpath *p, uint32_t dir, up_cb *up,
-		       struct hit *hits)
+/* Those that are attached to a node, behind the n that there are; the path so far is relative to it. */
+static int add_hits(struct watcher *w, const struct backpath *p, uint32_t dir, struct hit *hits,
+		    int n)
 {
-	const char *name;
-	size_t len;
+	for (struct root *r = tree_dir(&w->tree, dir)->roots; r && n < HITS_MAX;
+	     r = r->next_at_node) {
+		/* A single file's events are about the root itself. */
+		if (!root_sees(r, backpath_tail(p, p->len), p->len))
+			continue;
+		hits[n].root = r;
+		hits[n++].rel_len = r->single ? 0 : p->len;
+	}
+	return n;
+}
+
+int watcher__hits(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
+		  size_t len, struct hit *hits)
+{
+	const struct dir *d;
 	int n = 0;
 
+	p->len = 0;
+	if (prepend(p, name, len) < 0)
+		return UV_ENOMEM;
+	for (;; dir = d->parent) {
+		n = add_hits(w, p, dir, hits, n);
+		d = tree_dir(&w->tree, dir);
+		if (d->parent == NO_DIR)
+			return n;
+		if (prepend_node(w, p, d) < 0)
+			return UV_ENOMEM;
+	}
+}
+
+int watcher__hits_told(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
+		       size_t len, struct hit *hits)
+{
+	int n = 0;
+
+	if (!watcher__look_pending(w)) /* as in the index */
+		return watcher__hits(w, p, dir, name, len, hits);
+	p->len = 0;
+	if (prepend(p, name, len) < 0)
+		return UV_ENOMEM;
 	for (;;) {
-		for (struct root *r = tree_dir(&w->tree, dir)->roots; r && n < HITS_MAX;
-		     r = r->next_at_node) {
-			/* A single file's events are about the root itself. */
-			if (!root_sees(r, backpath_tail(p, p->len), p->len))
-				continue;
-			hits[n].root = r;
-			hits[n++].rel_len = r->single ? 0 : p->len;
-		}
-		if ((dir = up(w, dir, &name, &len)) == NO_DIR)
+		n = add_hits(w, p, dir, hits, n);
+		if ((dir = watcher__told_up(w, dir, &name, &len)) == NO_DIR)
 			return n;
 		if (prepend_dir(p, name, len) < 0)
 			return UV_ENOMEM;
 	}
 }
 
-int watcher__hits(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
-		  size_t len, struct hit *hits)
-{
-	p->len = 0;
-	return prepend(p, name, len) < 0 ? UV_ENOMEM : hits_on_way(w, p, dir, index_up, hits);
-}
-
-int watcher__hits_told(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
-		       size_t len, struct hit *hits)
-{
-	p->len = 0;
-	return prepend(p, name, len) < 0 ? UV_ENOMEM : hits_on_way(w, p, dir, watcher__told_up, hits);
-}
-
 const char *watcher__path(struct watcher *w, uint32_t dir, const char *name, size_t len)
 {
 	struct backpath *p = &w->work_path;
+	const struct dir *d = tree_dir(&w->tree, dir);
 	const char *top;
-	uint32_t up;
 
 	p->len = 0;
 	if (prepend(p, name, len) < 0)
 		return NULL;
-	for (; (up = index_up(w, dir, &name, &len)) != NO_DIR; dir = up)
-		if (prepend_dir(p, name, len) < 0)
+	for (; d->parent != NO_DIR; d = tree_dir(&w->tree, d->parent))
+		if (prepend_node(w, p, d) < 0)
 			return NULL;
-	if (!tree_dir(&w->tree, dir)->roots) /* half of a move: nowhere at present */
+	if (!d->roots) /* half of a move: nowhere at present */
 		return NULL;
-	top = tree_dir(&w->tree, dir)->roots->real;
+	top = d->roots->real;
 	if (p->len && top[1] && prepend(p, "/", 1) < 0)
 		return NULL;
 	if (prepend(p, top, strlen(top)) < 0)

@@ -105,10 +105,10 @@ static bool some_dir(char *path, size_t size, const char *top)
 
 void adds_begin(struct adds *a, uint64_t seed)
 {
-	static const unsigned rarely[] = { 4, 30, 100 };
+	static const unsigned rarely[] = { 2, 5, 20, 100 };
 
 	rng = seed;
-	*a = (struct adds){ .rarely = rarely[dice(3)], .stay = dice(2) };
+	*a = (struct adds){ .rarely = rarely[dice(4)], .stay = dice(2) };
 }
 
 static void drop(struct adds *a, struct added *one, FILE *trace)

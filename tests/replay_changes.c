@@ -24,14 +24,16 @@
 /* A small namespace, so that names collide; behind those that paths are made of, others. */
 static const char *const names[] = { "a", "b", "c", "d", "longer_name", "x y", "w", "again" };
 
+static bool few; /* of them, and of components */
+
 /* A path of up to five components. */
 static const char *some_path(char *buf, const char *root)
 {
-	int depth = 1 + (int)dice(4);
+	int depth = 1 + (int)dice(few ? 3 : 4);
 	char *at = buf + sprintf(buf, "%s", root);
 
 	while (depth--)
-		at += sprintf(at, "/%s", names[dice(6)]);
+		at += sprintf(at, "/%s", names[dice(few ? 2 : 6)]);
 	return buf;
 }
 
@@ -330,6 +332,7 @@ void places_make(struct places *p, uint64_t seed, const struct changes *how)
 	mkdir(p->two, 0755);
 	mkdir(p->out, 0755);
 	rng = seed;
+	few = how->few;
 	for (int i = 0; i < 40; i++)
 		one_change(p, &still);
 	if (!how->mounts)

@@ -23,6 +23,8 @@ struct changes {
 	bool mounts;
 	/* Ignore files come, go, move and change. */
 	bool ignores;
+	/* There are few names, so that more happens to each. */
+	bool few;
 };
 
 /* The group that files with several names get: what is written through one of them is told of

@@ -260,12 +260,15 @@ static bool changed_unseen(const struct disk *disk, const struct polled *p, cons
 	return (!p->fresh && watcher__disk_is_users(disk)) || f->ctime_ns >= p->checked_ns;
 }
 
-/* Another file has the name than at the last comparison. The index may have read that one's name
- * since then, and will find nothing new about it; what was done to it later is told here. */
-static bool changed_since_look(const struct disk *disk, const struct polled *p,
+/* Another file has the name than at the last comparison. If the index has read that one's name since
+ * then it will find nothing new about it; what was done to it later is told here. Where names have
+ * changed later than that, it may be by the move that brought it: which the index will find. */
+static bool changed_since_look(const struct poll_work *w, const struct polled *p,
 			       const struct facts *f)
 {
-	return p->read_ns && !watcher__disk_is_users(disk) && f->ctime_ns >= p->read_ns;
+	if (!p->read_ns || watcher__disk_is_users(w->disk))
+		return false;
+	return w->names_read ? f->ctime_ns >= p->read_ns : f->mtime_ns >= p->read_ns;
 }
 
 /* Has the metadata of a directory changed before the first comparison? It may be readable by now.
@@ -281,7 +284,7 @@ static bool compare_entry(struct poll_work *w, struct polled *p, int32_t id, int
 			  struct polled_entry *e)
 {
 	struct polled_entry was = *e;
-	struct facts f;
+	struct facts f = { 0 };
 	bool news;
 
 	if (entry_facts(w, fd, p, e, &f) < 0)
@@ -299,7 +302,7 @@ static bool compare_entry(struct poll_work *w, struct polled *p, int32_t id, int
 		return true;
 	}
 	if (was.ino != f.ino || was.type != f.type) {
-		if (f.type == WATCHER_TYPE_FILE && changed_since_look(w->disk, p, &f))
+		if (f.type == WATCHER_TYPE_FILE && changed_since_look(w, p, &f))
 			find(w, p, id, CHANGE_WRITTEN, e);
 		return true;
 	}
@@ -352,6 +355,7 @@ static void compare_all(struct poll_work *w, struct polled *p, int32_t id, int f
 		if (p->fresh || p->read_ns)
 			late = listing_changed(w->disk, fd, now);
 	}
+	w->names_read = now->mtime_ns < p->read_ns;
 	for (uint32_t i = 0; i < p->count; i++)
 		differ |= compare_entry(w, p, id, fd, &p->entries[i]);
 	/* What was read for the first time is in the index, unless it changed since. */

@@ -52,6 +52,7 @@ struct poll_work {
 	size_t entries_cap;
 	struct bytes names;
 	struct bytes found;
+	bool names_read; /* by the index, in this directory, and none came or went since */
 	bool failed; /* out of memory: something may have been left out */
 };
 

@@ -291,6 +291,40 @@ static void test_a_write_to_another_file_that_only_the_index_has(void **state)
 	assert_int_equal(writes(), 0);
 }
 
+static void write_to(const char *name)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "more", 4), 4);
+	close(fd);
+}
+
+/* The index reads a name while a comparison is made that sees it for the first time only after the
+ * file was written to. */
+static void test_a_write_between_the_index_and_a_comparison_under_way(void **state)
+{
+	int64_t read_ns;
+
+	(void)state;
+	wait_until_old();
+	begin();
+	assert_int_equal(writes(), 0);
+	make("a");
+	make("b");
+	next_tick();
+	read_ns = clock_coarse_ns();
+	next_tick();
+	write_to("a");
+	assert_int_equal(looks(), 1);
+	polled.read_ns = read_ns;
+	assert_int_equal(writes(), 1);
+	assert_int_equal(writes(), 0);
+}
+
 /* A name is gone when it is compared, and back when the index reads it: a new file in the old inode,
  * for all that the index can see. */
 static void test_a_name_that_is_made_again_before_the_index_looks(void **state)
@@ -489,6 +523,8 @@ int main(void)
 						make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(
 		    test_a_write_to_another_file_that_only_the_index_has, make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(
+		    test_a_write_between_the_index_and_a_comparison_under_way, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(
 		    test_a_name_that_is_made_again_before_the_index_looks, make_dir, remove_dir),
 		cmocka_unit_test_setup_teardown(test_names_are_read_twice_between_comparisons,

@@ -38,6 +38,9 @@ struct backend {
 	bool working; /* ... and a thread has the jobs */
 	bool again;   /* another round right after this one */
 	bool holding; /* a round is due, but what was found is still to be fetched */
+	/* A round that was asked for has another one behind it if a directory was not where it was
+	 * expected: where it is now is found by then, and what was done in it before compared. */
+	bool asked, twice;
 	bool gap;
 	int32_t next; /* directory that the next slice begins with */
 	struct job jobs[SLICE];
@@ -114,6 +117,7 @@ static void end_round(struct backend *b)
 	uint64_t wait = (uint64_t)b->config.poll_interval_ms, dear = b->spent_ns * SHARE / 1000000;
 
 	b->running = false;
+	b->again |= b->twice && b->compare.missed;
 	if (dear > wait)
 		wait = dear;
 	uv_timer_start(&b->timer, on_timer, b->again ? 0 : wait, 0);
@@ -198,6 +202,8 @@ static void begin_round(struct backend *b)
 		return;
 	}
 	b->running = true;
+	b->twice = b->asked;
+	b->asked = b->compare.missed = false;
 	b->spent_ns = 0;
 	b->next = 0;
 	next_slice(b);
@@ -213,11 +219,17 @@ static void on_timer(uv_timer_t *timer)
 		on_compared(&b->work, 0);
 }
 
-static void poll_round(struct backend *b)
+static void round_now(struct backend *b)
 {
 	b->again = true;
 	if (!b->running)
 		uv_timer_start(&b->timer, on_timer, 0, 0);
+}
+
+static void poll_round(struct backend *b)
+{
+	b->asked = true;
+	round_now(b);
 }
 
 static bool poll_busy(const struct backend *b)
@@ -322,8 +334,8 @@ static int poll_watch(struct backend *b, int fd, const char *path, enum watch_le
 	widen(b, *id, level, p);
 	if (own)
 		b->dirs[*id]->asked_ns = mtime;
-	else if (was >= WATCH_ALL || in_work(b, *id)) /* read at another time than compared */
-		b->dirs[*id]->asked_ns = clock_coarse_ns();
+	else if (!b->dirs[*id]->asked_ns && (was >= WATCH_ALL || in_work(b, *id)))
+		b->dirs[*id]->asked_ns = clock_coarse_ns(); /* read at another time than compared */
 	if (own && level >= WATCH_ALL && was < WATCH_ALL)
 		poll_remember(&b->compare, b->dirs[*id], path);
 	if (level < WATCH_ALL)
@@ -400,7 +412,7 @@ static int poll_next(struct backend *b, struct change *c)
 	bytes_clear(&b->found);
 	if (b->holding) {
 		b->holding = false;
-		poll_round(b);
+		round_now(b);
 	}
 	return 0;
 }

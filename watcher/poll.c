@@ -271,6 +271,15 @@ static bool changed_since_look(const struct poll_work *w, const struct polled *p
 	return w->names_read ? f->ctime_ns >= p->read_ns : f->mtime_ns >= p->read_ns;
 }
 
+/* A name that came, for all that the last comparison knew: if the index read it while that was made,
+ * what was written to it after that, and before the comparison, is told here. */
+static bool written_since_read(const struct disk *disk, const struct polled *p,
+			       const struct facts *f)
+{
+	return p->read_ns && !watcher__disk_is_users(disk) && f->type == WATCHER_TYPE_FILE &&
+	       f->mtime_ns >= p->read_ns;
+}
+
 /* Has the metadata of a directory changed before the first comparison? It may be readable by now.
  * Names that come and go in it set both times. */
 static bool became_other(const struct polled *p, const struct facts *f)
@@ -294,6 +303,7 @@ static bool compare_entry(struct poll_work *w, struct polled *p, int32_t id, int
 	e->ctime_ns = f.ctime_ns;
 	e->content = f.content;
 	e->meta = f.meta;
+	e->came = !was.type || was.ino != f.ino || was.type != f.type;
 	if (!was.type) {
 		if (f.type == WATCHER_TYPE_FILE && changed_unseen(w->disk, p, &f))
 			find(w, p, id, CHANGE_WRITTEN, e);
@@ -301,14 +311,16 @@ static bool compare_entry(struct poll_work *w, struct polled *p, int32_t id, int
 			find(w, p, id, CHANGE_ATTRIB, e);
 		return true;
 	}
-	if (was.ino != f.ino || was.type != f.type) {
+	if (e->came) {
 		if (f.type == WATCHER_TYPE_FILE && changed_since_look(w, p, &f))
 			find(w, p, id, CHANGE_WRITTEN, e);
 		return true;
 	}
 	news = f.type == WATCHER_TYPE_DIR ? was.meta != f.meta :
 					    was.ctime_ns != f.ctime_ns || was.content != f.content;
-	if (news)
+	if (was.came && !news && written_since_read(w->disk, p, &f))
+		find(w, p, id, CHANGE_WRITTEN, e);
+	else if (news)
 		find(w, p, id, was_written(&was, &f) ? CHANGE_WRITTEN : CHANGE_ATTRIB, e);
 	return false;
 }
@@ -376,6 +388,7 @@ void poll_compare(struct poll_work *w, struct polled *p, int32_t id, const char 
 	if ((by_fd && fd < 0) || dir_facts(w->disk, fd, path, &now, &self) < 0 ||
 	    memcmp(&self, &p->self, sizeof self) != 0) {
 		find(w, p, id, CHANGE_LOOK, NULL);
+		w->missed = true;
 		goto out;
 	}
 	if (p->level > WATCH_SELF && p->level < WATCH_ALL &&

@@ -17,6 +17,7 @@ struct polled_entry {
 	uint32_t content, meta; /* hashes: of size and mtime; of mode, owner and links */
 	uint32_t name;          /* its place in polled.names */
 	uint8_t len, type;
+	bool came; /* at the last comparison: until then it was another's name, or nobody's */
 };
 
 struct polled {
@@ -28,10 +29,10 @@ struct polled {
 	struct bytes names;
 	uint32_t count, meta;
 	uint8_t level, wanted; /* enum watch_level: of the comparison, and of the next one */
-	/* The clock when the index last read it, for the comparison and for the next one; 0: what
-	 * it read is what was compared. A name may have come and gone again between two
-	 * comparisons, and the index have read it there. With the user's own functions, whose
-	 * clock is another: the modification time it had then. */
+	/* The clock when the index first read it since the comparison before, or during that, for the
+	 * comparison and for the next one; 0: what it read is what was compared. A name may have
+	 * come and gone again between two comparisons, and the index have read it there. With the
+	 * user's own functions, whose clock is another: the modification time it had then. */
 	int64_t read_ns, asked_ns;
 	bool fresh;    /* never compared yet */
 	bool dead;     /* given up while a thread compares it */
@@ -53,6 +54,7 @@ struct poll_work {
 	struct bytes names;
 	struct bytes found;
 	bool names_read; /* by the index, in this directory, and none came or went since */
+	bool missed; /* a directory was not at its path: what is in it was not compared */
 	bool failed; /* out of memory: something may have been left out */
 };
 

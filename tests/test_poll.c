@@ -321,6 +321,7 @@ static void test_a_write_between_the_index_and_a_comparison_under_way(void **sta
 	write_to("a");
 	assert_int_equal(looks(), 1);
 	polled.read_ns = read_ns;
+	polled.read_meanwhile = true;
 	assert_int_equal(writes(), 1);
 	assert_int_equal(writes(), 0);
 }

@@ -163,7 +163,9 @@ static void add_job(struct backend *b, int32_t id)
 	p->level = p->wanted;
 	if (p->asked_ns || !watcher__disk_is_users(b->config.disk))
 		p->read_ns = p->asked_ns;
+	p->read_meanwhile = p->asked_meanwhile;
 	p->asked_ns = 0;
+	p->asked_meanwhile = false;
 	if (bytes_add(&b->paths, path, strlen(path) + 1) < 0)
 		b->gap = true;
 	else
@@ -309,6 +311,17 @@ static int keep_path(struct polled *p, const char *path)
 	return 0;
 }
 
+/* The index reads it now: at another time than it is compared? */
+static void note_reading(struct backend *b, int32_t id, uint8_t was)
+{
+	struct polled *p = b->dirs[id];
+
+	if (p->asked_ns || (was < WATCH_ALL && !in_work(b, id)))
+		return;
+	p->asked_ns = clock_coarse_ns();
+	p->asked_meanwhile = in_work(b, id);
+}
+
 static int poll_watch(struct backend *b, int fd, const char *path, enum watch_level level,
 		      int32_t *id)
 {
@@ -334,8 +347,8 @@ static int poll_watch(struct backend *b, int fd, const char *path, enum watch_le
 	widen(b, *id, level, p);
 	if (own)
 		b->dirs[*id]->asked_ns = mtime;
-	else if (!b->dirs[*id]->asked_ns && (was >= WATCH_ALL || in_work(b, *id)))
-		b->dirs[*id]->asked_ns = clock_coarse_ns(); /* read at another time than compared */
+	else
+		note_reading(b, *id, was);
 	if (own && level >= WATCH_ALL && was < WATCH_ALL)
 		poll_remember(&b->compare, b->dirs[*id], path);
 	if (level < WATCH_ALL)

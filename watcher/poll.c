@@ -276,7 +276,7 @@ static bool changed_since_look(const struct poll_work *w, const struct polled *p
 static bool written_since_read(const struct disk *disk, const struct polled *p,
 			       const struct facts *f)
 {
-	return p->read_ns && !watcher__disk_is_users(disk) && f->type == WATCHER_TYPE_FILE &&
+	return p->read_meanwhile && !watcher__disk_is_users(disk) && f->type == WATCHER_TYPE_FILE &&
 	       f->mtime_ns >= p->read_ns;
 }
 

@@ -34,6 +34,7 @@ struct polled {
 	 * come and gone again between two comparisons, and the index have read it there. With the
 	 * user's own functions, whose clock is another: the modification time it had then. */
 	int64_t read_ns, asked_ns;
+	bool read_meanwhile, asked_meanwhile; /* that was during the comparison before */
 	bool fresh;    /* never compared yet */
 	bool dead;     /* given up while a thread compares it */
 };

@@ -291,6 +291,9 @@ static void about_itself(struct watcher *w, int source, const struct change *c, 
 		d->flags &= (uint16_t)~(DIR_AHEAD | DIR_FRESH);
 		w->stats.watches--;
 		watcher__node_limbo(w, dir);
+		/* It may be there all the same, and be watched anew. */
+		if (w->sources[source].ops->caps & BACKEND_BY_PATH)
+			watcher__owe(w, dir, c->since_ns);
 	}
 }
 

@@ -57,7 +57,8 @@ struct change {
 	uint32_t cookie;
 	int32_t pid;
 	int64_t time_ns;   /* wall clock when it was read */
-	int64_t since_ns;  /* LOOK, GAP: what is older was known; 0: since the queue was last empty */
+	int64_t since_ns;  /* LOOK, GAP, and of BACKEND_BY_PATH UNWATCHED: what is older was known; 0:
+			    * since the queue was last empty */
 	bool content;      /* LOOK: at the change times of files, too */
 	const char *name, *name2; /* valid until next() is called again; not NUL-ended */
 };

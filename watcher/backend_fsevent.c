@@ -17,6 +17,7 @@
 #include "watcher/fsevent.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -412,16 +413,34 @@ static int fsevent_fill(struct backend *b, bool discard)
 	return b->lost || b->writes.n > b->writes.at || b->looks.n > b->looks.at;
 }
 
-/* Was it written to, or only its metadata set? What is gone already was written to. False: neither,
- * or nobody knows. */
-static bool see_which(struct backend *b, struct change *c, const struct hint *hint)
+/* What a name in a directory is now. False: that cannot be seen, as where the path of the directory
+ * leads to another by now. */
+static bool stat_in(struct backend *b, const struct change *c, struct stat *st)
 {
 	const char *path = b->config.path_of(b->config.arg, c->id);
+	int fd = path ? watcher__scan_open(path, true) : -1;
+	struct identity self;
+	char name[256];
+	bool seen;
+
+	if (fd < 0)
+		return false;
+	memcpy(name, c->name, c->name_len);
+	name[c->name_len] = '\0';
+	seen = watcher__scan_identity(fd, path, &self) == 0 &&
+	       keys_find(&b->keys, &self, sizeof self) == c->id &&
+	       fstatat(fd, name, st, AT_SYMLINK_NOFOLLOW) == 0;
+	close(fd);
+	return seen;
+}
+
+/* Was it written to, or only its metadata set? What cannot be seen any more was written to. False:
+ * neither, or nobody knows. */
+static bool see_which(struct backend *b, struct change *c, const struct hint *hint)
+{
 	struct stat st;
 
-	bytes_clear(&b->path);
-	if (!path || bytes_adds(&b->path, path) < 0 || bytes_addc(&b->path, '/') < 0 ||
-	    bytes_add(&b->path, c->name, c->name_len) < 0 || lstat(b->path.data, &st) < 0)
+	if (!stat_in(b, c, &st))
 		return !hint->perhaps;
 	c->is_dir = S_ISDIR(st.st_mode);
 	if (c->is_dir || stat_mtime_ns(&st) < hint->since_ns)

@@ -431,6 +431,9 @@ void watcher__look_at(struct watcher *w, uint32_t dir);
 void watcher__look_everywhere(struct watcher *w, int64_t since_ns);
 /* As a backend's hint says. */
 void watcher__look_hint(struct watcher *w, uint32_t dir, const struct change *hint);
+/* What was done since then in the directory, or below it, may never have been told: the pass that
+ * reads it next looks for it. */
+void watcher__owe(struct watcher *w, uint32_t dir, int64_t since_ns);
 bool watcher__look_pending(const struct watcher *w);
 /* Works until done (true) or until uv_hrtime() passes `until`. */
 bool watcher__look_go(struct watcher *w, uint64_t until);

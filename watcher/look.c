@@ -82,6 +82,13 @@ void watcher__look_hint(struct watcher *w, uint32_t dir, const struct change *hi
 		l->since_ns = hint->since_ns;
 }
 
+void watcher__owe(struct watcher *w, uint32_t dir, int64_t since_ns)
+{
+	tree_dir(&w->tree, dir)->flags |= DIR_OWED;
+	if (since_ns < w->owed_since_ns)
+		w->owed_since_ns = since_ns;
+}
+
 void watcher__look_rules(struct watcher *w, uint32_t dir)
 {
 	struct look *l = w->look;
@@ -95,7 +102,7 @@ void watcher__look_everywhere(struct watcher *w, int64_t since_ns)
 	struct look *l = w->look;
 
 	l->everywhere = true;
-	if (!w->nlimbo || since_ns < w->owed_since_ns)
+	if (since_ns < w->owed_since_ns)
 		w->owed_since_ns = since_ns;
 	for (uint32_t i = 0; i < w->tree.nnodes; i++) {
 		const struct dir *d = tree_dir(&w->tree, i);
@@ -470,6 +477,8 @@ static void finish(struct watcher *w)
 			    (uint16_t)~(DIR_LOOKED | DIR_CAME);
 	l->nseen = l->nqueue = l->head = 0;
 	watcher__settle(w);
+	if (!w->nlimbo)
+		w->owed_since_ns = INT64_MAX;
 	if (l->everywhere)
 		w->stats.recoveries++;
 	/* Without memory something was left out: look at everything once more. */
@@ -491,9 +500,24 @@ static void finish(struct watcher *w)
 	}
 }
 
+/* A pass after hints has not read the directory, which may be at another path by now: what it was to
+ * find there, another is. */
+static void put_off(struct watcher *w, const struct looked *at)
+{
+	struct look *l = w->look;
+	const struct dir *d;
+
+	if (l->silent || l->everywhere || !tree_alive(&w->tree, at->dir, at->gen))
+		return;
+	d = tree_dir(&w->tree, at->dir);
+	if (d->flags & DIR_LIMBO && w->sources[d->backend].ops->caps & BACKEND_BY_PATH)
+		watcher__owe(w, at->dir, l->since_ns);
+}
+
 void watcher__look_one_queued(struct watcher *w)
 {
 	struct look *l = w->look;
+	uint64_t read = l->directories;
 	struct looked next;
 	struct dir *d;
 
@@ -510,11 +534,14 @@ void watcher__look_one_queued(struct watcher *w)
 	}
 	if (!watcher__doomed(w, next.dir)) {
 		look_one(w, next.dir);
+		if (l->directories == read)
+			put_off(w, &next);
 		return;
 	}
 	if (l->everywhere)
 		d->flags |= DIR_OWED;
 	watcher__node_limbo(w, next.dir); /* it may be found again, moved */
+	put_off(w, &next);
 }
 
 bool watcher__look_go(struct watcher *w, uint64_t until)

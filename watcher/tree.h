@@ -39,7 +39,7 @@ enum {
 	DIR_CAME = 1 << 12,    /* moved in with what is in it, which is not read yet */
 	DIR_MOUNTED = 1 << 13, /* a mount point when it was last read */
 	DIR_UNMOUNTED = 1 << 14, /* its file system is gone: another directory is at its path */
-	DIR_OWED = 1 << 15     /* to be read with all below it: a pass over everything could not */
+	DIR_OWED = 1 << 15     /* to be read with all below it: a pass could not */
 };
 
 struct dir {

@@ -1,0 +1,147 @@
+/*
+ * The portable backend hears of a file by the path that its directory had: what is written to it is
+ * told, too, where another directory has that path, or none, by the time of the look. With names, and
+ * as on systems that give none.
+ * link: -Wl,--wrap=uv_fs_event_start
+ */
+#include "watch_test.h"
+
+#include "next_tick.h"
+#include "watcher/options.h"
+
+static watcher *w;
+static struct told events;
+static bool late; /* something is written to before a directory is watched the next time */
+
+int __real_uv_fs_event_start(uv_fs_event_t *event, uv_fs_event_cb cb, const char *path, unsigned flags);
+int __wrap_uv_fs_event_start(uv_fs_event_t *event, uv_fs_event_cb cb, const char *path, unsigned flags);
+
+int __wrap_uv_fs_event_start(uv_fs_event_t *event, uv_fs_event_cb cb, const char *path, unsigned flags)
+{
+	if (late)
+		put("in/d/a", "more");
+	late = false;
+	return __real_uv_fs_event_start(event, cb, path, flags);
+}
+
+static int enter(void **state)
+{
+	memset(&events, 0, sizeof events);
+	if (watch_test_enter(state) || mkdir("in", 0755) || mkdir("in/d", 0755) ||
+	    mkdir("in/d/e", 0755))
+		return -1;
+	put("in/d/a", "");
+	put("in/d/e/a", "");
+	return 0;
+}
+
+static int leave(void **state)
+{
+	watcher_close(w);
+	return watch_test_leave(state);
+}
+
+static void begin(unsigned flags)
+{
+	next_tick(); /* what is there is older than all that follows */
+	w = open_with(WATCHER(.backend = WATCHER_BACKEND_FSEVENT, .flags = flags));
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &events));
+	sync_watcher(w);
+}
+
+static void check_told(const char *either, const char *or)
+{
+	const char *text = told(&events);
+
+	if (!strstr(text, either) && !strstr(text, or))
+		fail_msg("neither %s nor %s in: %s", either, or, text);
+}
+
+static void write_and_move(unsigned flags)
+{
+	begin(flags);
+	put("in/d/a", "more");
+	assert_int_equal(rename("in/d", "in/g"), 0);
+	sync_watcher(w);
+	check_told("modified in/d/a", "modified in/g/a");
+	put("in/g/e/a", "more");
+	assert_int_equal(rename("in/g", "in/h"), 0);
+	sync_watcher(w);
+	check_told("modified in/g/e/a", "modified in/h/e/a");
+}
+
+static void test_a_write_and_a_move_of_the_directory(void **state)
+{
+	(void)state;
+	write_and_move(0);
+}
+
+static void test_a_write_and_a_move_of_the_directory_without_names(void **state)
+{
+	(void)state;
+	write_and_move(WATCHER__NAMELESS);
+}
+
+/* By its path the file is a directory now. */
+static void write_and_replace(unsigned flags)
+{
+	assert_int_equal(mkdir("in/f", 0755), 0);
+	assert_int_equal(mkdir("in/f/a", 0755), 0);
+	begin(flags);
+	put("in/d/a", "more");
+	assert_int_equal(rename("in/d", "in/g"), 0);
+	assert_int_equal(rename("in/f", "in/d"), 0);
+	sync_watcher(w);
+	check_told("modified in/d/a", "modified in/g/a");
+}
+
+static void test_a_write_and_another_directory_in_its_place(void **state)
+{
+	(void)state;
+	write_and_replace(0);
+}
+
+static void test_a_write_and_another_directory_in_its_place_without_names(void **state)
+{
+	(void)state;
+	write_and_replace(WATCHER__NAMELESS);
+}
+
+/* It is taken for one that is gone, and watched anew. */
+static void move_twice_and_write(unsigned flags)
+{
+	begin(flags);
+	assert_int_equal(rename("in/d", "in/g"), 0);
+	assert_int_equal(rename("in/g", "in/d"), 0);
+	late = true;
+	sync_watcher(w);
+	assert_false(late);
+	assert_string_equal(told(&events), "modified in/d/a");
+}
+
+static void test_a_write_to_a_directory_that_was_moved_twice(void **state)
+{
+	(void)state;
+	move_twice_and_write(0);
+}
+
+static void test_a_write_to_a_directory_that_was_moved_twice_without_names(void **state)
+{
+	(void)state;
+	move_twice_and_write(WATCHER__NAMELESS);
+}
+
+int main(void)
+{
+#define HINTS(f) cmocka_unit_test_setup_teardown(f, enter, leave)
+	const struct CMUnitTest tests[] = {
+		HINTS(test_a_write_and_a_move_of_the_directory),
+		HINTS(test_a_write_and_a_move_of_the_directory_without_names),
+		HINTS(test_a_write_and_another_directory_in_its_place),
+		HINTS(test_a_write_and_another_directory_in_its_place_without_names),
+		HINTS(test_a_write_to_a_directory_that_was_moved_twice),
+		HINTS(test_a_write_to_a_directory_that_was_moved_twice_without_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

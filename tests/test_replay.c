@@ -147,7 +147,7 @@ int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
 }
 
 /* Reading a directory takes long, so that changes come between one and the next. */
-static bool slow;
+static _Atomic bool slow; /* threads read, too */
 
 void __real_watcher__scan_read(int fd, struct listing *l);
 void __wrap_watcher__scan_read(int fd, struct listing *l);
@@ -160,7 +160,7 @@ void __wrap_watcher__scan_read(int fd, struct listing *l)
 }
 
 /* A directory is read a few names at a time, with time for changes in between. */
-static bool in_pieces;
+static _Atomic bool in_pieces;
 
 long __real_syscall(long n, long a, long b, long c, long d, long e, long f);
 long __wrap_syscall(long n, long a, long b, long c, long d, long e, long f);

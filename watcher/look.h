@@ -25,6 +25,7 @@ struct arrival {
 	uint64_t ino;
 	uint8_t type;
 	bool done, busy;
+	bool breaking; /* its move is being told as an end: what was in it goes first */
 	bool dropped; /* its place is gone again */
 	bool told; /* its entry was told as created before it was known to be a move */
 	uint32_t departure; /* the other end of the move, NO_ITEM: created */

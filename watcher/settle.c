@@ -68,8 +68,10 @@ static void break_move(struct watcher *w, struct arrival *a, int depth)
 	struct news n = watcher__news_found(w, WATCHER_DELETED, a->type, a->ino);
 	char name[256];
 
-	if (!a->from || a->done)
+	/* Two directories may each hold by now where the other was. */
+	if (!a->from || a->done || a->breaking)
 		return;
+	a->breaking = true;
 	memcpy(name, a->from, a->from_len);
 	for (size_t i = 0; i < l->norigins; i++) {
 		struct arrival *o = &l->arrivals[l->origins[i]];

@@ -2,47 +2,11 @@
  * A watch is added where another is already: it takes nothing from that one, and what only the
  * later one wants below is read for it.
  */
-#include "watch_test.h"
+#include "overlapping_test.h"
 
-#include "index_check.h"
 #include "next_tick.h"
-#include "watcher/engine.h"
 
 #include <sys/syscall.h>
-
-static struct told first, second, third;
-
-/* NULL where the backend is not permitted. */
-static watcher *open_first_with(int backend, watch_options o)
-{
-	watcher_error err;
-	watcher *w;
-
-	if (watcher_open(&w, WATCHER(.backend = backend), &err) < 0) {
-		assert_int_equal(backend, WATCHER_BACKEND_FANOTIFY);
-		return NULL;
-	}
-	told(&first);
-	told(&second);
-	o.on_batch = on_told;
-	o.arg = &first;
-	add_with(w, ".", &o);
-	sync_watcher(w);
-	return w;
-}
-
-static watcher *open_first(watch_options o)
-{
-	return open_first_with(WATCHER_BACKEND_INOTIFY, o);
-}
-
-static void check_index(watcher *w)
-{
-	char text[4000];
-
-	if (index_check(w, text, sizeof text))
-		fail_msg("%s", text);
-}
 
 /* What has happened, and was not heard of yet, when the second begins. */
 static void test_first_hears_of_what_was_before(void **state)

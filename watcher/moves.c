@@ -429,22 +429,27 @@ static void verify(struct watcher *w, const struct half_move *h, const struct ch
 		watcher__node_limbo(w, dir);
 }
 
+static struct news news_of_move(const struct half_move *h, const struct change *c, uint32_t dir)
+{
+	return (struct news){ .kind = WATCHER_MOVED,
+			      .type = h->type,
+			      .dir = h->dir,
+			      .name = h->name,
+			      .len = h->len,
+			      .dest_dir = dir,
+			      .dest = c->name,
+			      .dest_len = c->name_len,
+			      .ino = h->ino,
+			      .time_ns = c->time_ns,
+			      .cookie = c->cookie,
+			      .pid = c->pid,
+			      .exchange = h->pushed,
+			      .complete = true };
+}
+
 static void land(struct watcher *w, const struct change *c, uint32_t dir, struct half_move *h)
 {
-	struct news n = { .kind = WATCHER_MOVED,
-			  .type = h->type,
-			  .dir = h->dir,
-			  .name = h->name,
-			  .len = h->len,
-			  .dest_dir = dir,
-			  .dest = c->name,
-			  .dest_len = c->name_len,
-			  .ino = h->ino,
-			  .time_ns = c->time_ns,
-			  .cookie = c->cookie,
-			  .pid = c->pid,
-			  .exchange = h->pushed,
-			  .complete = true };
+	struct news n = news_of_move(h, c, dir);
 	uint32_t rec = NO_REC, gen = tree_dir(&w->tree, dir)->gen;
 	int replaced = 0;
 

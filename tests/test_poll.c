@@ -303,8 +303,16 @@ static void write_to(const char *name)
 	close(fd);
 }
 
+static void set_mode(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof path, "%s/%s", dir, name);
+	assert_int_equal(chmod(path, 0600), 0);
+}
+
 /* The index reads a name while a comparison is made that sees it for the first time only after the
- * file was written to. */
+ * file was written to; also where its mode is set before the next one. */
 static void test_a_write_between_the_index_and_a_comparison_under_way(void **state)
 {
 	int64_t read_ns;
@@ -315,14 +323,17 @@ static void test_a_write_between_the_index_and_a_comparison_under_way(void **sta
 	assert_int_equal(writes(), 0);
 	make("a");
 	make("b");
+	make("c");
 	next_tick();
 	read_ns = clock_coarse_ns();
 	next_tick();
 	write_to("a");
+	write_to("c");
 	assert_int_equal(looks(), 1);
 	polled.read_ns = read_ns;
 	polled.read_meanwhile = true;
-	assert_int_equal(writes(), 1);
+	set_mode("c");
+	assert_int_equal(writes(), 2);
 	assert_int_equal(writes(), 0);
 }
 

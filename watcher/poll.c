@@ -294,7 +294,7 @@ static bool compare_entry(struct poll_work *w, struct polled *p, int32_t id, int
 {
 	struct polled_entry was = *e;
 	struct facts f = { 0 };
-	bool news;
+	bool news, written;
 
 	if (entry_facts(w, fd, p, e, &f) < 0)
 		return true;
@@ -318,10 +318,11 @@ static bool compare_entry(struct poll_work *w, struct polled *p, int32_t id, int
 	}
 	news = f.type == WATCHER_TYPE_DIR ? was.meta != f.meta :
 					    was.ctime_ns != f.ctime_ns || was.content != f.content;
-	if (was.came && !news && written_since_read(w->disk, p, &f))
+	written = news && was_written(&was, &f);
+	if (written || (was.came && written_since_read(w->disk, p, &f)))
 		find(w, p, id, CHANGE_WRITTEN, e);
-	else if (news)
-		find(w, p, id, was_written(&was, &f) ? CHANGE_WRITTEN : CHANGE_ATTRIB, e);
+	if (news && !written)
+		find(w, p, id, CHANGE_ATTRIB, e);
 	return false;
 }
 

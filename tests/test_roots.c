@@ -192,6 +192,40 @@ static void test_moved_in_the_outer(void **state)
 	}
 }
 
+/* The same of a directory between the two: the inner root has not moved itself. */
+static void moved_around_the_inner(int backend, bool outer_first)
+{
+	watcher *w = open_watcher(backend);
+
+	make_tree();
+	put("in/c/d/g", "");
+	add(w, outer_first ? "in" : "in/c/d", outer_first ? &outer : &inner);
+	add(w, outer_first ? "in/c/d" : "in", outer_first ? &inner : &outer);
+	for (int i = 0; i < 3; i++) /* till nothing is to be looked up again for another reason */
+		check(w);
+	move(w, "in/c", "in/x");
+	assert_string_equal(told(&inner), "deleted in/c/d/g, deleted in/c/d");
+	assert_non_null(strstr(told(&outer), "moved in/c/d/g in/x/d/g"));
+	move(w, "in/x", "in/c");
+	assert_string_equal(told(&inner), "created in/c/d, created in/c/d/g");
+	assert_non_null(strstr(told(&outer), "moved in/x/d/g in/c/d/g"));
+	watcher_close(w);
+	assert_int_equal(unlink("in/c/d/g") | rmdir("in/c/d") | unlink("in/c/f"), 0);
+	assert_int_equal(rmdir("in/c") | rmdir("in"), 0);
+}
+
+static void test_moved_around_the_inner(void **state)
+{
+	static const int backends[] = { WATCHER_BACKEND_INOTIFY, WATCHER_BACKEND_FANOTIFY,
+					WATCHER_BACKEND_FSEVENT, WATCHER_BACKEND_POLL };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++)
+		for (int first = 0; first < 2; first++)
+			if (backends[i] != WATCHER_BACKEND_FANOTIFY || getuid() == 0)
+				moved_around_the_inner(backends[i], first);
+}
+
 static void test_of_a_directory_that_was_removed(void **state)
 {
 	watcher_error err;
@@ -417,6 +451,7 @@ int main(void)
 		TEST(test_both_come_back),
 		TEST(test_of_a_directory_that_was_removed),
 		TEST(test_moved_in_the_outer),
+		TEST(test_moved_around_the_inner),
 		TEST(test_moved_out_around_the_inner),
 		TEST(test_comes_back_while_a_half_waits),
 		TEST(test_a_file_moved_in_the_outer),

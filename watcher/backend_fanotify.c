@@ -127,8 +127,11 @@ static int set_level(struct backend *b, int32_t id, enum watch_level level, bool
 		b->dirs = p;
 		b->dirs_cap = cap;
 	}
+	/* All but WATCH_ALL have what that leaves out. */
 	if (fresh)
 		b->dirs[id] = (struct fan_dir){ .level = (uint8_t)level };
+	else if ((level == WATCH_ALL) != (b->dirs[id].level == WATCH_ALL))
+		b->dirs[id].level = WATCH_TOP;
 	else if (level > b->dirs[id].level)
 		b->dirs[id].level = (uint8_t)level;
 	return 0;

@@ -48,12 +48,16 @@ enum change_op {
 	CHANGE_UNKNOWN
 };
 
+#define TARGET_UNKNOWN (-2)
+
 struct change {
 	enum change_op op;
 	bool is_dir;      /* of what `name` names, where the backend knows it */
 	bool is_file;     /* CREATED: a file, as it was written to next, or nothing now */
 	uint8_t name_len, name2_len;
 	int32_t id, id2;
+	int32_t target;   /* RENAMED, of BACKEND_TARGETS: the number of the directory that was; -1: it has
+			   * none, or TARGET_UNKNOWN */
 	uint32_t cookie;
 	int32_t pid;
 	int64_t time_ns;   /* wall clock when it was read */
@@ -74,7 +78,8 @@ enum {
 	BACKEND_SCANS = 1 << 6,      /* finds changes only by itself looking: sync() is a round */
 	BACKEND_DIR_ATTRIB = 1 << 7, /* tells of a directory's metadata as SELF_ATTRIB only */
 	BACKEND_BY_PATH = 1 << 8,    /* hears of paths: hints for what has just moved go astray */
-	BACKEND_SLOW_UNWATCH = 1 << 9 /* thousands of unwatch() are better spread over time */
+	BACKEND_SLOW_UNWATCH = 1 << 9, /* thousands of unwatch() are better spread over time */
+	BACKEND_TARGETS = 1 << 10    /* says which directory it is that was renamed */
 };
 
 /* How much of a directory is wanted. A wider watch on the same directory widens, never narrows. */

@@ -296,7 +296,7 @@ const struct backend_ops watcher__fanotify = {
 	.name = "fanotify",
 	.number = WATCHER_BACKEND_FANOTIFY,
 	.caps = BACKEND_EXACT | BACKEND_PAIRS | BACKEND_GAPS | BACKEND_PID | BACKEND_OPENS |
-		BACKEND_DIR_ATTRIB,
+		BACKEND_DIR_ATTRIB | BACKEND_TARGETS,
 	.open = fanotify_open,
 	.watch = fanotify_watch,
 	.unwatch = fan_unwatch,

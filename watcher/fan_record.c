@@ -208,6 +208,7 @@ static bool next_of_record(struct backend *b, struct change *c)
 			continue;
 		c->id = r->id;
 		c->id2 = r->id2;
+		c->target = r->target < 0 && b->later.on ? TARGET_UNKNOWN : r->target;
 		c->pid = r->pid;
 		c->is_dir = r->is_dir;
 		if (c->op == CHANGE_READ)

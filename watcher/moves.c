@@ -254,6 +254,14 @@ void watcher__half_skipped(struct watcher *w, const struct change *c)
 
 /* ---- away ---- */
 
+bool watcher__is_another(const struct watcher *w, const struct change *c, uint32_t node)
+{
+	const struct dir *d = node == NO_DIR ? NULL : tree_dir(&w->tree, node);
+
+	return d && c->is_dir && d->id >= 0 && d->id != c->target && c->target != TARGET_UNKNOWN &&
+	       w->sources[d->backend].ops->caps & BACKEND_TARGETS;
+}
+
 void watcher__moved_from(struct watcher *w, const struct change *c, uint32_t dir)
 {
 	uint32_t rec;
@@ -270,6 +278,10 @@ void watcher__moved_from(struct watcher *w, const struct change *c, uint32_t dir
 	e = tree_entry(&w->tree, dir, rec);
 	if (watcher__kernel_dir(w, &e) != c->is_dir)
 		return;
+	if (watcher__is_another(w, c, e.node)) {
+		watcher__node_limbo(w, dir);
+		return;
+	}
 	if (watcher__half_room(w, &w->halves, w->nhalves, &w->halves_cap)) {
 		struct half_move h = watcher__take_out(w, dir, rec, c);
 

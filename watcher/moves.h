@@ -34,6 +34,9 @@ static inline bool half_waits(const struct watcher *w, const struct half_move *h
 bool watcher__half_room(struct watcher *w, struct half_move **items, uint32_t n, uint32_t *cap);
 struct half_move watcher__half_of(const struct watcher *w, uint32_t dir, const struct entry *e,
 				  const struct change *c);
+/* Is a directory that is said to leave its name known not to be that of the node (which may be
+ * NO_DIR)? */
+bool watcher__is_another(const struct watcher *w, const struct change *c, uint32_t node);
 /* Takes an entry out of the index as the half of a move. */
 struct half_move watcher__take_out(struct watcher *w, uint32_t dir, uint32_t rec,
 				   const struct change *c);

@@ -227,6 +227,7 @@ bool watcher__pushed_leaves(struct watcher *w, const struct change *c, uint32_t 
 	if (!take_pushed(w, c, dir, &h) || was_nothing(w, c, dir, &h))
 		return false;
 	if (c->cookie - h.cookie - 1 >= COOKIE_GAP || (h.type && c->is_dir != h.is_dir) ||
+	    watcher__is_another(w, c, h.node) ||
 	    !watcher__half_room(w, &w->halves, w->nhalves, &w->halves_cap)) {
 		watcher__half_drop(w, h.node);
 		return false;

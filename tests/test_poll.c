@@ -404,7 +404,7 @@ static int level_of_dir(struct backend *b, enum watch_level level)
 	return r;
 }
 
-static int looks_of_round(struct backend *b, uv_loop_t *loop)
+static int found_in_round(struct backend *b, uv_loop_t *loop, enum change_op op)
 {
 	struct change c;
 	int n = 0;
@@ -415,7 +415,7 @@ static int looks_of_round(struct backend *b, uv_loop_t *loop)
 	while (watcher__poll.busy(b));
 	watcher__poll.fill(b, false);
 	while (watcher__poll.next(b, &c) == 1)
-		n += c.op == CHANGE_LOOK;
+		n += c.op == op;
 	return n;
 }
 
@@ -436,7 +436,7 @@ static void test_names_are_read_twice_between_comparisons(void **state)
 	config.loop = &loop;
 	assert_int_equal(watcher__poll.open(&b, &config, NULL), 0);
 	assert_int_equal(level_of_dir(b, WATCH_ALL), 0);
-	assert_int_equal(looks_of_round(b, &loop), 0);
+	assert_int_equal(found_in_round(b, &loop, CHANGE_LOOK), 0);
 	make("a");
 	next_tick();
 	assert_int_equal(level_of_dir(b, WATCH_ALL), 0);
@@ -460,7 +460,9 @@ static void test_names_are_read_twice_between_comparisons(void **state)
 /* All threads are at the gate: a round that has begun goes on when they pass. */
 #define THREADS 4
 
-static void test_a_directory_on_the_way_is_watched_while_a_thread_has_it(void **state)
+/* A directory on the way to a root is watched for what is in it while a thread has it, which compares
+ * it after a change: what two rounds find. */
+static int found_after(void (*change)(void), enum change_op op)
 {
 	uv_work_t at_gate[THREADS];
 	struct backend_config config = { .poll_interval_ms = 3600000, .disk = &disk,
@@ -468,14 +470,14 @@ static void test_a_directory_on_the_way_is_watched_while_a_thread_has_it(void **
 	struct backend *b;
 	uv_loop_t loop;
 	bool closed = false;
+	int n;
 
-	(void)state;
 	assert_int_equal(uv_loop_init(&loop), 0);
 	assert_int_equal(uv_sem_init(&gate, 0), 0);
 	config.loop = &loop;
 	assert_int_equal(watcher__poll.open(&b, &config, NULL), 0);
 	assert_int_equal(level_of_dir(b, WATCH_SELF), 0);
-	looks_of_round(b, &loop);
+	found_in_round(b, &loop, op);
 	for (int i = 0; i < THREADS; i++)
 		uv_queue_work(&loop, &at_gate[i], wait_at_gate, on_passed);
 	watcher__poll.round(b);
@@ -484,16 +486,56 @@ static void test_a_directory_on_the_way_is_watched_while_a_thread_has_it(void **
 	next_tick();
 	assert_int_equal(level_of_dir(b, WATCH_ALL), 0); /* and it is read now */
 	next_tick();
-	make("late");
+	change();
 	wait_until_old();
 	for (int i = 0; i < THREADS; i++)
 		uv_sem_post(&gate);
-	assert_true(looks_of_round(b, &loop) + looks_of_round(b, &loop) > 0);
+	n = found_in_round(b, &loop, op);
+	n += found_in_round(b, &loop, op);
 	watcher__poll.close(b, on_closed, &closed);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	assert_true(closed);
 	uv_sem_destroy(&gate);
 	assert_int_equal(uv_loop_close(&loop), 0);
+	return n;
+}
+
+static void test_a_directory_on_the_way_is_watched_while_a_thread_has_it(void **state)
+{
+	(void)state;
+	assert_true(found_after(make_new, CHANGE_LOOK) > 0);
+}
+
+static void write_to_old(void)
+{
+	write_to("old");
+	next_tick();
+}
+
+static void test_a_write_where_a_directory_on_the_way_is_watched_while_a_thread_has_it(void **state)
+{
+	(void)state;
+	make("old");
+	make("untouched");
+	next_tick();
+	assert_int_equal(found_after(write_to_old, CHANGE_WRITTEN), 1);
+}
+
+static void set_mode_of_inner(void)
+{
+	set_mode("inner");
+	next_tick();
+}
+
+static void test_a_mode_where_a_directory_on_the_way_is_watched_while_a_thread_has_it(void **state)
+{
+	char path[80];
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/inner", dir);
+	assert_int_equal(mkdir(path, 0), 0);
+	next_tick();
+	assert_int_equal(found_after(set_mode_of_inner, CHANGE_ATTRIB), 1);
 }
 
 static int remove_dir(void **state)
@@ -544,6 +586,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 		    test_a_directory_on_the_way_is_watched_while_a_thread_has_it, make_dir,
 		    remove_dir),
+		cmocka_unit_test_setup_teardown(
+		    test_a_write_where_a_directory_on_the_way_is_watched_while_a_thread_has_it,
+		    make_dir, remove_dir),
+		cmocka_unit_test_setup_teardown(
+		    test_a_mode_where_a_directory_on_the_way_is_watched_while_a_thread_has_it,
+		    make_dir, remove_dir),
 	};
 
 	setenv("UV_THREADPOOL_SIZE", "4", 1); /* THREADS */

@@ -158,8 +158,12 @@ static void add_job(struct backend *b, int32_t id)
 		path = p->path;
 	if (!path) /* half of a move: it has no place just now */
 		return;
-	if (p->wanted >= WATCH_ALL && p->level < WATCH_ALL)
+	if (p->wanted >= WATCH_ALL && p->level < WATCH_ALL) {
 		p->fresh = true;
+		/* A thread had it, and has since compared no more than the directory itself. */
+		if (p->asked_ns && p->asked_ns < p->checked_ns)
+			p->checked_ns = p->asked_ns;
+	}
 	p->level = p->wanted;
 	if (p->asked_ns || !watcher__disk_is_users(b->config.disk))
 		p->read_ns = p->asked_ns;

@@ -206,11 +206,20 @@ static bool adopt_unknown(struct watcher *w, const struct change *c, struct news
 	return true;
 }
 
+/* The name of a file that something happened to is another's by now. Nobody can see any more what it
+ * was: it may have been written to, and where it is now nothing else would tell of that. */
+static bool was_another(const struct entry *e, const struct change *c)
+{
+	return c->ino && e->type == WATCHER_TYPE_FILE &&
+	       (c->is_dir || (e->ino && e->ino != c->ino));
+}
+
 static void happened(struct watcher *w, const struct change *c, uint32_t dir, int kind)
 {
 	struct news n = watcher__news_of(c, kind, dir);
 	uint32_t rec = tree_find(&w->tree, dir, c->name, c->name_len);
 	struct entry e;
+	bool fits;
 
 	if (rec == NO_REC && tree_dir(&w->tree, dir)->flags & DIR_AHEAD)
 		return; /* gone since */
@@ -218,14 +227,16 @@ static void happened(struct watcher *w, const struct change *c, uint32_t dir, in
 		return;
 	if (rec != NO_REC) {
 		e = tree_entry(&w->tree, dir, rec);
-		if (watcher__kernel_dir(w, &e) != c->is_dir) {
-			if (!(caps_of(w, dir) & BACKEND_EXACT)) /* not older than the index */
-				watcher__look_at(w, dir);
-			return;
-		}
 		n.type = watcher__type_of_entry(w, &e);
 		n.ino = e.ino;
-		if (kind == WATCHER_ATTRIB && c->is_dir &&
+		fits = watcher__kernel_dir(w, &e) == c->is_dir;
+		if (!fits && !(caps_of(w, dir) & BACKEND_EXACT)) /* not older than the index */
+			watcher__look_at(w, dir);
+		if (was_another(&e, c))
+			n.kind = WATCHER_MODIFIED;
+		else if (!fits)
+			return;
+		else if (kind == WATCHER_ATTRIB && c->is_dir &&
 		    (e.node == NO_DIR || tree_dir(&w->tree, e.node)->flags & DIR_NO_ACCESS)) {
 			if (e.node == NO_DIR)
 				watcher__look_new_dir(w, dir, rec);
@@ -234,7 +245,7 @@ static void happened(struct watcher *w, const struct change *c, uint32_t dir, in
 		}
 	}
 	n.complete = kind == WATCHER_CLOSED;
-	n.may_touch = kind == WATCHER_ATTRIB && !c->is_dir &&
+	n.may_touch = n.kind == WATCHER_ATTRIB && !c->is_dir &&
 		      w->sources[tree_dir(&w->tree, dir)->backend].ops->caps & BACKEND_EXACT;
 	watcher__emit(w, &n);
 }

@@ -442,6 +442,7 @@ static bool see_which(struct backend *b, struct change *c, const struct hint *hi
 
 	if (!stat_in(b, c, &st))
 		return !hint->perhaps;
+	c->ino = st.st_ino;
 	c->is_dir = S_ISDIR(st.st_mode);
 	if (c->is_dir || stat_mtime_ns(&st) < hint->since_ns)
 		c->op = CHANGE_ATTRIB;

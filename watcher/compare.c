@@ -82,20 +82,21 @@ void watcher__note_changed(struct look *l, uint32_t dir, uint32_t rec)
 		l->changed[l->nchanged++] = (struct looked){ dir, rec };
 }
 
-/* Was a file that stayed in place written to while changes were lost? Its change time tells. */
+/* Was a file that stayed in place written to while changes were lost? Its change time tells; if it has
+ * left since it was read, nothing does. */
 static void look_at_content(struct watcher *w, int fd, uint32_t dir, const struct entry *e)
 {
 	struct look *l = w->look;
 	char name[256];
 	struct stat st;
+	int r;
 
 	memcpy(name, e->name, e->len);
 	name[e->len] = '\0';
-	if (watcher__disk_stat_name(&w->disk, fd, name, &st) < 0 || !S_ISREG(st.st_mode))
-		return;
-	if (!e->ino)
+	r = watcher__disk_stat_name(&w->disk, fd, name, &st);
+	if (r == 0 && !e->ino && S_ISREG(st.st_mode))
 		tree_set_ino(&w->tree, dir, e->rec, st.st_ino);
-	if (stat_ctime_ns(&st) >= l->since_ns)
+	if (r < 0 ? r == UV_ENOENT : stat_ctime_ns(&st) >= l->since_ns)
 		watcher__note_changed(l, dir, e->rec);
 }
 

@@ -93,17 +93,19 @@ static bool born_later(struct watcher *w, const struct arrival *a)
 #endif
 }
 
-/* Was a file that has moved written to, too, in what this pass finds? The move is in its change time. */
+/* Was a file that has moved written to, too, in what this pass finds? The move is in its change time.
+ * If it has moved on, what finds it there looks at what came later. */
 static bool written_since(struct watcher *w, const struct arrival *a)
 {
 	struct entry e = tree_entry(&w->tree, a->dir, a->rec);
 	const char *path;
 	struct stat st;
+	int r;
 
 	if (a->type != WATCHER_TYPE_FILE || !(path = watcher__path(w, a->dir, e.name, e.len)))
 		return false;
-	return watcher__disk_stat_path(&w->disk, path, false, &st) == 0 && st.st_ino == a->ino &&
-	       stat_mtime_ns(&st) >= w->look->since_ns;
+	r = watcher__disk_stat_path(&w->disk, path, false, &st);
+	return r < 0 ? r == UV_ENOENT || r == UV_ENOTDIR : stat_mtime_ns(&st) >= w->look->since_ns;
 }
 
 static void match_one(struct watcher *w, uint32_t di, const uint32_t *order, size_t n)

@@ -1,0 +1,158 @@
+/*
+ * A file that was written to, and moves on just before it is looked at: that it was written to is told
+ * all the same. By then another may have its name, and the move be told with a look of its own, for
+ * which the write is too old.
+ * link: -Wl,--wrap=watcher__scan_open,--wrap=watcher__disk_stat_name,--wrap=watcher__disk_stat_path
+ */
+#include "watch_test.h"
+
+#include "next_tick.h"
+#include "watcher/disk.h"
+#include "watcher/options.h"
+#include "watcher/scan.h"
+
+static watcher *w;
+static struct told events;
+static const char *at; /* what is moved when this is the end of the path that is looked at */
+static const char *moves[2][2];
+
+static void look(const char *path)
+{
+	size_t len = strlen(path), end = at ? strlen(at) : 0;
+
+	if (!at || len < end || strcmp(path + len - end, at) != 0)
+		return;
+	at = NULL;
+	for (size_t i = 0; i < COUNT(moves) && moves[i][0]; i++)
+		assert_int_equal(rename(moves[i][0], moves[i][1]), 0);
+}
+
+int __real_watcher__scan_open(const char *path, bool follow);
+int __wrap_watcher__scan_open(const char *path, bool follow);
+int __real_watcher__disk_stat_name(const struct disk *disk, int fd, const char *name, struct stat *st);
+int __wrap_watcher__disk_stat_name(const struct disk *disk, int fd, const char *name, struct stat *st);
+int __real_watcher__disk_stat_path(const struct disk *disk, const char *path, bool follow,
+				   struct stat *st);
+int __wrap_watcher__disk_stat_path(const struct disk *disk, const char *path, bool follow,
+				   struct stat *st);
+
+int __wrap_watcher__scan_open(const char *path, bool follow)
+{
+	look(path);
+	return __real_watcher__scan_open(path, follow);
+}
+
+int __wrap_watcher__disk_stat_name(const struct disk *disk, int fd, const char *name, struct stat *st)
+{
+	look(name);
+	return __real_watcher__disk_stat_name(disk, fd, name, st);
+}
+
+int __wrap_watcher__disk_stat_path(const struct disk *disk, const char *path, bool follow,
+				   struct stat *st)
+{
+	look(path);
+	return __real_watcher__disk_stat_path(disk, path, follow, st);
+}
+
+static int enter(void **state)
+{
+	memset(&events, 0, sizeof events);
+	memset(moves, 0, sizeof moves);
+	if (watch_test_enter(state) || mkdir("in", 0755) || mkdir("in/d", 0755) ||
+	    mkdir("in/e", 0755))
+		return -1;
+	put("in/d/a", "");
+	put("in/e/old", "");
+	return 0;
+}
+
+static int leave(void **state)
+{
+	watcher_close(w);
+	return watch_test_leave(state);
+}
+
+static void begin(int backend, unsigned flags)
+{
+	next_tick(); /* what is there is older than all that follows */
+	w = open_with(WATCHER(.backend = backend, .flags = flags));
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &events));
+	sync_watcher(w);
+	next_tick();
+}
+
+static void write_and_look(const char *when)
+{
+	put("in/d/a", "more");
+	next_tick(); /* it is older than all that is told together with the move */
+	at = when;
+	sync_watcher(w);
+	assert_null(at);
+}
+
+static void check_told(const char *expected)
+{
+	const char *text = told(&events);
+
+	if (!strstr(text, expected))
+		fail_msg("no %s in: %s", expected, text);
+}
+
+static void test_another_file_takes_the_name(void **state)
+{
+	(void)state;
+	begin(WATCHER_BACKEND_FSEVENT, 0);
+	moves[0][0] = "in/d/a", moves[0][1] = "in/d/b";
+	moves[1][0] = "in/e/old", moves[1][1] = "in/d/a";
+	write_and_look("in/d");
+	check_told("modified in/d/a");
+}
+
+static void test_another_file_takes_the_name_without_names(void **state)
+{
+	(void)state;
+	begin(WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS);
+	moves[0][0] = "in/d/a", moves[0][1] = "in/d/b";
+	moves[1][0] = "in/e/old", moves[1][1] = "in/d/a";
+	write_and_look("a");
+	check_told("modified in/d/a");
+}
+
+static void test_it_is_gone_without_names(void **state)
+{
+	(void)state;
+	begin(WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS);
+	moves[0][0] = "in/d/a", moves[0][1] = "in/e/a";
+	write_and_look("a");
+	check_told("modified in/d/a");
+}
+
+/* What moves is known by its inode, and asked then when it was written to. */
+static void test_it_moves_again(void **state)
+{
+	(void)state;
+	begin(WATCHER_BACKEND_POLL, 0);
+	put("in/d/a", "more");
+	next_tick();
+	assert_int_equal(rename("in/d/a", "in/d/b"), 0);
+	moves[0][0] = "in/d/b", moves[0][1] = "in/e/b";
+	at = "in/d/b";
+	sync_watcher(w);
+	assert_null(at);
+	sync_watcher(w);
+	check_told("modified in/d/b");
+}
+
+int main(void)
+{
+#define WRITTEN(f) cmocka_unit_test_setup_teardown(f, enter, leave)
+	const struct CMUnitTest tests[] = {
+		WRITTEN(test_another_file_takes_the_name),
+		WRITTEN(test_another_file_takes_the_name_without_names),
+		WRITTEN(test_it_is_gone_without_names),
+		WRITTEN(test_it_moves_again),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -20,7 +20,6 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 
 static int refuse(watcher_error *err, int code)
 {
@@ -211,7 +210,6 @@ static int fanotify_fill(struct backend *b, bool discard)
 {
 	ssize_t got;
 
-	b->time_ns = clock_wall_ns();
 	if (b->pos == b->len)
 		b->nrenamed = 0; /* what comes was queued after the last of them was read */
 	got = fan_read(b, discard);

@@ -225,7 +225,6 @@ static int inotify_fill(struct backend *b, bool discard)
 	ssize_t n = 0;
 	int r;
 
-	b->time_ns = clock_wall_ns();
 	b->drain++;
 	while (got < FILL_MAX) {
 		if ((r = make_room_or_drop(b, &lost)) < 0)
@@ -251,6 +250,7 @@ static int inotify_fill(struct backend *b, bool discard)
 	}
 	if (n < 0 && errno != EAGAIN)
 		return -errno;
+	b->time_ns = clock_wall_ns(); /* nothing that was read has happened since */
 	if (lost)
 		append_gap(b);
 	if (got)

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 #define READ_SIZE (256 * 1024)
 #define FILL_MAX  (8 * 1024 * 1024)
 #define RECORD_MAX 1024
@@ -135,6 +137,7 @@ ssize_t fan_read(struct backend *b, bool discard)
 			b->gap = true; /* the kernel drops what it cannot hand out */
 			return -errno;
 		}
+		b->time_ns = clock_wall_ns(); /* nothing that was read has happened since */
 		b->all = n <= 0 || b->cap - b->len - (size_t)n > RECORD_MAX;
 		if (n <= 0)
 			break;

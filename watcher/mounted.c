@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "watcher/engine.h"
 #include "watcher/mount_points.h"
 
@@ -538,7 +537,6 @@ void watcher__mounts_check(struct watcher *w)
 	m->changed = m->unplaced = false;
 	m->ahead = true;
 	m->applied = w->stats.events_in;
-	w->now_ns = clock_coarse_ns();
 	for (int i = 0; i < w->nsources; i++)
 		if (w->sources[i].ops->remounted)
 			w->sources[i].ops->remounted(w->sources[i].backend);

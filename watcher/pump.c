@@ -271,6 +271,7 @@ static bool settle_rest(struct watcher *w, int64_t before_ns)
 {
 	bool remounted;
 
+	w->now_ns = clock_wall_ns(); /* of what is found now, and no change has told of */
 	watcher__caught_up(w);
 	watcher__halves_expire(w, watcher__sync_is_new(w) ? UINT64_MAX : uv_hrtime());
 	remounted = watcher__mounts_due(w);

@@ -1,7 +1,7 @@
 /*
  * The portable backend hears of a file by the path that its directory had: what is written to it is
  * told, too, where another directory has that path, or none, by the time of the look. With names, and
- * as on systems that give none.
+ * as on systems that give none. Nor is it lost where the kernel tells of it late.
  * link: -Wl,--wrap=uv_fs_event_start
  */
 #include "watch_test.h"
@@ -16,12 +16,33 @@ static bool late; /* something is written to before a directory is watched the n
 int __real_uv_fs_event_start(uv_fs_event_t *event, uv_fs_event_cb cb, const char *path, unsigned flags);
 int __wrap_uv_fs_event_start(uv_fs_event_t *event, uv_fs_event_cb cb, const char *path, unsigned flags);
 
+/* What is told of "a" while `holding` is told together with what comes after that. */
+static bool holding;
+static uv_fs_event_t *held;
+static uv_fs_event_cb backend;
+
+static void on_event(uv_fs_event_t *event, const char *name, int what, int status)
+{
+	uv_fs_event_t *before = held;
+
+	if (holding && name && strcmp(name, "a") == 0) {
+		held = event;
+		return;
+	}
+	if (before && !holding) {
+		held = NULL;
+		backend(before, "a", UV_CHANGE, 0);
+	}
+	backend(event, name, what, status);
+}
+
 int __wrap_uv_fs_event_start(uv_fs_event_t *event, uv_fs_event_cb cb, const char *path, unsigned flags)
 {
 	if (late)
 		put("in/d/a", "more");
 	late = false;
-	return __real_uv_fs_event_start(event, cb, path, flags);
+	backend = cb;
+	return __real_uv_fs_event_start(event, on_event, path, flags);
 }
 
 static int enter(void **state)
@@ -131,6 +152,41 @@ static void test_a_write_to_a_directory_that_was_moved_twice_without_names(void 
 	move_twice_and_write(WATCHER__NAMELESS);
 }
 
+/* The time of a write(2) is that of its beginning, and it is told of at its end. */
+static void test_a_write_that_takes_long(void **state)
+{
+	(void)state;
+	begin(0);
+	holding = true;
+	put("in/d/a", "more");
+	next_tick();
+	sync_watcher(w);
+	assert_non_null(held);
+	holding = false;
+	next_tick();
+	put("in/d/e/a", "more");
+	sync_watcher(w);
+	assert_null(held);
+	assert_string_equal(told(&events), "modified in/d/a, modified in/d/e/a");
+}
+
+/* As a write's, and it is not taken for one. */
+static void test_a_mode_that_is_told_of_late(void **state)
+{
+	(void)state;
+	begin(0);
+	holding = true;
+	assert_int_equal(chmod("in/d/a", 0600), 0);
+	next_tick();
+	sync_watcher(w);
+	assert_non_null(held);
+	holding = false;
+	next_tick();
+	put("in/d/e/a", "more");
+	sync_watcher(w);
+	assert_string_equal(told(&events), "modified in/d/e/a");
+}
+
 int main(void)
 {
 #define HINTS(f) cmocka_unit_test_setup_teardown(f, enter, leave)
@@ -141,6 +197,8 @@ int main(void)
 		HINTS(test_a_write_and_another_directory_in_its_place_without_names),
 		HINTS(test_a_write_to_a_directory_that_was_moved_twice),
 		HINTS(test_a_write_to_a_directory_that_was_moved_twice_without_names),
+		HINTS(test_a_write_that_takes_long),
+		HINTS(test_a_mode_that_is_told_of_late),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

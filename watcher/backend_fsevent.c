@@ -434,8 +434,9 @@ static bool stat_in(struct backend *b, const struct change *c, struct stat *st)
 	return seen;
 }
 
-/* Was it written to, or only its metadata set? What cannot be seen any more was written to. False:
- * neither, or nobody knows. */
+/* Was it written to, or only its metadata set? What cannot be seen any more was written to. A write has
+ * the time of its beginning, and is told of at its end: if nothing else has changed the inode since,
+ * that was the last. False: neither, or nobody knows. */
 static bool see_which(struct backend *b, struct change *c, const struct hint *hint)
 {
 	struct stat st;
@@ -444,7 +445,7 @@ static bool see_which(struct backend *b, struct change *c, const struct hint *hi
 		return !hint->perhaps;
 	c->ino = st.st_ino;
 	c->is_dir = S_ISDIR(st.st_mode);
-	if (c->is_dir || stat_mtime_ns(&st) < hint->since_ns)
+	if (c->is_dir || (stat_mtime_ns(&st) < hint->since_ns && stat_mtime_ns(&st) != stat_ctime_ns(&st)))
 		c->op = CHANGE_ATTRIB;
 	return !hint->perhaps || (!c->is_dir && stat_ctime_ns(&st) >= hint->since_ns);
 }

@@ -179,6 +179,45 @@ static void test_a_link_that_leads_nowhere(void **state)
 	watcher_close(w);
 }
 
+/* The directory above a root moves, and a link to where it is takes its name: the root is the same
+ * directory, at another place. */
+static void the_way_moves(int backend, bool known_around)
+{
+	watcher *w = open_watcher(backend);
+
+	make_tree();
+	if (known_around)
+		add(w, "in", &outer);
+	add(w, "in/c/d", &inner);
+	check(w);
+	assert_int_equal(rename("in/c", "in/a") | symlink("a", "in/c"), 0);
+	if (!known_around) {
+		sync_watcher(w);
+		add(w, "in", &outer);
+	}
+	check(w);
+	told(&outer);
+	told(&inner);
+	put("in/a/d/g", "");
+	check(w);
+	assert_string_equal(told(&outer), "created in/a/d/g");
+	assert_string_equal(told(&inner), "created in/c/d/g");
+	watcher_close(w);
+	assert_int_equal(unlink("in/a/d/g") | rmdir("in/a/d") | unlink("in/a/f") | rmdir("in/a"), 0);
+	assert_int_equal(unlink("in/c") | rmdir("in"), 0);
+}
+
+static void test_a_link_to_where_the_way_moved(void **state)
+{
+	(void)state;
+	for (int around = 0; around < 2; around++) {
+		for (size_t i = 0; i < COUNT(backends); i++)
+			the_way_moves(backends[i], around);
+		if (getuid() == 0)
+			the_way_moves(WATCHER_BACKEND_FANOTIFY, around);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +225,7 @@ int main(void)
 		TEST(test_a_link_to_a_file_beside_it),
 		TEST(test_a_link_takes_the_name),
 		TEST(test_a_link_that_leads_nowhere),
+		TEST(test_a_link_to_where_the_way_moved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -248,7 +248,8 @@ static int fail_root(const struct root *root, int code, watcher_error *err)
 						 uv_strerror(code));
 }
 
-/* Is the root attached to what its path leads to now? */
+/* Is the root attached to what its path leads to now? Not so where that has moved, and a link that
+ * took its name leads after it: others find it where it is, and its rules may be others there. */
 static bool leads_here(struct watcher *w, const struct root *root, const struct way *y)
 {
 	const struct dir *d;
@@ -259,6 +260,7 @@ static bool leads_here(struct watcher *w, const struct root *root, const struct 
 		return false;
 	d = tree_dir(&w->tree, root->node);
 	return d->id >= 0 && d->ino == st.st_ino && d->dev == watcher__dev32(st.st_dev) &&
+	       strcmp(root->real, y->at.data) == 0 &&
 	       strcmp(root->single ? root->single : "", y->name) == 0;
 }
 

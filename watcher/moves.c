@@ -92,6 +92,14 @@ static void half_gone(struct watcher *w, struct half_move *h)
 		watcher__node_drop(w, h->node);
 }
 
+/* Was a directory found at its name only after what is moved away from there now had left? */
+static bool came_later(const struct watcher *w, const struct entry *e)
+{
+	const struct dir *d = e->node == NO_DIR ? NULL : tree_dir(&w->tree, e->node);
+
+	return d && watcher__kernel_dir(w, e) && d->flags & DIR_FRESH && !d->roots;
+}
+
 struct half_move watcher__take_out(struct watcher *w, uint32_t dir, uint32_t rec,
 				   const struct change *c)
 {
@@ -100,9 +108,7 @@ struct half_move watcher__take_out(struct watcher *w, uint32_t dir, uint32_t rec
 
 	if (e.node != NO_DIR)
 		watcher__halves_below_gone(w, e.node);
-	if (e.node != NO_DIR && watcher__kernel_dir(w, &e) &&
-	    tree_dir(&w->tree, e.node)->flags & DIR_FRESH && !tree_dir(&w->tree, e.node)->roots)
-		/* What was found at this name came there later than what moves now. */
+	if (came_later(w, &e))
 		watcher__unbind(w, dir, rec, c);
 	e = tree_entry(&w->tree, dir, rec);
 	h = watcher__half_of(w, dir, &e, c);
@@ -278,7 +284,7 @@ void watcher__moved_from(struct watcher *w, const struct change *c, uint32_t dir
 	e = tree_entry(&w->tree, dir, rec);
 	if (watcher__kernel_dir(w, &e) != c->is_dir)
 		return;
-	if (watcher__is_another(w, c, e.node)) {
+	if (!came_later(w, &e) && watcher__is_another(w, c, e.node)) {
 		watcher__node_limbo(w, dir);
 		return;
 	}

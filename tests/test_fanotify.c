@@ -4,57 +4,10 @@
  * test_replay, and what fails in test_watcher_faults.
  * link: -Wl,--wrap=watcher__scan_read,--wrap=syscall,--wrap=uv_hrtime
  */
-#include "watch_test.h"
+#include "fanotify_test.h"
 
-#include "index_check.h"
-#include "watcher/engine.h"
-#include "watcher/fan.h"
-
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-
-static watcher *w;
-static struct told news;
-
-static int enter(void **state)
-{
-	watcher_error err;
-
-	if (watch_test_enter(state))
-		return -1;
-	news.text[0] = '\0';
-	if (getuid() != 0)
-		return 0;
-	return mkdir("in", 0755) ||
-	       watcher_open(&w, WATCHER(.backend = WATCHER_BACKEND_FANOTIFY), &err);
-}
-
-static int leave(void **state)
-{
-	watcher_close(w);
-	w = NULL;
-	umount2("in/m", MNT_DETACH); /* of a test that failed */
-	return watch_test_leave(state);
-}
-
-#define FAN(f) cmocka_unit_test_setup_teardown(f, enter, leave)
-
-static void needs_root(void)
-{
-	if (getuid() == 0)
-		return;
-	print_message("# skipped: fanotify needs root\n");
-	skip();
-}
-
-static void check_index(void)
-{
-	char text[4000];
-
-	if (index_check(w, text, sizeof text))
-		fail_msg("the index is not what there is:\n%s", text);
-}
 
 /* The second record of an exchange is about the directory, which is nowhere by then. */
 static void test_exchanged_before_it_was_read(void **state)
@@ -203,93 +156,6 @@ static void test_another_directory_in_the_same_inode(void **state)
 	sync_watcher(w);
 	check_index();
 	assert_non_null(strstr(news.text, "created in/a/x"));
-}
-
-static bool has_moved(void *arg)
-{
-	(void)arg;
-	return strstr(news.text, "moved in/b in/a") != NULL;
-}
-
-/* That a directory was replaced the kernel says with what it has told of it before, if that has not been
- * read: it is not what moves on from there when that has been told. */
-static void replaced_after_a_change(const char *to, const char *told)
-{
-	needs_root();
-	assert_int_equal(mkdir("in/a", 0755) | mkdir("in/b", 0755), 0);
-	put("in/b/x", "");
-	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &news));
-	sync_watcher(w);
-	assert_int_equal(chmod("in/a", 0700), 0);
-	assert_int_equal(rename("in/b", "in/a"), 0);
-	turn_until(watcher_loop(w), has_moved, NULL);
-	assert_int_equal(rename("in/a", to), 0);
-	sync_watcher(w);
-	check_index();
-	assert_string_equal(news.text, told);
-}
-
-static void test_replaced_after_a_change_and_back(void **state)
-{
-	(void)state;
-	replaced_after_a_change("in/b", "moved in/b in/a, moved in/b/x in/a/x, "
-					"moved in/a in/b, moved in/a/x in/b/x");
-}
-
-static void test_replaced_after_a_change_and_away(void **state)
-{
-	(void)state;
-	replaced_after_a_change("away", "moved in/b in/a, moved in/b/x in/a/x, "
-					"deleted in/a/x, deleted in/a");
-}
-
-/* Takes a record of a move from that name out of what has been read. */
-static size_t take_move_out(struct backend *b, const char *name, char *to)
-{
-	struct fan_info info;
-
-	for (size_t at = b->pos; at < b->len; at += info.len) {
-		char *rec = b->memory + at;
-
-		fan_parse(rec, &info);
-		if (!info.name2 || strcmp(info.name, name) != 0)
-			continue;
-		memcpy(to, rec, info.len);
-		b->len -= info.len;
-		memmove(rec, rec + info.len, b->len - at);
-		return info.len;
-	}
-	fail_msg("no move of %s", name);
-	return 0;
-}
-
-/* Something else happens to the other directory between the two halves of an exchange, and is read
- * before the second. */
-static void test_changed_between_the_halves_of_an_exchange(void **state)
-{
-	struct backend *b;
-	char second[1024];
-	size_t len;
-
-	(void)state;
-	needs_root();
-	assert_int_equal(mkdir("in/a", 0755) | mkdir("in/b", 0755), 0);
-	put("in/a/x", "");
-	put("in/b/y", "");
-	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &news));
-	sync_watcher(w);
-	b = w->sources[0].backend;
-	assert_int_equal(syscall(SYS_renameat2, AT_FDCWD, "in/b", AT_FDCWD, "in/a", 2), 0);
-	do_there("chmod 700 in/b");
-	assert_int_equal(fan_read_all(b), 0);
-	len = take_move_out(b, "a", second);
-	turn_until(watcher_loop(w), has_moved, NULL);
-	memcpy(b->memory + b->len, second, len);
-	b->len += len;
-	sync_watcher(w);
-	check_index();
-	assert_string_equal(news.text, "moved in/b in/a, moved in/b/y in/a/y, "
-				       "created in/b, created in/b/x");
 }
 
 static void (*while_read)(void); /* done once, when a directory has just been read */
@@ -588,9 +454,6 @@ int main(void)
 		FAN(test_waits_without_turning),
 		FAN(test_a_file_system_below_the_root),
 		FAN(test_another_directory_in_the_same_inode),
-		FAN(test_replaced_after_a_change_and_back),
-		FAN(test_replaced_after_a_change_and_away),
-		FAN(test_changed_between_the_halves_of_an_exchange),
 		FAN(test_looks_between_the_halves_of_an_exchange),
 		FAN(test_gives_memory_back),
 		FAN(test_what_waits_stays_where_it_is),

@@ -211,7 +211,7 @@ static int fanotify_fill(struct backend *b, bool discard)
 	ssize_t got;
 
 	if (b->pos == b->len)
-		b->nrenamed = 0; /* what comes was queued after the last of them was read */
+		ids_free(&b->renamed); /* what comes was queued after the last of them was read */
 	got = fan_read(b, discard);
 	if (got < 0)
 		return (int)got;
@@ -276,6 +276,7 @@ static void finish(void *arg)
 	fan_noise_fini(&b->noise);
 	fan_places_fini(&b->places);
 	fan_later_fini(b);
+	ids_free(&b->renamed);
 	free(b->dirs);
 	free(b->marks);
 	free(b->memory);

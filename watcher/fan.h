@@ -27,6 +27,7 @@
 #include "watcher/backend.h"
 #include "watcher/fan_noise.h"
 #include "watcher/fan_open.h"
+#include "watcher/ids.h"
 #include "watcher/keys.h"
 #include "watcher/wakes.h"
 
@@ -39,8 +40,6 @@
 #ifndef FAN_REPORT_DFID_NAME_TARGET
 #define FAN_REPORT_DFID_NAME_TARGET (FAN_REPORT_DFID_NAME | FAN_REPORT_FID | 0x1000)
 #endif
-
-#define FAN_RENAMES 128 /* as many records back the kernel looks when it merges */
 
 /* A record, taken apart; everything points into the memory, NULL: not said. */
 struct fan_info {
@@ -59,7 +58,8 @@ struct fan_record {
 	bool is_dir, itself; /* itself: about the directory `id`, not about a name in it */
 	int32_t pid, id, id2, target;
 	uint32_t name, name2; /* offsets in the record, 0: none */
-	int32_t look, look2;  /* directories to be looked at afterwards, -1 */
+	int32_t looks[4];     /* directories to be looked at afterwards, the last first */
+	uint8_t nlooks;
 };
 
 /* What there is to know of a directory beside its key. */
@@ -107,7 +107,7 @@ struct backend {
 	uint64_t fence; /* where what has come since the last fence() on begins */
 	struct fan_record now;
 	struct fan_later later;
-	uint32_t renamed[FAN_RENAMES], nrenamed; /* hashes of names renamed away lately */
+	struct ids renamed; /* hashes of names renamed away in this drain -> number of where to, + 1 */
 	bool gap, all; /* all: what was read last was all there was */
 	int64_t time_ns;
 	void (*closed)(void *arg);

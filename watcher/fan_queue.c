@@ -113,7 +113,7 @@ static void drop(struct backend *b)
 	b->gap = true;
 	b->base += b->len;
 	b->len = b->pos = 0;
-	b->now = (struct fan_record){ .id = -1, .id2 = -1, .target = -1, .look = -1, .look2 = -1 };
+	b->now = (struct fan_record){ .id = -1, .id2 = -1, .target = -1 };
 }
 
 ssize_t fan_read(struct backend *b, bool discard)
@@ -172,7 +172,7 @@ void fan_pass(struct backend *b)
 		fan_later_passed(b, &info);
 	}
 	b->pos += b->now.len;
-	b->now = (struct fan_record){ .id = -1, .id2 = -1, .target = -1, .look = -1, .look2 = -1 };
+	b->now = (struct fan_record){ .id = -1, .id2 = -1, .target = -1 };
 }
 
 #endif

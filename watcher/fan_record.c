@@ -10,6 +10,10 @@
 
 #include <string.h>
 
+#include "watcher/tree.h"
+
+#define RENAMED_MAX (256 * 1024) /* within one drain: then all is looked at */
+
 /* The number of a directory that changes in it are wanted of; -1. *unknown: it may be one that
  * has not been read yet. Of some only the end or a move is wanted: they count as without. */
 static int32_t listened(struct backend *b, const struct fan_key *key, const char *name,
@@ -30,31 +34,36 @@ static int32_t listened(struct backend *b, const struct fan_key *key, const char
 	return -1;
 }
 
-static uint32_t place_hash(int32_t id, const char *name)
+static int32_t place_hash(const struct fan_key *dir, const char *name)
 {
-	uint32_t h = (uint32_t)id * 2654435761u;
+	uint32_t h = name_hash((const char *)dir, fan_key_len(dir)) * 2654435761u;
 
-	while (*name)
-		h = (h ^ (unsigned char)*name++) * 16777619u;
-	return h;
+	return (int32_t)((h ^ name_hash(name, strlen(name))) & INT32_MAX);
 }
 
-/* The kernel may have merged this rename with a later one like it: if names have been to and
- * fro within one drain, what is there now is looked up. */
-static void suspect(struct backend *b, struct fan_record *r)
+/* Afterwards the directory (-1: none) is to be looked at. */
+static void look_at(struct fan_record *r, int32_t id)
 {
-	const char *start = b->memory + b->pos;
-	uint32_t n = b->nrenamed < FAN_RENAMES ? b->nrenamed : FAN_RENAMES;
-	uint32_t to = r->id2 >= 0 ? place_hash(r->id2, start + r->name2) : 0;
+	if (id >= 0)
+		r->looks[r->nlooks++] = id;
+}
 
-	for (uint32_t i = 0; i < n && r->id2 >= 0; i++)
-		if (b->renamed[i] == to) {
-			r->look = r->id;
-			r->look2 = r->id2;
-			break;
-		}
-	if (r->id >= 0)
-		b->renamed[b->nrenamed++ % FAN_RENAMES] = place_hash(r->id, start + r->name);
+/* The kernel may have merged a later rename with one like it: if names have been to and fro within one
+ * drain, what is there now is looked up. That may also be where the first has led to. */
+static void suspect(struct backend *b, struct fan_record *r, const struct fan_info *info)
+{
+	uint32_t led = ids_get(&b->renamed, place_hash(info->dir2, info->name2));
+
+	if (led != IDS_NONE) {
+		look_at(r, r->id);
+		look_at(r, r->id2);
+		look_at(r, (int32_t)led - 1);
+	}
+	if (b->renamed.count < RENAMED_MAX &&
+	    ids_set(&b->renamed, place_hash(info->dir, info->name), (uint32_t)(r->id2 + 1)) == 0)
+		return;
+	ids_free(&b->renamed);
+	b->gap = true;
 }
 
 /* Bits that are of interest in a record about `id`. */
@@ -106,11 +115,11 @@ static bool take(struct backend *b)
 		return true;
 	r->bits = told_bits(b, r, info.mask);
 	if (r->bits & FAN_RENAME)
-		suspect(b, r);
+		suspect(b, r, &info);
 	/* What was merged into this may have been done after the reading that is still to come,
 	 * and be in what was read, or not. */
 	if (r->id >= 0 && b->dirs[r->id].fenced && r->bits & FAN_DELETE && r->bits & ~FAN_DELETE)
-		r->look = r->id;
+		look_at(r, r->id);
 	return true;
 }
 
@@ -158,12 +167,9 @@ static bool next_of_target(struct backend *b, struct change *c)
 	int32_t id = r->target;
 	enum watch_level level;
 
-	if (r->look >= 0 || r->look2 >= 0) {
-		int32_t *which = r->look >= 0 ? &r->look : &r->look2;
-
+	if (r->nlooks) {
 		c->op = CHANGE_LOOK;
-		c->id = *which;
-		*which = -1;
+		c->id = r->looks[--r->nlooks];
 		return true;
 	}
 	if (id < 0)

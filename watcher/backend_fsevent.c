@@ -443,7 +443,7 @@ static bool see_which(struct backend *b, struct change *c, const struct hint *hi
 
 	if (!stat_in(b, c, &st))
 		return !hint->perhaps;
-	c->ino = st.st_ino;
+	c->ino = hint->perhaps ? 0 : st.st_ino; /* another by the very change that it may be */
 	c->is_dir = S_ISDIR(st.st_mode);
 	if (c->is_dir || (stat_mtime_ns(&st) < hint->since_ns && stat_mtime_ns(&st) != stat_ctime_ns(&st)))
 		c->op = CHANGE_ATTRIB;

@@ -152,6 +152,18 @@ static void test_a_write_to_a_directory_that_was_moved_twice_without_names(void 
 	move_twice_and_write(WATCHER__NAMELESS);
 }
 
+/* It is where it was when it is looked at, and was written to by another name, which is nobody's. */
+static void test_a_write_to_a_file_that_moved_away_and_back(void **state)
+{
+	(void)state;
+	begin(0);
+	assert_int_equal(rename("in/d/a", "in/d/e/b"), 0);
+	put("in/d/e/b", "more");
+	assert_int_equal(rename("in/d/e/b", "in/d/a"), 0);
+	sync_watcher(w);
+	assert_string_equal(told(&events), "modified in/d/a");
+}
+
 /* The time of a write(2) is that of its beginning, and it is told of at its end. */
 static void test_a_write_that_takes_long(void **state)
 {
@@ -197,6 +209,7 @@ int main(void)
 		HINTS(test_a_write_and_another_directory_in_its_place_without_names),
 		HINTS(test_a_write_to_a_directory_that_was_moved_twice),
 		HINTS(test_a_write_to_a_directory_that_was_moved_twice_without_names),
+		HINTS(test_a_write_to_a_file_that_moved_away_and_back),
 		HINTS(test_a_write_that_takes_long),
 		HINTS(test_a_mode_that_is_told_of_late),
 	};

@@ -179,6 +179,17 @@ static unsigned caps_of(const struct watcher *w, uint32_t dir)
 	return w->sources[tree_dir(&w->tree, dir)->backend].ops->caps;
 }
 
+/* What was written to under a name that the index does not have, and that is gone, may be back where it
+ * was: what has just come and gone is looked at with its content. */
+static void went_astray(struct watcher *w, const struct change *c, uint32_t dir)
+{
+	struct change look = *c;
+
+	look.content = true;
+	if (c->op == CHANGE_WRITTEN && !c->ino && caps_of(w, dir) & BACKEND_BY_PATH)
+		watcher__look_hint(w, dir, &look);
+}
+
 /* A name the index does not have: newer than it, or dead already. */
 static bool adopt_unknown(struct watcher *w, const struct change *c, struct news *n)
 {
@@ -187,8 +198,10 @@ static bool adopt_unknown(struct watcher *w, const struct change *c, struct news
 	int r;
 
 	/* A hint is followed by a look, which finds it without guessing. */
-	if (!(caps_of(w, n->dir) & BACKEND_EXACT))
+	if (!(caps_of(w, n->dir) & BACKEND_EXACT)) {
+		went_astray(w, c, n->dir);
 		return false;
+	}
 	r = stat_at(w, n->dir, c->name, c->name_len, &st);
 	if (r == UV_EAGAIN)
 		watcher__node_limbo(w, n->dir);

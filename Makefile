@@ -53,6 +53,8 @@ SONAME  := $(if $(MACOS),libwhendo.$(SOVERSION).dylib,libwhendo.so.$(SOVERSION))
 SOLINK  := $(if $(MACOS),libwhendo.dylib,libwhendo.so)
 SOFLAGS := $(if $(MACOS),-dynamiclib -install_name $(LIBDIR)/$(SONAME),-shared -Wl$(comma)-soname$(comma)$(SONAME))
 ifneq ($(WINDOWS),)
+PKGS_CLI  :=
+PKG_NEEDS := $(filter-out yaml-0.1:%,$(PKG_NEEDS))
 ALL_CPPFLAGS += -Iwatcher/windows/include -include watcher/windows/posix.h -D__USE_MINGW_ANSI_STDIO=1
 ALL_CFLAGS   += -Wno-format
 endif

@@ -186,20 +186,25 @@ static int64_t born_ns(const char *path)
 
 static int64_t remove_clock(void)
 {
-	int64_t ns = born_ns("../clock");
+	int64_t ns = born_ns("../markers/clock");
 
-	delete ("../clock");
+	delete ("../markers/clock");
 	return ns;
 }
 
 /* What was born in the same moment as the change before it cannot be told from a new file in an
- * old inode number: waits until the file system's clock has gone on. */
+ * old inode number, nor what was written just before a move from what was written just after it:
+ * waits until the file system's clock has gone on, and the watcher has seen that nothing more comes.
+ * It is between two rounds of polling then. */
 static void let_grow_old(const char *path)
 {
 	do
-		put("../clock", "");
+		put("../markers/clock", "");
 	while (remove_clock() - born_ns(path) < 100000000);
-	uv_run(watcher_loop(w), UV_RUN_NOWAIT);
+	synced = false;
+	assert_int_equal(watcher_sync(w, on_sync), 0);
+	while (!synced)
+		uv_run(watcher_loop(w), UV_RUN_ONCE);
 }
 
 /* ---- in and out ---- */

@@ -208,6 +208,50 @@ static void test_close_cancels_sync(void **state)
 	assert_int_equal(canceled, 2);
 }
 
+static void on_sync_again(watcher *w, int status, void *arg)
+{
+	(void)arg;
+	assert_int_equal(status, UV_ECANCELED);
+	canceled++;
+	assert_int_equal(watcher_sync(w, on_sync_again), UV_ECANCELED);
+}
+
+static void test_what_is_closed_syncs_no_more(void **state)
+{
+	watcher *w = open_with(NULL);
+
+	(void)state;
+	canceled = 0;
+	assert_int_equal(watcher_sync(w, on_sync_again), 0);
+	watcher_close(w);
+	assert_int_equal(canceled, 1);
+}
+
+static int synced;
+
+static void on_sync_close(watcher *w, int status, void *arg)
+{
+	(void)arg;
+	assert_int_equal(status, 0);
+	if (++synced == 2)
+		watcher_close(w);
+}
+
+/* Of three the second closes: two are told of their end, each once, and one that it is canceled. */
+static void test_a_sync_that_closes_is_told_once(void **state)
+{
+	watcher *w = open_with(NULL);
+
+	(void)state;
+	canceled = synced = 0;
+	assert_int_equal(watcher_sync(w, on_sync_close), 0);
+	assert_int_equal(watcher_sync(w, on_sync_close), 0);
+	assert_int_equal(watcher_sync(w, on_canceled), 0);
+	watcher_run(w);
+	assert_int_equal(synced, 2);
+	assert_int_equal(canceled, 1);
+}
+
 /* ---- several ---- */
 
 static void test_several_watchers_on_a_loop(void **state)
@@ -425,6 +469,8 @@ int main(void)
 		TEST(test_sync_waits_for_resume),
 		TEST(test_sync_cuts_debounce_short),
 		TEST(test_close_cancels_sync),
+		TEST(test_what_is_closed_syncs_no_more),
+		TEST(test_a_sync_that_closes_is_told_once),
 		TEST(test_several_watchers_on_a_loop),
 		TEST(test_several_threads),
 		TEST(test_pruned_directories_are_no_files),

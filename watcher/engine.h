@@ -538,6 +538,8 @@ void watcher__syncs_tried(struct watcher *w);
 /* The pipeline is at rest, and every descriptor that was ready has had its turn: tells those that
  * wait for nothing else. */
 void watcher__syncs_finish(struct watcher *w);
+/* Those that are there end with UV_ECANCELED. */
+void watcher__syncs_cancel(struct watcher *w);
 
 /* ---- watcher.c ---- */
 /* Opens a backend as the next source; errors as watcher_open(). */

@@ -16,6 +16,8 @@ int watcher_sync(watcher *w, watcher_sync_cb cb)
 
 	if (!cb)
 		return UV_EINVAL;
+	if (w->closing)
+		return UV_ECANCELED;
 	if (w->nsyncs == w->syncs_cap) {
 		if (!(p = realloc(w->syncs, cap * sizeof *w->syncs)))
 			return UV_ENOMEM;
@@ -62,6 +64,28 @@ static bool is_unsettled(const struct watcher *w)
 	return w->recheck_roots || watcher__limbo_holds(w);
 }
 
+void watcher__syncs_cancel(struct watcher *w)
+{
+	for (uint32_t i = 0; i < w->nsyncs; i++) {
+		watcher_sync_cb cb = w->syncs[i].cb;
+
+		w->syncs[i].cb = NULL;
+		w->dispatching++;
+		if (cb)
+			cb(w, UV_ECANCELED, w->options.arg);
+		w->dispatching--;
+	}
+}
+
+/* Each is in its place only: what a callback closes cancels those that are there. */
+static void keep(struct watcher *w, uint32_t *kept, uint32_t i)
+{
+	struct sync s = w->syncs[i];
+
+	w->syncs[i].cb = NULL;
+	w->syncs[(*kept)++] = s;
+}
+
 void watcher__syncs_finish(struct watcher *w)
 {
 	uint32_t kept = 0, n = w->nsyncs;
@@ -72,24 +96,25 @@ void watcher__syncs_finish(struct watcher *w)
 	for (uint32_t i = 0; i < n && !w->closing; i++) {
 		if (unsettled && w->syncs[i].tries < SYNC_TRIES) {
 			w->syncs[i].held = true;
-			w->syncs[kept++] = w->syncs[i];
+			keep(w, &kept, i);
 			continue;
 		}
 		if (--w->syncs[i].round > 0) {
-			w->syncs[kept++] = w->syncs[i];
+			keep(w, &kept, i);
 			watcher__pump_soon(w);
 			continue;
 		}
 		watcher__limbo_give_up(w);
 		watcher_sync_cb cb = w->syncs[i].cb;
 
+		w->syncs[i].cb = NULL;
 		w->dispatching++;
 		cb(w, 0, w->options.arg);
 		w->dispatching--;
 	}
 	/* Those that callbacks have added stay. */
 	for (uint32_t i = n; i < w->nsyncs; i++)
-		w->syncs[kept++] = w->syncs[i];
+		keep(w, &kept, i);
 	w->nsyncs = kept;
 	if (!w->dispatching)
 		watcher__sweep_removed(w);

@@ -258,9 +258,7 @@ void watcher_close(watcher *w)
 		return;
 	}
 	w->closing = true;
-	for (uint32_t i = 0; i < w->nsyncs; i++)
-		if (w->syncs[i].cb)
-			w->syncs[i].cb(w, UV_ECANCELED, w->options.arg);
+	watcher__syncs_cancel(w);
 	LIST_EACH(it, next, &w->watches) {
 		struct watcher_watch *watch = LIST_ENTRY(it, struct watcher_watch, link);
 

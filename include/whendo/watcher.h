@@ -254,6 +254,7 @@ WHENDO_API void watcher_resume(watcher *w);
  * the system call that causes them); polling does a full round. A directory that cannot be read
  * just now (it is being replaced, descriptors are short) is tried again first, for up to some
  * 350 ms; one that could not be by then holds up no other. `arg` is that of the options.
+ * UV_EINVAL: no `cb`; UV_ECANCELED: the watcher is closed, `cb` is not called; UV_ENOMEM.
  */
 typedef void (*watcher_sync_cb)(watcher *w, int status, void *arg);
 WHENDO_API int watcher_sync(watcher *w, watcher_sync_cb cb);

@@ -143,9 +143,9 @@ static void add_watches(struct bytes *out, const struct planned *p, const watche
 	long long interval = p->s->poll_interval_ms ? p->s->poll_interval_ms : 1000;
 	watcher_backend_info info;
 
-	/* Fanotify marks file systems and polling nothing. */
+	/* Fanotify marks file systems. */
 	emit_f(out, "watches    %llu needed",
-	       polls || marks ? 0ull : (unsigned long long)st->watches);
+	       marks ? 0ull : (unsigned long long)st->watches);
 	if (watcher_backend_for(&info, sizeof info, "/", NULL) == 0 && info.watch_limit >= 0)
 		emit_f(out, "; %llu used by others, of %lld (%s)",
 		       (unsigned long long)p->watches_used, info.watch_limit, info.limit_name);
@@ -155,6 +155,20 @@ static void add_watches(struct bytes *out, const struct planned *p, const watche
 	else if (st->polled_directories)
 		emit_f(out, "polled     %llu directories, every %lld ms\n",
 		       (unsigned long long)st->polled_directories, interval);
+}
+
+static void on_read(watcher *w, int status, void *arg)
+{
+	(void)status;
+	(void)arg;
+	watcher_stop(w);
+}
+
+/* Fanotify reads the tree after it is ready. */
+static void wait_until_read(const struct watching *t)
+{
+	if (t->s->backend == WATCHER_BACKEND_FANOTIFY && watcher_sync(t->w, on_read) == 0)
+		watcher_run(t->w);
 }
 
 static void add_numbers(struct bytes *out, const struct planned *p)
@@ -276,6 +290,7 @@ static void on_batch(watcher_batch *batch, void *arg)
 
 static void add_all(struct bytes *out, struct planned *p)
 {
+	wait_until_read(p->t);
 	look_at_roots(p);
 	add_roots(out, p->t);
 	add_mounts(out, p);

@@ -138,10 +138,27 @@ static void say_absent(const struct watching *t)
 			say(t->voice, 0, SAY_NOTE, "%s: is not there yet; waiting for it", root);
 }
 
+/* Fanotify is ready before it has read what is there. */
+static void say_backend(const struct watching *t, const watcher_stats_t *st)
+{
+	const char *backend = st->backend ? st->backend : "none";
+
+	if (strcmp(backend, "fanotify") == 0)
+		say(t->voice, 1, SAY_DIM, "backend %s, %llu marks; what is there is read meanwhile",
+		    backend, (unsigned long long)st->watches);
+	else
+		say(t->voice, 1, SAY_DIM,
+		    "backend %s, %llu watches, %llu directories polled, %llu files, "
+		    "index of %llu KiB",
+		    backend, (unsigned long long)st->watches,
+		    (unsigned long long)st->polled_directories, (unsigned long long)st->files,
+		    (unsigned long long)st->index_bytes / 1024);
+}
+
 static void say_ready(struct watching *t)
 {
 	const char *first = watcher_watch_root(t->watch, 0);
-	struct bytes took = { 0 };
+	struct bytes took = { 0 }, more = { 0 };
 	watcher_stats_t st;
 	size_t n = 1;
 
@@ -150,17 +167,15 @@ static void say_ready(struct watching *t)
 		n++;
 	emit_duration(&took, (int64_t)(uv_hrtime() - t->opened_ns));
 	say_absent(t);
-	if (n == 1)
-		say(t->voice, 0, SAY_DIM, "watching %s (%llu director%s) in %s", first,
-		    (unsigned long long)st.directories, st.directories == 1 ? "y" : "ies",
-		    took.data);
-	else
-		say(t->voice, 0, SAY_DIM, "watching %s and %zu more (%llu director%s) in %s",
-		    first, n - 1, (unsigned long long)st.directories,
-		    st.directories == 1 ? "y" : "ies", took.data);
-	say(t->voice, 1, SAY_DIM, "backend %s, %llu watches, %llu files, index of %llu KiB",
-	    st.backend ? st.backend : "none", (unsigned long long)st.watches,
-	    (unsigned long long)st.files, (unsigned long long)st.index_bytes / 1024);
+	emit(&more, "");
+	if (n > 1)
+		emit_f(&more, " and %zu more", n - 1);
+	if (!st.backend || strcmp(st.backend, "fanotify") != 0)
+		emit_f(&more, " (%llu director%s)", (unsigned long long)st.directories,
+		       st.directories == 1 ? "y" : "ies");
+	say(t->voice, 0, SAY_DIM, "watching %s%s in %s", first, more.data, took.data);
+	say_backend(t, &st);
+	bytes_free(&more);
 	bytes_free(&took);
 }
 

@@ -356,6 +356,51 @@ static void test_pruned_directories_are_no_files(void **state)
 	watcher_close(w);
 }
 
+/* Lines of what the kernel says that descriptors of this process watch. */
+static uint64_t kernel_watches(void)
+{
+	char path[64], line[300];
+	uint64_t n = 0;
+	FILE *f;
+
+	for (int fd = 0; fd < 256; fd++) {
+		snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+		if (!(f = fopen(path, "r")))
+			continue;
+		while (fgets(line, sizeof line, f))
+			n += !strncmp(line, "inotify wd:", 11) || !strncmp(line, "fanotify sdev:", 14);
+		fclose(f);
+	}
+	return n;
+}
+
+/* Those on the way to a root, or to what is not there yet, are watches, too. */
+static void test_watches_are_those_of_the_kernel(void **state)
+{
+	watcher_stats_t stats;
+	watcher *w;
+
+	(void)state;
+	assert_int_equal(mkdir("a", 0755) | mkdir("a/b", 0755) | mkdir("a/c", 0755), 0);
+	for (int backend = WATCHER_BACKEND_INOTIFY; backend <= WATCHER_BACKEND_POLL; backend++) {
+		if (watcher_open(&w, WATCHER(.backend = backend), NULL) < 0)
+			continue; /* not permitted */
+		add_with(w, "a", WATCH(0));
+		add_with(w, "missing/d", WATCH(0));
+		sync_watcher(w);
+		watcher_stats(w, &stats, sizeof stats);
+		assert_int_equal(stats.directories, 3);
+		assert_int_equal(stats.watches, kernel_watches());
+		assert_int_equal(stats.polled_directories, backend == WATCHER_BACKEND_POLL ? 3 : 0);
+		watcher_remove_all(w);
+		sync_watcher(w);
+		watcher_stats(w, &stats, sizeof stats);
+		assert_int_equal(stats.watches, kernel_watches());
+		assert_int_equal(stats.polled_directories, 0);
+		watcher_close(w);
+	}
+}
+
 /* ---- the number of a rename ---- */
 
 struct numbered {
@@ -474,6 +519,7 @@ int main(void)
 		TEST(test_several_watchers_on_a_loop),
 		TEST(test_several_threads),
 		TEST(test_pruned_directories_are_no_files),
+		TEST(test_watches_are_those_of_the_kernel),
 		TEST(test_both_halves_of_a_move_have_its_number),
 		TEST(test_many_moved_out_at_once),
 	};

@@ -313,7 +313,6 @@ static void about_itself(struct watcher *w, int source, const struct change *c, 
 		ids_erase(&w->sources[d->backend].nodes, d->id);
 		d->id = -1;
 		d->flags &= (uint16_t)~(DIR_AHEAD | DIR_FRESH);
-		w->stats.watches--;
 		watcher__node_limbo(w, dir);
 		/* It may be there all the same, and be watched anew. */
 		if (w->sources[source].ops->caps & BACKEND_BY_PATH)

@@ -180,6 +180,8 @@ struct backend_ops {
 	/* What is wanted from now on; watches that exist are widened when watched again. With
 	 * `merge`, a write that follows another write to the same name is left out. */
 	void (*want)(struct backend *b, unsigned kinds, bool merge);
+	/* NULL where the kernel has a watch for each directory: how many marks it has. */
+	uint64_t (*marks)(const struct backend *b);
 	/* Moves what the kernel holds into memory: one of enum fill_result, or a negative errno
 	 * after which the backend is dead. With `discard` what is read is thrown away and
 	 * reported as one CHANGE_GAP. */

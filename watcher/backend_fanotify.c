@@ -188,6 +188,11 @@ static void fanotify_remounted(struct backend *b)
 	b->nmarks = 0;
 }
 
+static uint64_t fanotify_marks(const struct backend *b)
+{
+	return (uint64_t)b->nmarks;
+}
+
 static void fanotify_want(struct backend *b, unsigned kinds, bool merge)
 {
 	uint64_t mask = FAN_CREATE | FAN_DELETE | FAN_RENAME | FAN_ATTRIB | FAN_ONDIR;
@@ -294,6 +299,7 @@ static void fanotify_close(struct backend *b, void (*closed)(void *), void *arg)
 const struct backend_ops watcher__fanotify = {
 	.name = "fanotify",
 	.number = WATCHER_BACKEND_FANOTIFY,
+	.marks = fanotify_marks,
 	.caps = BACKEND_EXACT | BACKEND_PAIRS | BACKEND_GAPS | BACKEND_PID | BACKEND_OPENS |
 		BACKEND_DIR_ATTRIB | BACKEND_TARGETS,
 	.open = fanotify_open,

@@ -27,7 +27,6 @@ static void unmap(struct watcher *w, struct dir *d)
 	if (d->id < 0)
 		return;
 	ids_erase(&w->sources[d->backend].nodes, d->id);
-	w->stats.watches--;
 	d->id = -1;
 }
 
@@ -50,7 +49,6 @@ int watcher__node_claim(struct watcher *w, uint32_t dir, int source, int32_t id,
 	if (ids_set(&s->nodes, id, dir) < 0)
 		return UV_ENOMEM;
 	d->id = id;
-	w->stats.watches++;
 	return 0;
 }
 

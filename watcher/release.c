@@ -114,7 +114,6 @@ static void give_back(struct watcher *w)
 	struct source *s = &w->sources[d->backend];
 	int32_t id = d->id;
 
-	w->stats.watches -= id >= 0;
 	/* Another node may have the number by now. */
 	if (id >= 0 && ids_get(&s->nodes, id) == dir) {
 		ids_erase(&s->nodes, id);

@@ -314,23 +314,36 @@ static uint64_t files_in(const struct tree *t, uint32_t dir)
 	return n;
 }
 
+/* Directories are watched for what is in them, or because they are on the way to a root. */
+static void count_watches(const struct source *s, watcher_stats_t *stats)
+{
+	if (s->ops->caps & BACKEND_SCANS) {
+		stats->polled_directories += s->nodes.count;
+		return;
+	}
+	if (s->ops->marks) {
+		stats->watches += s->ops->marks(s->backend);
+		return;
+	}
+	stats->watches += s->nodes.count;
+	for (uint32_t i = 0; i < s->anchors.nslots; i++)
+		stats->watches += s->anchors.slots[i].id >= 0 &&
+				  ids_get(&s->nodes, s->anchors.slots[i].id) == IDS_NONE;
+}
+
 void watcher_stats(const watcher *w, watcher_stats_t *stats, size_t stats_size)
 {
 	watcher_stats_t s = w->stats;
 
 	s.directories = w->tree.dirs;
-	for (uint32_t i = 0; i < w->tree.nnodes; i++) {
-		const struct dir *d = tree_dir(&w->tree, i);
-
-		if (!(d->flags & DIR_USED))
-			continue;
-		s.files += files_in(&w->tree, i);
-		if (d->backend == 1)
-			s.polled_directories++;
-	}
+	for (uint32_t i = 0; i < w->tree.nnodes; i++)
+		if (tree_dir(&w->tree, i)->flags & DIR_USED)
+			s.files += files_in(&w->tree, i);
 	s.index_bytes = w->tree.bytes;
-	for (int i = 0; i < w->nsources; i++)
+	for (int i = 0; i < w->nsources; i++) {
 		s.index_bytes += w->sources[i].nodes.nslots * sizeof(struct ids_slot);
+		count_watches(&w->sources[i], &s);
+	}
 	s.backend = w->sources[0].ops->name;
 	memcpy(stats, &s, stats_size < sizeof s ? stats_size : sizeof s);
 }

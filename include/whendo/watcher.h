@@ -262,7 +262,7 @@ WHENDO_API int watcher_sync(watcher *w, watcher_sync_cb cb);
 /* Counters since open, and what is held now. */
 typedef struct watcher_stats_t {
 	uint64_t directories, files; /* in the index now */
-	uint64_t watches;            /* kernel watches or marks held now */
+	uint64_t watches;            /* kernel watches or marks held now, also on the way to roots */
 	uint64_t polled_directories; /* not watched but polled, now */
 	uint64_t events_in;          /* told by the kernel, or found by polling */
 	uint64_t events_out;         /* delivered to handlers */

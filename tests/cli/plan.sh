@@ -2,7 +2,7 @@
 # plan: roots, the backend of each mount and why, watches against the limit, what is pruned by
 # which rule, and what would run. Nothing is run.
 . tests/lib/tap.sh
-plan 25
+plan 27
 mkdir -p t/d/e t/node_modules/a/b t/.git t/x/__pycache__ t/y/__pycache__ t/skip
 touch t/a t/d/b
 echo node_modules/ >t/.gitignore
@@ -17,9 +17,13 @@ is 'one mount, named once' "$(count plan '^backend')" 1
 check 'what would be read' has plan '^tree       5 directories, [0-9]+ files, read in [0-9.]+ m?s$'
 limit=$(sort -n /proc/sys/fs/inotify/max_user_watches /proc/sys/user/max_inotify_watches 2>/dev/null | head -n 1)
 if has plan '^backend    inotify'; then
-  check 'watches against the limit' has plan "^watches    5 needed; [0-9]+ used by others, of $limit \\((fs.inotify.max_user_watches|user.max_inotify_watches)\\)$"
+  check 'watches against the limit' has plan "^watches    [0-9]+ needed; [0-9]+ used by others, of $limit \\((fs.inotify.max_user_watches|user.max_inotify_watches)\\)$"
+  # t/d t/d/e, and t, here, and what is above that
+  is '... what is above counts' "$("$W" plan --no-ignore t/d | sed -n 's/^watches *\([0-9]*\) .*/\1/p')" \
+    $((4 + $(pwd -P | tr -cd / | wc -c)))
 else
   skip 'watches against the limit' 'polled here'
+  skip '... what is above counts' 'polled here'
 fi
 check 'pruned: a line of .gitignore' has plan '^pruned     t/node_modules/ \(3 directories\): node_modules/ \(.*\.gitignore:1\)$'
 check 'pruned: an option' has plan '^pruned     t/skip/ \(1 directory\): skip \(-i\)$'
@@ -51,6 +55,12 @@ fi
 "$W" plan -b poll --poll-interval 250ms t >plan
 # fanotify marks file systems, if it may.
 is '-b fanotify needs no watches' "$("$W" plan -b fanotify t 2>&1 | grep -c '^watches    0 needed\|^whendo: .*fanotify')" 1
+"$W" plan -b fanotify t >fan 2>&1
+if has fan 'fanotify needs\|this kernel is older'; then
+  skip '-b fanotify has read the tree, too' 'no fanotify here'
+else
+  check '-b fanotify has read the tree, too' has fan '^tree       6 directories, [0-9]+ files'
+fi
 is '-b is obeyed' "$(grep -c '^backend    poll on .*: asked for by --backend$\|^watches    0 needed\|^polled     all directories, every 250 ms$' plan)" 3
 is 'an error is an error' "$("$W" plan /dev/null/x 2>&1 >/dev/null | cut -c1-8; "$W" plan -p '[a' 2>/dev/null; echo $?)" 'whendo: 
 2'

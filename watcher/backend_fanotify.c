@@ -156,6 +156,14 @@ int32_t fan_number(struct backend *b, const struct fan_key *key, enum watch_leve
 	return UV_ENOMEM;
 }
 
+/* With nothing watched the kernel would go on telling of all that happens on a file system. */
+static void leave_unused(struct backend *b)
+{
+	if (!b->keys.count &&
+	    fanotify_mark(b->fd, FAN_MARK_FLUSH | FAN_MARK_FILESYSTEM, 0, AT_FDCWD, NULL) == 0)
+		b->nmarks = 0;
+}
+
 static int fanotify_watch(struct backend *b, int fd, const char *path, enum watch_level level,
 			  int32_t *id)
 {
@@ -167,8 +175,10 @@ static int fanotify_watch(struct backend *b, int fd, const char *path, enum watc
 		r = mark_fs(b, fd, path, &key.fsid, level != WATCH_ALL);
 	if (r < 0)
 		return r;
-	if ((n = fan_number(b, &key, level)) < 0)
+	if ((n = fan_number(b, &key, level)) < 0) {
+		leave_unused(b);
 		return n;
+	}
 	if (level > WATCH_SELF)
 		fan_noise_listen(&b->noise, b->fd, fd, &key);
 	if (level == WATCH_TOP) /* what is below it is under a root now */
@@ -181,6 +191,7 @@ void fan_unwatch(struct backend *b, int32_t id)
 {
 	if (keys_has(&b->keys, id))
 		keys_remove(&b->keys, id);
+	leave_unused(b);
 }
 
 static void fanotify_remounted(struct backend *b)

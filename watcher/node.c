@@ -46,8 +46,11 @@ int watcher__node_claim(struct watcher *w, uint32_t dir, int source, int32_t id,
 	d->backend = (uint8_t)source;
 	if (held == dir)
 		return 0;
-	if (ids_set(&s->nodes, id, dir) < 0)
+	if (ids_set(&s->nodes, id, dir) < 0) {
+		if (ids_get(&s->anchors, id) == IDS_NONE)
+			s->ops->unwatch(s->backend, id);
 		return UV_ENOMEM;
+	}
 	d->id = id;
 	return 0;
 }

@@ -53,8 +53,11 @@ static int want(struct watcher *w, int source, int32_t id, struct root *root, co
 	struct anchor *a;
 	uint32_t cap;
 
-	if (!(a = anchor_of(w, source, id)))
+	if (!(a = anchor_of(w, source, id))) {
+		if (ids_get(&w->sources[source].nodes, id) == IDS_NONE)
+			w->sources[source].ops->unwatch(w->sources[source].backend, id);
 		return UV_ENOMEM;
+	}
 	if (a->nwants == a->cap) {
 		cap = a->cap ? a->cap * 2 : 2;
 		if (!(wants = realloc(a->wants, cap * sizeof *wants)))

@@ -46,7 +46,7 @@ const struct option options[] = {
 	{ "filter-file", 0, OPTION_TERM, "FILE", TREES, AT(terms), TERM_FILTER_FILE, "read patterns that pass from FILE" },
 	{ "ignore-file", 0, OPTION_TERM, "FILE", TREES, AT(terms), TERM_IGNORE_FILE, "read ignores from FILE (gitignore's rules)" },
 	{ "ignore-case", 'I', OPTION_SET, NULL, TREES, AT(ignore_case), 1, "patterns match upper and lower case" },
-	{ "events", 0, OPTION_KINDS, "KIND,...", TREES, AT(kinds), 0, "kinds that pass, of created, modified, moved, deleted, attrib, opened, closed, closed_no_write, all" },
+	{ "events", 0, OPTION_KINDS, "KIND,...", TREES & ~VERB_SNAPSHOT, AT(kinds), 0, "kinds that pass, of created, modified, moved, deleted, attrib, opened, closed, closed_no_write, all" },
 	{ "ignore-directories", 'D', OPTION_SET, NULL, TREES | MEDO, AT(ignore_directories), 1, "events on directories do not pass" },
 	{ "gitignore", 0, OPTION_SET, NULL, TREES, AT(use_ignore_files), 1, "use .gitignore, .ignore and .whendoignore" },
 	{ "no-gitignore", 0, OPTION_SET, NULL, TREES, AT(use_ignore_files), 0, "do not" },

@@ -2,10 +2,12 @@
 #include "verbs.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "alloc.h"
 #include "filtering.h"
 #include "format.h"
 #include "options.h"
@@ -16,7 +18,8 @@ struct comparing {
 	const struct settings *s;
 	struct format format;
 	struct bytes out;
-	const char *const *roots;
+	struct words roots; /* what is looked at now */
+	struct words below; /* what is told lies at or below one of these, as events name it */
 	const watcher_filter *filter;
 	struct stat file; /* the snapshot's own */
 	unsigned kinds;
@@ -104,6 +107,26 @@ static int passes(const struct comparing *c, const watcher_event *e)
 	return yes;
 }
 
+/* Is a path that one, or below it? "." is above all that is relative. */
+static int is_at_or_below(const char *dir, const char *path)
+{
+	size_t n = strlen(dir);
+
+	if (strcmp(dir, ".") == 0)
+		return path[0] != '/' && strncmp(path, "../", 3) != 0;
+	return strncmp(path, dir, n) == 0 &&
+	       (path[n] == '\0' || path[n] == '/' || (n && dir[n - 1] == '/'));
+}
+
+static int is_below_any(const struct comparing *c, const watcher_event *e)
+{
+	for (size_t i = 0; i < c->below.n; i++)
+		if (is_at_or_below(c->below.v[i], e->path) ||
+		    (e->dest && is_at_or_below(c->below.v[i], e->dest)))
+			return 1;
+	return 0;
+}
+
 static int is_wanted(const struct comparing *c, const watcher_event *e)
 {
 	struct stat st;
@@ -115,10 +138,7 @@ static int is_wanted(const struct comparing *c, const watcher_event *e)
 	if (e->kind != WATCHER_DELETED && lstat(e->path, &st) == 0 &&
 	    st.st_ino == c->file.st_ino && st.st_dev == c->file.st_dev)
 		return 0;
-	for (const char *const *root = c->roots; *root; root++)
-		if (strcmp(*root, e->root) == 0)
-			return c->s->terms.n == 0 || passes(c, e);
-	return 0;
+	return is_below_any(c, e) && (c->s->terms.n == 0 || passes(c, e));
 }
 
 static int on_event(const watcher_event *e, void *arg)
@@ -144,7 +164,7 @@ static int compare(struct comparing *c, const watcher_snapshot *old)
 	    WATCHER_DIFF_IGNORE_DEVICE | (s->dir_modified ? WATCHER_DIFF_DIR_MODIFIED : 0u);
 	watcher_error err = { 0 };
 	watcher_snapshot *now;
-	int r = take(&now, s, c->filter, c->roots);
+	int r = take(&now, s, c->filter, words_list(&c->roots));
 
 	if (r)
 		return r;
@@ -159,20 +179,128 @@ static int compare(struct comparing *c, const watcher_snapshot *old)
 	return r;
 }
 
+/* ---- which part of what was saved ---- */
+
+/* Without links, "." and "..", also of what is not there. */
+static char *canonical(const char *path)
+{
+	char *real = realpath(path, NULL), *parent, *at, *out;
+	size_t len = strlen(path), dir;
+
+	if (real)
+		return real;
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	for (dir = len; dir && path[dir - 1] != '/'; dir--)
+		;
+	if (dir == len)
+		return alloc_copy(path);
+	parent = dir ? alloc_copy_n(path, dir) : alloc_copy(".");
+	at = canonical(parent);
+	out = alloc_text("%s%s%.*s", at, strcmp(at, "/") == 0 ? "" : "/", (int)(len - dir),
+			 path + dir);
+	free(parent);
+	free(at);
+	return out;
+}
+
+/* As events name a root that was given like this. */
+static char *as_root(const char *path)
+{
+	size_t len = strlen(path);
+
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	return alloc_copy_n(path, len);
+}
+
+static void add_once(struct words *to, const char *s)
+{
+	for (size_t i = 0; i < to->n; i++)
+		if (strcmp(to->v[i], s) == 0)
+			return;
+	words_add(to, s);
+}
+
+/* A name in a directory, or that of the directory itself, as events have it. */
+static char *join(const char *dir, const char *name)
+{
+	if (!name[0] || strcmp(dir, ".") == 0)
+		return alloc_copy(name[0] ? name : dir);
+	return alloc_text("%s%s%s", dir, strcmp(dir, "/") == 0 ? "" : "/", name);
+}
+
+/* Looks at a root for what is at or below `real`. 0: neither is in the other. */
+static int look_below(struct comparing *c, const char *root, const char *real)
+{
+	char *at = canonical(root);
+	const char *rest = "";
+	int related = is_at_or_below(real, at);
+
+	if (!related && is_at_or_below(at, real)) {
+		related = 1;
+		rest = real + strlen(at);
+		rest += *rest == '/';
+	}
+	if (related) {
+		add_once(&c->roots, root);
+		words_take(&c->below, join(root, rest));
+	}
+	free(at);
+	return related;
+}
+
+/* What was saved is looked at whole, else what has left a directory would not be known as gone. */
+static void choose_roots(struct comparing *c, const watcher_snapshot *old)
+{
+	const struct words *paths = &c->s->paths;
+	const char *root;
+
+	for (size_t i = 0; paths->n == 1 && (root = watcher_snapshot_root(old, i)); i++) {
+		add_once(&c->roots, root);
+		add_once(&c->below, root);
+	}
+	for (size_t i = 1; i < paths->n; i++) {
+		char *real = canonical(paths->v[i]);
+		int was_saved = 0;
+
+		for (size_t k = 0; (root = watcher_snapshot_root(old, k)); k++)
+			was_saved |= look_below(c, root, real);
+		if (!was_saved) {
+			add_once(&c->roots, paths->v[i]);
+			words_take(&c->below, as_root(paths->v[i]));
+		}
+		free(real);
+	}
+}
+
+/* With --update all that was saved is to be among what is told. */
+static int forgets_nothing(const struct comparing *c, const watcher_snapshot *old)
+{
+	const char *root;
+	size_t k;
+
+	for (size_t i = 0; c->s->update && (root = watcher_snapshot_root(old, i)); i++) {
+		for (k = 0; k < c->below.n && !is_at_or_below(c->below.v[k], root); k++)
+			;
+		if (k < c->below.n)
+			continue;
+		say_error("--update: %s is in %s, and not below the paths that are named: "
+			  "what changed there would be forgotten",
+			  root, c->s->paths.v[0]);
+		return 0;
+	}
+	return 1;
+}
+
 static int diff_with(struct comparing *c, const watcher_snapshot *old)
 {
-	const struct settings *s = c->s;
-	struct words roots = { 0 };
-	const char *root;
 	int r;
 
-	for (size_t i = 1; i < s->paths.n; i++)
-		words_add(&roots, s->paths.v[i]);
-	for (size_t i = 0; s->paths.n == 1 && (root = watcher_snapshot_root(old, i)); i++)
-		words_add(&roots, root);
-	c->roots = words_list(&roots);
-	r = compare(c, old);
-	words_free(&roots);
+	choose_roots(c, old);
+	r = forgets_nothing(c, old) ? compare(c, old) : EXIT_USAGE;
+	words_free(&c->roots);
+	words_free(&c->below);
 	return r;
 }
 
@@ -193,6 +321,10 @@ int verb_diff(struct settings *s)
 	}
 	c.format.terminal = isatty(1);
 	c.kinds = s->kinds ? s->kinds : WATCHER_CHANGES | WATCHER_ATTRIB;
+	if (!(c.kinds & (WATCHER_CHANGES | WATCHER_ATTRIB))) {
+		say_error("--events: diff tells of created, modified, moved, deleted and attrib only");
+		return EXIT_USAGE;
+	}
 	if ((r = filter_open(&f, s)) != 0)
 		return r;
 	c.filter = f;

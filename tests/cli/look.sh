@@ -1,7 +1,7 @@
 #!/bin/sh
 # The verbs that look: snapshot, diff, why; and wait and log in scripts.
 . tests/lib/tap.sh
-plan 21
+plan 32
 mkdir -p t/d t/ignored .git
 echo 1 >t/a
 echo 1 >t/d/b
@@ -32,6 +32,34 @@ head -c 100 s.snap >cut.snap
 like 'a damaged snapshot' "$? $(cat out err)" '^125 whendo: cut.snap: '
 "$W" diff none.snap >out 2>err
 like 'no snapshot' "$? $(cat out err)" '^125 whendo: none.snap: .*no such file'
+mkdir -p p/d p/e q
+for i in a b c; do echo $i >p/$i; echo $i >p/d/$i; done
+"$W" snapshot p.snap p q
+rm p/a p/d/a
+mv p/c p/d/in
+mv p/d/c p/e/out
+: >p/d/new
+: >q/f
+all='created p/d/new
+deleted p/a
+deleted p/d/a
+moved p/c -> p/d/in
+moved p/d/c -> p/e/out'
+for path in p p/ ./p "$PWD/p" q/../p//; do
+  is "diff below $path" "$("$W" diff p.snap "$path" | sort)" "$all"
+done
+is 'diff below a directory of what was saved' "$("$W" diff p.snap p/d/ | sort)" "$(echo "$all" | grep d/)"
+is '... and one file, that is gone' "$("$W" diff p.snap p/d/a p/b)" 'deleted p/d/a'
+is '... and all that is here' "$("$W" diff p.snap . | sort)" "created p/d/new
+created q/f
+$(echo "$all" | tail -n +2)"
+is '... and what was not saved' "$("$W" diff p.snap t/new/ q | sort)" 'created q/f
+created t/new/
+created t/new/f'
+"$W" diff --update p.snap p q/f >out 2>err
+is 'diff --update forgets nothing' "$? $(cat out err)" '2 whendo: --update: q is in p.snap, and not below the paths that are named: what changed there would be forgotten'
+"$W" diff --update p.snap p/ q t/new >out
+is '... and may save more' "$("$W" diff p.snap; wc -l <out)" 8
 "$W" diff --format '{path}' s.snap | cat >/dev/null
 "$W" diff s.snap --format jsno >out 2>err
 is 'a bad format' "$? $(cat err)" "2 whendo: --format: 'jsno' is not known; did you mean json?"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Wrong use: one line on stderr that names what is wrong and what is near, exit 2.
 . tests/lib/tap.sh
-plan 72
+plan 74
 
 # wrong NAME PATTERN ARGS...: exit 2, nothing on stdout, one line that matches.
 wrong() {
@@ -32,6 +32,8 @@ wrong 'how to notice changes, where nothing is watched' '-b: not an option of wh
 wrong '... for a snapshot' '--backend: not an option of snapshot; see whendo snapshot --help' snapshot --backend poll file
 wrong '... and what has changed since' '-b: not an option of diff; see whendo diff --help' diff -b poll file
 wrong '... nor how often' '--poll-interval: not an option of diff; see whendo diff --help' diff --poll-interval 1 file
+wrong 'kinds of events, for a state' '--events: not an option of snapshot; see whendo snapshot --help' snapshot --events created file
+wrong '... that nobody can see afterwards' '--events: diff tells of created, modified, moved, deleted and attrib only' diff --events opened,closed file
 wrong 'an option by the name it has elsewhere' '--on-busy-update: unknown option; did you mean --on-busy\?' run --on-busy-update restart -- x
 wrong '... of another verb' '--exclude: unknown option; did you mean --ignore-regex\?' log --exclude x
 wrong '... that is not of this verb' '--delay-run: unknown option; see whendo log --help' log --delay-run 1

@@ -155,6 +155,18 @@ static void say_backend(const struct watching *t, const watcher_stats_t *st)
 		    (unsigned long long)st->index_bytes / 1024);
 }
 
+/* Of all backends the two that the kernel tells of opening and closing. */
+static void say_untold(const struct watching *t, const watcher_stats_t *st)
+{
+	const unsigned open = WATCHER_OPENED | WATCHER_CLOSED | WATCHER_CLOSED_NO_WRITE;
+	int blind = st->backend && strcmp(st->backend, "fsevent") == 0;
+
+	if (!((t->s->kinds ? t->s->kinds : t->kinds) & open) || !(blind || st->polled_directories))
+		return;
+	say(t->voice, 0, SAY_NOTE, "opened, closed and closed_no_write are not told %s",
+	    blind ? "by fsevent" : "where directories are polled");
+}
+
 static void say_ready(struct watching *t)
 {
 	const char *first = watcher_watch_root(t->watch, 0);
@@ -174,6 +186,7 @@ static void say_ready(struct watching *t)
 		emit_f(&more, " (%llu director%s)", (unsigned long long)st.directories,
 		       st.directories == 1 ? "y" : "ies");
 	say(t->voice, 0, SAY_DIM, "watching %s%s in %s", first, more.data, took.data);
+	say_untold(t, &st);
 	say_backend(t, &st);
 	bytes_free(&more);
 	bytes_free(&took);

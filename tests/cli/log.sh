@@ -1,7 +1,7 @@
 #!/bin/sh
 # log and wait: events as text, NDJSON and custom formats; ends and their exit status.
 . tests/lib/tap.sh
-plan 33
+plan 34
 mkdir t
 
 start a log t
@@ -25,6 +25,10 @@ check 'a link that leads nowhere is told' has li.err '^whendo: link: is not ther
 check '... and waited for' until_true 5 has li.out '^created link$'
 finish INT
 rm link nowhere
+
+start bp log -b poll --events closed t
+check 'what polling cannot tell of is told' until_true 5 has bp.err '^whendo: opened, closed and closed_no_write are not told where directories are polled$'
+finish INT
 
 start b log t
 finish TERM

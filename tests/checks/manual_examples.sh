@@ -23,13 +23,14 @@ extract() {
     /^\.\\" prints: / { sub(/^\.\\" prints: /, ""); print > (dir "/" i ".want") }' "$1"
 }
 
-# program HEADER BODY: the whole program. Preprocessor lines stay outside of main.
+# program HEADER BODY: the whole program. What has a main() is one as it stands; preprocessor lines
+# stay outside of the others.
 program() {
-  echo "#include <whendo/$1>"
-  printf '#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <uv.h>\n'
   if grep -q '^int main' "$2"; then
     cat "$2"
   else
+    echo "#include <whendo/$1>"
+    printf '#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <uv.h>\n'
     grep '^#' "$2"
     echo 'int main(void) {'
     grep -v '^#' "$2"

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/one_line.h"
 #include "emit.h"
 #include "filtering.h"
 #include "verbs.h"
@@ -101,6 +102,16 @@ static void on_progress(watcher *w, uint64_t directories, uint64_t files, void *
 		t->progress_shown = 0;
 }
 
+/* Does the message name the path, as messages do, cut off and in one line? */
+static int names_path(const char *message, const char *path)
+{
+	char shown[200];
+
+	snprintf(shown, sizeof shown, "%s", path);
+	one_line(shown);
+	return strstr(message, shown) != NULL;
+}
+
 static void on_problem(watcher *w, const char *path, const watcher_error *err, void *arg)
 {
 	struct watching *t = arg;
@@ -110,7 +121,7 @@ static void on_problem(watcher *w, const char *path, const watcher_error *err, v
 	/* That a root went or came back is news, not a failure. */
 	if (err->code == 0 || err->code == UV_ENOENT)
 		say(t->voice, 0, SAY_NOTE, "%s", err->message);
-	else if (path && !strstr(err->message, path))
+	else if (path && !names_path(err->message, path))
 		say_error("%s: %s", path, err->message);
 	else
 		say_error("%s", err->message);

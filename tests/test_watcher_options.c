@@ -167,6 +167,31 @@ static void test_missing_path_is_waited_for(void **state)
 	watcher_close(w);
 }
 
+static void on_problem_line(watcher *w, const char *path, const watcher_error *err, void *arg)
+{
+	(void)w;
+	assert_string_equal(path, "mis\nsing");
+	memcpy(arg, err->message, sizeof err->message);
+}
+
+/* Whatever is in a path. */
+static void test_messages_are_one_line(void **state)
+{
+	char said[sizeof(watcher_error)] = "";
+	watcher *w = open_with(WATCHER(.on_problem = on_problem_line, .arg = said));
+	watcher_error err;
+
+	(void)state;
+	put("fi\nle", "");
+	assert_int_equal(watcher_add(w, "fi\nle/\033[1mx", NULL, &err), UV_ENOTDIR);
+	assert_string_equal(err.message, "fi?le/?[1mx: cannot be watched: not a directory");
+	add_with(w, "mis\nsing", WATCH(0));
+	assert_int_equal(mkdir("mis\nsing", 0755), 0);
+	sync_watcher(w);
+	assert_string_equal(said, "mis?sing: there now");
+	watcher_close(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +200,7 @@ int main(void)
 		TEST(test_bad_watches),
 		TEST(test_unreadable_root),
 		TEST(test_missing_path_is_waited_for),
+		TEST(test_messages_are_one_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

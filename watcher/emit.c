@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/one_line.h"
 #include "watcher/engine.h"
 #include "watcher/filter.h"
 
@@ -24,6 +25,7 @@ int watcher__fail(watcher_error *err, int code, const char *fmt, ...)
 		va_start(ap, fmt);
 		vsnprintf(err->message, sizeof err->message, fmt, ap);
 		va_end(ap);
+		one_line(err->message);
 	}
 	return code;
 }
@@ -40,6 +42,7 @@ void watcher__problem(struct watcher *w, const char *path, int code, const char 
 	va_start(ap, fmt);
 	vsnprintf(p->err.message, sizeof p->err.message, fmt, ap);
 	va_end(ap);
+	one_line(p->err.message);
 	p->err.code = code;
 	p->has_path = path != NULL;
 	if (path)

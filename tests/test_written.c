@@ -1,8 +1,9 @@
 /*
  * A file that was written to, and moves on just before it is looked at: that it was written to is told
  * all the same. By then another may have its name, and the move be told with a look of its own, for
- * which the write is too old.
+ * which the write is too old. And one in a directory that has moved, which polling finds only later.
  * link: -Wl,--wrap=watcher__scan_open,--wrap=watcher__disk_stat_name,--wrap=watcher__disk_stat_path
+ * link: -Wl,--wrap=watcher__scan_read
  */
 #include "watch_test.h"
 
@@ -53,6 +54,20 @@ int __wrap_watcher__disk_stat_path(const struct disk *disk, const char *path, bo
 {
 	look(path);
 	return __real_watcher__disk_stat_path(disk, path, follow, st);
+}
+
+static bool slow; /* reading a directory takes longer than a turn has */
+
+void __real_watcher__scan_read(int fd, struct listing *l);
+void __wrap_watcher__scan_read(int fd, struct listing *l);
+
+void __wrap_watcher__scan_read(int fd, struct listing *l)
+{
+	uint64_t end = uv_hrtime() + 2000000;
+
+	while (slow && uv_hrtime() < end)
+		;
+	__real_watcher__scan_read(fd, l);
 }
 
 static int enter(void **state)
@@ -144,6 +159,30 @@ static void test_it_moves_again(void **state)
 	check_told("modified in/d/b");
 }
 
+/* Where the directory is now is known when several others have been read. */
+static void test_its_directory_has_moved(void **state)
+{
+	char path[40];
+
+	(void)state;
+	for (int i = 0; i < 8; i++) {
+		snprintf(path, sizeof path, "in/o%d", i);
+		assert_int_equal(mkdir(path, 0755), 0);
+	}
+	assert_int_equal(mkdir("in/z", 0755), 0);
+	begin(WATCHER_BACKEND_POLL, 0);
+	for (int i = 0; i < 8; i++) {
+		snprintf(path, sizeof path, "in/o%d/new", i);
+		put(path, "");
+	}
+	put("in/d/a", "more");
+	assert_int_equal(rename("in/d", "in/z/d"), 0);
+	slow = true;
+	sync_watcher(w);
+	slow = false;
+	check_told("modified in/z/d/a");
+}
+
 int main(void)
 {
 #define WRITTEN(f) cmocka_unit_test_setup_teardown(f, enter, leave)
@@ -152,6 +191,7 @@ int main(void)
 		WRITTEN(test_another_file_takes_the_name_without_names),
 		WRITTEN(test_it_is_gone_without_names),
 		WRITTEN(test_it_moves_again),
+		WRITTEN(test_its_directory_has_moved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

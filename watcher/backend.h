@@ -199,6 +199,9 @@ struct backend_ops {
 	 * that is done, and wake() is called at its end whatever was found. */
 	void (*round)(struct backend *b);
 	bool (*busy)(const struct backend *b);
+	/* All that it found has been looked at: begins another round, once, if directories were not
+	 * where they were expected. False: they were. */
+	bool (*follow_up)(struct backend *b);
 	/* Ends it without blocking the loop; `closed` is called on the loop when all is gone. */
 	void (*close)(struct backend *b, void (*closed)(void *arg), void *arg);
 };

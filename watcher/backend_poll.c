@@ -39,8 +39,8 @@ struct backend {
 	bool again;   /* another round right after this one */
 	bool holding; /* a round is due, but what was found is still to be fetched */
 	/* A round that was asked for has another one behind it if a directory was not where it was
-	 * expected: where it is now is found by then, and what was done in it before compared. */
-	bool asked, twice;
+	 * expected: when the engine has found where it is now, what was done in it before is compared. */
+	bool asked, twice, owed;
 	bool gap;
 	int32_t next; /* directory that the next slice begins with */
 	struct job jobs[SLICE];
@@ -117,7 +117,7 @@ static void end_round(struct backend *b)
 	uint64_t wait = (uint64_t)b->config.poll_interval_ms, dear = b->spent_ns * SHARE / 1000000;
 
 	b->running = false;
-	b->again |= b->twice && b->compare.missed;
+	b->owed |= b->twice && b->compare.missed;
 	if (dear > wait)
 		wait = dear;
 	uv_timer_start(&b->timer, on_timer, b->again ? 0 : wait, 0);
@@ -241,6 +241,15 @@ static void poll_round(struct backend *b)
 static bool poll_busy(const struct backend *b)
 {
 	return b->running || b->again || b->holding;
+}
+
+static bool poll_follow_up(struct backend *b)
+{
+	if (!b->owed)
+		return false;
+	b->owed = false;
+	round_now(b);
+	return true;
 }
 
 /* ---- directories ---- */
@@ -486,5 +495,6 @@ const struct backend_ops watcher__poll = {
 	.next = poll_next,
 	.round = poll_round,
 	.busy = poll_busy,
+	.follow_up = poll_follow_up,
 	.close = poll_close,
 };

@@ -58,6 +58,17 @@ static bool scanning(const struct watcher *w)
 	return false;
 }
 
+/* Not all could be found by the round that was asked for, but by another one now. */
+static bool scans_again(struct watcher *w)
+{
+	bool again = false;
+
+	for (int i = 0; i < w->nsources; i++)
+		if (w->sources[i].ops->follow_up)
+			again |= w->sources[i].ops->follow_up(w->sources[i].backend);
+	return again;
+}
+
 /* Is something left that the timer tries again, that a sync is to wait for? */
 static bool is_unsettled(const struct watcher *w)
 {
@@ -92,6 +103,8 @@ void watcher__syncs_finish(struct watcher *w)
 	bool unsettled = is_unsettled(w);
 
 	if (scanning(w) || watcher__late_active(w) || !watcher__mounts_heard(w))
+		return;
+	if (!unsettled && scans_again(w))
 		return;
 	for (uint32_t i = 0; i < n && !w->closing; i++) {
 		if (unsettled && w->syncs[i].tries < SYNC_TRIES) {

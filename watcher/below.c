@@ -17,46 +17,14 @@ enum walk {
 	AFTER   /* ... and after it */
 };
 
-/* It is not there any more, or as another, and that is not told yet. */
-static bool ends(const struct watcher *w, uint32_t node, uint32_t rec)
-{
-	struct look *l = w->look;
-
-	/* Mostly they are asked for in the order in which they were noted. */
-	for (size_t n = l->ndepartures; n--; l->departed++) {
-		const struct departure *d;
-
-		l->departed %= l->ndepartures;
-		d = &l->departures[l->departed];
-		if (d->dir == node && d->rec == rec)
-			return !d->done;
-	}
-	return false;
-}
-
-/* What ends, and is to be told to after this, is known so far where the directory was, and has to be
- * where that is now. */
-static bool counts(const struct watcher *w, uint32_t node, const struct entry *e, uint32_t rec)
-{
-	if (e->marks & ENTRY_NEW && !entry_is_told(e))
-		return false;
-	return !(e->marks & ENTRY_DOOMED) || ends(w, node, rec);
-}
-
-/* The next announced entry of a node; its name is put behind the first `len` bytes of `rel`. */
-static bool next_entry(struct watcher *w, uint32_t node, uint32_t *rec, struct bytes *rel,
-		       size_t len, struct entry *e)
+/* The next of what is told to be in a node; its name is put behind the first `len` bytes of `rel`. */
+static bool next_in(struct watcher *w, uint32_t node, struct told_one *t, struct bytes *rel,
+		    size_t len)
 {
 	rel->len = len;
-	do {
-		*rec = tree_next(&w->tree, node, *rec);
-		if (*rec == NO_REC)
-			return false;
-		*e = tree_entry(&w->tree, node, *rec);
-	} while (!counts(w, node, e, *rec));
-	if (entry_is_told(e)) /* what is in it now is not known to be there */
-		e->node = NO_DIR;
-	if ((!len || bytes_addc(rel, '/') == 0) && bytes_add(rel, e->name, e->len) == 0)
+	if (!watcher__told_next(w, node, t))
+		return false;
+	if ((!len || bytes_addc(rel, '/') == 0) && bytes_add(rel, t->e.name, t->e.len) == 0)
 		return true;
 	w->gap = true;
 	return false;
@@ -66,16 +34,15 @@ static void walk_below(struct watcher *w, uint32_t node, struct bytes *rel, enum
 		       below_cb *one, void *arg)
 {
 	size_t len = rel->len;
-	uint32_t rec = NO_REC;
-	struct entry e;
+	struct told_one t = TOLD_NONE;
 
-	while (next_entry(w, node, &rec, rel, len, &e)) {
+	while (next_in(w, node, &t, rel, len)) {
 		if (how != AFTER)
-			one(w, rel, &e, arg);
-		if (e.node != NO_DIR)
-			walk_below(w, e.node, rel, how, one, arg);
+			one(w, rel, &t.e, arg);
+		if (t.e.node != NO_DIR)
+			walk_below(w, t.e.node, rel, how, one, arg);
 		if (how == AFTER)
-			one(w, rel, &e, arg);
+			one(w, rel, &t.e, arg);
 	}
 }
 
@@ -93,16 +60,15 @@ static void walk_levels(struct watcher *w, uint32_t node, struct bytes *rel, enu
 			below_cb *one, void *arg)
 {
 	size_t len = rel->len;
-	uint32_t rec = NO_REC;
-	struct entry e;
+	struct told_one t = TOLD_NONE;
 
-	while (next_entry(w, node, &rec, rel, len, &e)) {
-		if (!has_turn(&e, pass))
+	while (next_in(w, node, &t, rel, len)) {
+		if (!has_turn(&t.e, pass))
 			continue;
 		if (pass != INSIDE)
-			one(w, rel, &e, arg);
+			one(w, rel, &t.e, arg);
 		for (int next = DIRECTORIES; pass == INSIDE && next <= INSIDE; next++)
-			walk_levels(w, e.node, rel, (enum pass)next, one, arg);
+			walk_levels(w, t.e.node, rel, (enum pass)next, one, arg);
 	}
 }
 

@@ -28,10 +28,9 @@ void watcher__look_fini(struct watcher *w)
 		free(l->arrivals[i].from);
 	free(l->arrivals);
 	free(l->departures);
-	free(l->origins);
 	ids_free(&l->by_node);
 	ids_free(&l->by_from);
-	ids_free(&l->left);
+	ids_free(&l->by_dir);
 	free(l->changed);
 	free(l->seen);
 	free(l->rules);

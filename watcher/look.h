@@ -7,8 +7,8 @@
  * gone has its entry marked DOOMED; nothing is announced before the whole pass has been read. Moves
  * are found by the kernel's watch while reading (contested.c), and then by inode among the two
  * (match.c). settle.c announces everything in an order in which each event makes sense after those
- * before it, and takes the marks away (moved_on.c: of directories that something has moved out of);
- * told.c knows by which path, and below.c is what that means for all that is in a directory. Last, a
+ * before it, and takes the marks away; told.c knows what is where for those who are told, and below.c
+ * is what that means for all that is in a directory. Last, a
  * root's own tree that was found in another's becomes a part of that (graft.c).
  */
 #ifndef WATCHER_LOOK_H
@@ -25,7 +25,7 @@ struct arrival {
 	uint64_t ino;
 	uint8_t type;
 	bool done, busy;
-	bool breaking; /* its move is being told as an end: what was in it goes first */
+	bool breaking; /* its move is to be told as an end, once what may leave it has */
 	bool dropped; /* its place is gone again */
 	bool told; /* its entry was told as created before it was known to be a move */
 	uint32_t departure; /* the other end of the move, NO_ITEM: created */
@@ -35,6 +35,7 @@ struct arrival {
 	uint8_t from_len;
 	char *from;
 	uint32_t same_from; /* settling: the next one that may be from the same name, or NO_ITEM */
+	uint32_t same_dir;  /* ... and from the same directory */
 	bool came;          /* with a directory that was moved in */
 	uint32_t twin; /* the departure that held this very name, or NO_ITEM */
 	bool replaces; /* ... and was of the same type, not a directory */
@@ -45,11 +46,10 @@ struct departure {
 	uint64_t ino; /* 0: not known, or not to be found again */
 	uint8_t type;
 	bool done, had_node;
+	bool ending; /* it is to be told, once what may leave it has */
 	bool arrived; /* ... in this very pass: its entry is that of an arrival, too */
 	uint32_t arrival; /* NO_ITEM: deleted */
 	uint32_t inside, ninside; /* of a directory: the departures of its entries */
-	bool others; /* ... and there are others, from before it was known to be gone */
-	bool goes_on; /* ... and what is in it ends only for those who had it here */
 };
 
 struct looked {
@@ -68,10 +68,8 @@ struct look {
 	struct arrival *arrivals;
 	size_t narrivals, arrivals_cap;
 	struct ids by_node;   /* settling: node -> its arrival; empty while reading */
-	uint32_t *origins;    /* ... and the arrivals with a `from` */
-	size_t norigins, origins_cap;
-	struct ids by_from; /* ... the first of those from a name, by its hash */
-	struct ids left; /* ... and the directories that they were in, at any depth */
+	struct ids by_from;   /* ... those with a `from`: the first from a name, by its hash */
+	struct ids by_dir;    /* ... and the first from a directory */
 	struct departure *departures;
 	size_t ndepartures, departures_cap;
 	size_t departed;        /* the one that was asked for last */
@@ -145,12 +143,6 @@ int watcher__match(struct watcher *w);
 void watcher__settle(struct watcher *w);
 /* News of something that the pass has found. */
 struct news watcher__news_found(const struct watcher *w, int kind, int type, uint64_t ino);
-/* Notes that something has moved out of the directories that this arrival was in. UV_ENOMEM. */
-int watcher__note_left(struct watcher *w, const struct arrival *a);
-/* Has anything in the directory moved out of it, or within it? */
-bool watcher__has_left(const struct watcher *w, uint32_t node);
-/* Announces the move of such a directory. */
-void watcher__announce_whole_move(struct watcher *w, struct arrival *a, struct news *move);
 static inline void news_at(struct news *n, uint32_t dir, const char *name, size_t len)
 {
 	n->dir = dir;
@@ -162,6 +154,28 @@ static inline void news_at(struct news *n, uint32_t dir, const char *name, size_
 bool watcher__is_back(struct watcher *w, const struct news *move);
 /* The arrival of a node whose entry is new, or NULL. */
 struct arrival *watcher__arrival_at(struct watcher *w, uint32_t dir);
+/* Is it a move that is not told yet? */
+static inline bool watcher__is_pending(const struct watcher *w, const struct arrival *a)
+{
+	return a->from && !a->done && tree_alive(&w->tree, a->from_dir, a->from_gen);
+}
+
+/* What is in a directory, to those who were told of everything so far: each of its entries, and what
+ * has moved out of it since. */
+struct told_one {
+	struct entry e;
+	uint32_t arrival;   /* of what has moved, else NO_ITEM */
+	uint32_t departure; /* of what has ended, else NO_ITEM */
+	size_t departed;    /* where the next one of those may be */
+};
+#define TOLD_NONE                                                                             \
+	((struct told_one){                                                                   \
+	    .e.rec = NO_REC, .arrival = NO_ITEM, .departure = NO_ITEM, .departed = SIZE_MAX })
+/* What has moved, as it is told to be so far. */
+struct entry watcher__told_entry(const struct arrival *a);
+bool watcher__told_next(struct watcher *w, uint32_t dir, struct told_one *t);
+/* What is in a directory that has ended is asked for next. */
+void watcher__told_enter(const struct watcher *w, uint32_t departure);
 
 /* The events for the end of everything below `name` in `dir`, whose node is (or was) `node`:
  * what is deepest first. Entries of moved or new directories are left out. No name: `node` is `dir`. */

@@ -44,15 +44,12 @@ static void expand(struct watcher *w, size_t i)
 		return;
 	}
 	node = e.node;
-	if (led_to_root(w, node)) {
-		l->departures[i].goes_on = l->departures[i].others = true;
+	if (led_to_root(w, node)) /* what is in it ends only for those who had it here */
 		return;
-	}
 	l->departures[i].inside = (uint32_t)l->ndepartures;
 	for (rec = tree_next(&w->tree, node, NO_REC); rec != NO_REC;
 	     rec = tree_next(&w->tree, node, rec)) {
 		e = tree_entry(&w->tree, node, rec);
-		l->departures[i].others |= (e.marks & ENTRY_DOOMED) != 0;
 		if (e.marks & (ENTRY_NEW | ENTRY_DOOMED))
 			continue;
 		if (!d.ino) /* on another file system than what is there now */

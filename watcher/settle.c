@@ -3,12 +3,17 @@
  *
  * Order: directories before what is in them; a name is freed before it is taken; moves out of
  * a directory before its end; ends after everything that may have come out of them, deepest
- * first; last, files whose content changed. Where moves form a ring (two names swapped), one
- * of them is told as deleted and created.
+ * first; last, files whose content changed.
+ *
+ * What has to be told before something else is gone after, and told. Where that leads back to where
+ * it began, as with two names that were swapped, one of the moves is told as deleted and created:
+ * what is to leave ends at once, where it is told to be (told.c), with all that is told to be in
+ * it. For that nothing needs to be told before, so whatever has moved, it always can be.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "watcher/apply.h"
 #include "watcher/look.h"
 
 struct news watcher__news_found(const struct watcher *w, int kind, int type, uint64_t ino)
@@ -25,6 +30,8 @@ struct news watcher__news_found(const struct watcher *w, int kind, int type, uin
 
 static void announce_arrival(struct watcher *w, uint32_t i, int depth);
 static void announce_end(struct watcher *w, uint32_t i, int depth);
+static void end_inside(struct watcher *w, uint32_t i, int depth);
+static void leave(struct watcher *w, uint32_t dir, int depth);
 
 /* The end of a match: both are told for themselves. */
 static void unmatch(struct look *l, struct departure *d)
@@ -47,72 +54,121 @@ static void end_told(struct watcher *w, struct arrival *a)
 	tree_set_marks(&w->tree, a->dir, a->rec, e.marks & (uint8_t)~ENTRY_STAYED);
 }
 
-/* In a directory that ends so does that. */
-static void end_told_in(struct watcher *w, uint32_t node)
+static struct arrival *told_arrival(struct watcher *w, uint32_t dir, uint32_t rec)
 {
 	struct look *l = w->look;
 
-	for (size_t i = 0; i < l->norigins; i++) {
-		struct arrival *o = &l->arrivals[l->origins[i]];
-
-		if (o->told && !o->done && tree_is_below(&w->tree, o->dir, node))
-			end_told(w, o);
-	}
+	for (uint32_t i = 0; i < l->narrivals; i++)
+		if (l->arrivals[i].told && l->arrivals[i].dir == dir && l->arrivals[i].rec == rec)
+			return &l->arrivals[i];
+	return NULL;
 }
 
-/* A directory whose move cannot be told as one: it ends where it was, with all that is known to
- * be in it, and its arrival will be that of something new. */
-static void break_move(struct watcher *w, struct arrival *a, int depth)
+static void end_one(struct watcher *w, uint32_t dir, const struct told_one *t);
+
+/* It is still in what was `top`: that it has ended is for those only who had it in there. */
+static void end_with(struct watcher *w, const struct news *top, const struct bytes *rel,
+		     const struct entry *e)
+{
+	struct news n = *top;
+
+	n.type = watcher__type_of_entry(w, e);
+	n.ino = e->ino;
+	n.name = rel->data;
+	n.len = rel->len;
+	n.sub_move = true;
+	n.complete = false;
+	watcher__emit(w, &n);
+}
+
+/* All that is told to be in a node ends, what is deepest first. `rel` holds its path from where
+ * `top` is, or nothing: it is that. */
+static void end_all_in(struct watcher *w, uint32_t node, const struct news *top, struct bytes *rel)
+{
+	struct told_one t = TOLD_NONE;
+	size_t len = rel->len;
+
+	while (watcher__told_next(w, node, &t)) {
+		if (t.arrival != NO_ITEM || t.departure != NO_ITEM || entry_is_told(&t.e)) {
+			end_one(w, node, &t);
+			continue;
+		}
+		rel->len = len;
+		if ((!len && bytes_add(rel, top->name, top->len) < 0) || bytes_addc(rel, '/') < 0 ||
+		    bytes_add(rel, t.e.name, t.e.len) < 0) {
+			w->gap = true;
+			continue;
+		}
+		if (t.e.node != NO_DIR)
+			end_all_in(w, t.e.node, top, rel);
+		end_with(w, top, rel, &t.e);
+	}
+	rel->len = len;
+}
+
+/* What has moved, or ended, is told to end where it was, with all that is told to be in it. What
+ * has moved out of that will be something new where it is. */
+static void end_one(struct watcher *w, uint32_t dir, const struct told_one *t)
 {
 	struct look *l = w->look;
-	struct news n = watcher__news_found(w, WATCHER_DELETED, a->type, a->ino);
-	char name[256];
+	struct departure *d = t->departure == NO_ITEM ? NULL : &l->departures[t->departure];
+	struct news n = watcher__news_found(w, WATCHER_DELETED,
+					    d ? d->type : watcher__type_of_entry(w, &t->e),
+					    d ? d->ino : t->e.ino);
+	struct bytes rel = { 0 };
+	struct arrival *here = entry_is_told(&t->e) ? told_arrival(w, dir, t->e.rec) : NULL;
 
-	/* Two directories may each hold by now where the other was. */
-	if (!a->from || a->done || a->breaking)
-		return;
-	a->breaking = true;
-	memcpy(name, a->from, a->from_len);
-	for (size_t i = 0; i < l->norigins; i++) {
-		struct arrival *o = &l->arrivals[l->origins[i]];
-
-		if (o != a && o->from && !o->done && a->node != NO_DIR &&
-		    tree_is_below(&w->tree, o->from_dir, a->node))
-			break_move(w, o, depth + 1);
-	}
-	for (uint32_t i = 0; i < l->ndepartures; i++)
-		if (!l->departures[i].done && a->node != NO_DIR &&
-		    tree_is_below(&w->tree, l->departures[i].dir, a->node))
-			announce_end(w, i, depth + 1);
-	if (!a->from) /* broken from within */
-		return;
-	if (tree_alive(&w->tree, a->from_dir, a->from_gen)) {
-		if (a->node != NO_DIR)
-			end_told_in(w, a->node);
-		news_at(&n, a->from_dir, name, a->from_len);
-		if (a->node != NO_DIR)
-			watcher__emit_gone_below(w, &n, n.dir, n.name, n.len, a->node);
+	news_at(&n, dir, t->e.name, t->e.len);
+	if (here) {
+		end_told(w, here);
+	} else {
+		if (t->e.node != NO_DIR)
+			end_all_in(w, t->e.node, &n, &rel);
 		watcher__emit(w, &n);
 	}
-	free(a->from);
-	a->from = NULL;
+	bytes_free(&rel);
+	if (t->arrival != NO_ITEM) {
+		free(l->arrivals[t->arrival].from);
+		l->arrivals[t->arrival].from = NULL;
+	}
+	if (d) {
+		unmatch(l, d);
+		d->done = true;
+	}
 }
 
-/* What has moved out of a directory is told before the directory's end. */
-static void empty(struct watcher *w, uint32_t node, int depth)
+/* A directory whose move cannot be told as one: it ends where it was, and its arrival will be that
+ * of something new. What can leave it does so before; where that leads back to here, there is no
+ * time for it. */
+static void break_move(struct watcher *w, struct arrival *a, int depth)
 {
-	struct look *l = w->look;
+	struct told_one t = TOLD_NONE;
+	bool again = a->breaking;
 
-	for (size_t i = 0; i < l->norigins; i++) {
-		uint32_t k = l->origins[i];
-		struct arrival *a = &l->arrivals[k];
-		bool from = a->from && tree_is_below(&w->tree, a->from_dir, node);
+	a->breaking = true;
+	if (!again && watcher__is_pending(w, a) && a->node != NO_DIR)
+		leave(w, a->node, depth);
+	if (!watcher__is_pending(w, a))
+		return;
+	t.arrival = (uint32_t)(a - w->look->arrivals);
+	t.e = watcher__told_entry(a);
+	end_one(w, a->from_dir, &t);
+}
 
-		if (a->done || (!from && !(a->told && tree_is_below(&w->tree, a->dir, node))))
-			continue;
-		announce_arrival(w, k, depth + 1);
-		if (from)
-			break_move(w, a, depth + 1);
+/* What is told to be in a directory that is to end leaves it, if it can, or ends before. */
+static void leave(struct watcher *w, uint32_t dir, int depth)
+{
+	struct told_one t = TOLD_NONE;
+
+	while (depth < DEEP && watcher__told_next(w, dir, &t)) {
+		if (t.arrival != NO_ITEM) {
+			announce_arrival(w, t.arrival, depth + 1);
+			break_move(w, &w->look->arrivals[t.arrival], depth + 1);
+		} else if (t.departure != NO_ITEM) {
+			end_inside(w, t.departure, depth + 1);
+		} else if (t.e.node != NO_DIR) {
+			leave(w, t.e.node, depth + 1);
+		}
 	}
 }
 
@@ -130,7 +186,7 @@ static void end_inside(struct watcher *w, uint32_t i, int depth)
  * pass, and what cannot, for the index has moved it, is told as long as that lasts. */
 static bool puts_off(const struct watcher *w)
 {
-	return w->tight && !w->look->norigins;
+	return w->tight && !w->look->by_dir.count;
 }
 
 /* The index forgets it. */
@@ -170,39 +226,39 @@ static void announce_coming(struct watcher *w, const struct departure *d, int de
 			announce_arrival(w, i, depth + 1);
 }
 
-/* A departure that turned out not to be a move, or whose move cannot be told as one. */
+/* A departure that turned out not to be a move, or whose move cannot be told as one. Where what can
+ * leave it leads back to here, it ends at once, too. */
 static void announce_end(struct watcher *w, uint32_t i, int depth)
 {
-	struct look *l = w->look;
-	struct departure *d = &l->departures[i];
-	struct news n;
-	struct entry e;
+	struct departure *d = &w->look->departures[i];
+	struct told_one t = TOLD_NONE;
 
 	if (d->done || !tree_alive(&w->tree, d->dir, d->gen))
+		return;
+	if (!d->ending && !puts_off(w)) {
+		d->ending = true;
+		announce_coming(w, d, depth);
+		t.e = tree_entry(&w->tree, d->dir, d->rec);
+		watcher__told_enter(w, i);
+		if (t.e.node != NO_DIR)
+			leave(w, t.e.node, depth);
+	}
+	if (d->done)
 		return;
 	if (puts_off(w)) {
 		put_off_end(w, d);
 		return;
 	}
-	announce_coming(w, d, depth);
-	if (d->done)
-		return;
-	d->done = true;
-	unmatch(l, d);
-	e = tree_entry(&w->tree, d->dir, d->rec);
-	if (e.node != NO_DIR && l->norigins)
-		empty(w, e.node, depth);
-	for (uint32_t k = d->inside; k < d->inside + d->ninside; k++)
-		end_inside(w, k, depth + 1);
-	for (uint32_t k = 0; d->others && k < l->ndepartures; k++)
-		if (l->departures[k].dir == e.node)
-			end_inside(w, k, depth + 1);
-	n = watcher__news_found(w, WATCHER_DELETED, d->type, d->ino);
-	e = tree_entry(&w->tree, d->dir, d->rec);
-	news_at(&n, d->dir, e.name, e.len);
-	if (d->goes_on && e.node != NO_DIR)
-		watcher__emit_gone_below(w, &n, n.dir, n.name, n.len, e.node);
-	watcher__emit(w, &n);
+	t.departure = i;
+	t.e = tree_entry(&w->tree, d->dir, d->rec);
+	/* Where nothing has moved, nothing is left in it. */
+	if (!w->look->by_dir.count && d->ninside && depth < DEEP)
+		t.e.node = NO_DIR;
+	watcher__told_enter(w, i);
+	if (t.e.marks & ENTRY_NEW && !entry_is_told(&t.e))
+		d->done = true; /* nobody was told that it came */
+	else
+		end_one(w, d->dir, &t);
 }
 
 /* What is above an arrival is announced before it; false if that cannot be, yet. */
@@ -237,7 +293,7 @@ static void announce_origins(struct watcher *w, const struct arrival *a, int dep
 	     k = l->arrivals[k].same_from) {
 		struct arrival *o = &l->arrivals[k];
 
-		if (o == a || !o->from || o->done || o->from_dir != a->dir ||
+		if (o == a || !watcher__is_pending(w, o) || o->from_dir != a->dir ||
 		    o->from_len != e.len || memcmp(o->from, e.name, e.len) != 0)
 			continue;
 		announce_arrival(w, k, depth + 1);
@@ -251,13 +307,14 @@ static int free_name(struct watcher *w, const struct arrival *a, int depth)
 {
 	struct look *l = w->look;
 	struct departure *d = a->twin == NO_ITEM ? NULL : &l->departures[a->twin];
-	bool moved = a->departure != NO_ITEM || a->from;
+	bool moved;
 
 	announce_origins(w, a, depth);
 	if (d && d->arrival != NO_ITEM && depth < DEEP)
 		announce_arrival(w, d->arrival, depth + 1);
 	if (!d || d->done)
 		return 0;
+	moved = a->departure != NO_ITEM || a->from;
 	if ((!moved && !(a->replaces && d->arrival == NO_ITEM)) || a->type == WATCHER_TYPE_DIR ||
 	    d->type == WATCHER_TYPE_DIR) {
 		announce_end(w, a->twin, depth + 1);
@@ -291,10 +348,6 @@ static void announce_move(struct watcher *w, struct arrival *a, const struct ent
 		return;
 	if (replaced)
 		watcher__emit_replaced(w, &n, replaced);
-	if (watcher__has_left(w, a->node)) {
-		watcher__announce_whole_move(w, a, &n);
-		return;
-	}
 	watcher__emit_moved(w, &n, a->node);
 }
 
@@ -353,8 +406,7 @@ static void announce_now(struct watcher *w, struct arrival *a, int replaced)
 
 	if (a->departure != NO_ITEM && l->departures[a->departure].done)
 		a->departure = NO_ITEM;
-	if (a->departure != NO_ITEM ||
-	    (a->from && tree_alive(&w->tree, a->from_dir, a->from_gen))) {
+	if (a->departure != NO_ITEM || watcher__is_pending(w, a)) {
 		/* Its old place is found while it counts as not announced. */
 		announce_move(w, a, &e, replaced);
 		a->done = true;
@@ -400,20 +452,27 @@ static void announce_arrival(struct watcher *w, uint32_t i, int depth)
 		announce_now(w, a, replaced);
 }
 
-static int index_origins(struct look *l)
+/* Those whose old place is known, by that. */
+static int index_origins(struct watcher *w)
 {
-	for (size_t i = l->norigins; i-- > 0;) {
-		struct arrival *o = &l->arrivals[l->origins[i]];
-		int32_t hash = from_hash(o->from_dir, o->from, o->from_len);
+	struct look *l = w->look;
 
+	for (uint32_t i = (uint32_t)l->narrivals; i-- > 0;) {
+		struct arrival *o = &l->arrivals[i];
+		int32_t hash;
+
+		if (!o->from || !tree_alive(&w->tree, o->dir, o->gen))
+			continue;
+		hash = from_hash(o->from_dir, o->from, o->from_len);
 		o->same_from = ids_get(&l->by_from, hash);
-		if (ids_set(&l->by_from, hash, l->origins[i]) < 0)
+		o->same_dir = ids_get(&l->by_dir, (int32_t)o->from_dir);
+		if (ids_set(&l->by_from, hash, i) < 0 ||
+		    ids_set(&l->by_dir, (int32_t)o->from_dir, i) < 0)
 			return UV_ENOMEM;
 	}
 	return 0;
 }
 
-/* Arrivals by node, and a list of those whose old place is known. */
 static int index_arrivals(struct watcher *w)
 {
 	struct look *l = w->look;
@@ -421,8 +480,7 @@ static int index_arrivals(struct watcher *w)
 
 	ids_free(&l->by_node);
 	ids_free(&l->by_from);
-	ids_free(&l->left);
-	l->norigins = 0;
+	ids_free(&l->by_dir);
 	for (uint32_t i = 0; i < l->narrivals; i++) {
 		const struct arrival *a = &l->arrivals[i];
 
@@ -431,16 +489,8 @@ static int index_arrivals(struct watcher *w)
 		e = tree_entry(&w->tree, a->dir, a->rec);
 		if (e.node != NO_DIR && ids_set(&l->by_node, (int32_t)e.node, i) < 0)
 			return UV_ENOMEM;
-		if (!a->from)
-			continue;
-		if (!watcher__look_room(l, (void **)&l->origins, l->norigins, &l->origins_cap,
-					sizeof *l->origins))
-			return UV_ENOMEM;
-		l->origins[l->norigins++] = i;
-		if (watcher__note_left(w, a) < 0)
-			return UV_ENOMEM;
 	}
-	return index_origins(l);
+	return index_origins(w);
 }
 
 static void bury_one(struct watcher *w, uint32_t dir, uint32_t gen, uint32_t rec, uint8_t mark)
@@ -511,6 +561,6 @@ void watcher__settle(struct watcher *w)
 		free(l->arrivals[i].from);
 	ids_free(&l->by_node);
 	ids_free(&l->by_from);
-	ids_free(&l->left);
-	l->narrivals = l->ndepartures = l->nchanged = l->norigins = 0;
+	ids_free(&l->by_dir);
+	l->narrivals = l->ndepartures = l->nchanged = 0;
 }

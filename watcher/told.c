@@ -41,7 +41,7 @@ uint32_t watcher__told_up(struct watcher *w, uint32_t dir, const char **name, si
 	const struct half_move *h;
 	struct entry e;
 
-	if (a && a->from && !a->done && tree_alive(&w->tree, a->from_dir, a->from_gen)) {
+	if (a && watcher__is_pending(w, a)) {
 		*name = a->from;
 		*len = a->from_len;
 		return a->from_dir;
@@ -79,6 +79,80 @@ static uint32_t told_top(struct watcher *w, uint32_t dir)
 	while ((up = watcher__told_up(w, dir, &name, &len)) != NO_DIR)
 		dir = up;
 	return dir;
+}
+
+/* The departure of an entry, or NO_ITEM. */
+static uint32_t departure_of(const struct watcher *w, uint32_t dir, uint32_t rec)
+{
+	struct look *l = w->look;
+
+	/* Mostly they are asked for in the order in which they were noted. */
+	for (size_t n = l->ndepartures; n--; l->departed++) {
+		l->departed %= l->ndepartures;
+		if (l->departures[l->departed].dir == dir && l->departures[l->departed].rec == rec)
+			return (uint32_t)l->departed;
+	}
+	return NO_ITEM;
+}
+
+void watcher__told_enter(const struct watcher *w, uint32_t departure)
+{
+	if (w->look->departures[departure].ninside)
+		w->look->departed = w->look->departures[departure].inside;
+}
+
+/* Are they told of the entry? What ends, and is to be told to after this, is there so far. */
+static bool is_told(struct watcher *w, uint32_t dir, struct told_one *t)
+{
+	struct look *l = w->look;
+
+	t->departure = NO_ITEM;
+	if (t->e.marks & ENTRY_NEW && !entry_is_told(&t->e))
+		return false;
+	if (entry_is_told(&t->e)) /* what is in it now is not known to be there */
+		t->e.node = NO_DIR;
+	if (!(t->e.marks & ENTRY_DOOMED))
+		return true;
+	if (t->departed != SIZE_MAX)
+		l->departed = t->departed;
+	if ((t->departure = departure_of(w, dir, t->e.rec)) == NO_ITEM)
+		return false;
+	t->departed = l->departed;
+	watcher__told_enter(w, t->departure);
+	return !l->departures[t->departure].done;
+}
+
+struct entry watcher__told_entry(const struct arrival *a)
+{
+	return (struct entry){ .name = a->from,
+			       .len = a->from_len,
+			       .type = a->type,
+			       .ino = a->ino,
+			       .node = a->node,
+			       .rec = NO_REC };
+}
+
+bool watcher__told_next(struct watcher *w, uint32_t dir, struct told_one *t)
+{
+	struct look *l = w->look;
+
+	if (t->arrival == NO_ITEM) {
+		while ((t->e.rec = tree_next(&w->tree, dir, t->e.rec)) != NO_REC) {
+			t->e = tree_entry(&w->tree, dir, t->e.rec);
+			if (is_told(w, dir, t))
+				return true;
+		}
+		t->arrival = ids_get(&l->by_dir, (int32_t)dir);
+	} else {
+		t->arrival = l->arrivals[t->arrival].same_dir;
+	}
+	t->departure = NO_ITEM;
+	while (t->arrival != NO_ITEM && !watcher__is_pending(w, &l->arrivals[t->arrival]))
+		t->arrival = l->arrivals[t->arrival].same_dir;
+	if (t->arrival == NO_ITEM)
+		return false;
+	t->e = watcher__told_entry(&l->arrivals[t->arrival]);
+	return true;
 }
 
 bool watcher__is_back(struct watcher *w, const struct news *n)

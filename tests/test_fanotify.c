@@ -423,6 +423,68 @@ static void test_renamed_before_it_is_told_onto_what(void **state)
 	check_index();
 }
 
+/* Takes what others have done out of the queue. */
+static void only_own(struct backend *b)
+{
+	struct fan_info info;
+
+	assert_int_equal(fan_read_all(b), 0);
+	for (size_t at = b->pos; at < b->len;) {
+		fan_parse(b->memory + at, &info);
+		if (info.pid == getpid()) {
+			at += info.len;
+			continue;
+		}
+		b->len -= info.len;
+		memmove(b->memory + at, b->memory + at + info.len, b->len - at);
+	}
+}
+
+/* Turns that have no time to spare: nothing but what this process has done so far is in the queue. */
+static void turn_busily(int turns)
+{
+	struct backend *b = w->sources[0].backend;
+	int queue = b->fd;
+
+	only_own(b);
+	b->fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_true(b->fd >= 0);
+	busy = true;
+	while (turns-- && !news.text[0])
+		watcher__pump(w);
+	busy = false;
+	close(b->fd);
+	b->fd = queue;
+	assert_true(watcher__late_active(w));
+}
+
+/* What happens in directories that are under no root, and are gone by now, holds nothing up until all
+ * has been read. */
+static void test_others_come_and_go_meanwhile(void **state)
+{
+	char path[32];
+
+	(void)state;
+	needs_root();
+	assert_int_equal(mkdir("out", 0755), 0);
+	for (int i = 0; i < 50; i++) {
+		snprintf(path, sizeof path, "in/d%d", i);
+		assert_int_equal(mkdir(path, 0755), 0);
+	}
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &news));
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(mkdir("out/d", 0755), 0);
+		put("out/d/x", "");
+		assert_int_equal(unlink("out/d/x"), 0);
+		assert_int_equal(rmdir("out/d"), 0);
+	}
+	put("in/d0/x", "");
+	turn_busily(10);
+	assert_string_equal(news.text, "created in/d0/x");
+	sync_watcher(w);
+	check_index();
+}
+
 /* What happened in a directory was nobody's, and is not any more; nothing has been read yet. */
 static void test_a_root_where_there_was_none(void **state)
 {
@@ -434,11 +496,7 @@ static void test_a_root_where_there_was_none(void **state)
 	assert_int_equal(mkdir("out/d", 0755), 0);
 	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &news));
 	put("out/d/x", "");
-	busy = true;
-	watcher__pump(w); /* it is ready */
-	watcher__pump(w);
-	busy = false;
-	assert_true(watcher__late_active(w));
+	turn_busily(2); /* in the first it is ready */
 	add_with(w, "out", WATCH(.on_batch = on_told, .arg = &news));
 	put("out/d/y", "");
 	sync_watcher(w);
@@ -461,6 +519,7 @@ int main(void)
 		FAN(test_gone_before_that_is_told),
 		FAN(test_elsewhere_before_that_is_told),
 		FAN(test_renamed_before_it_is_told_onto_what),
+		FAN(test_others_come_and_go_meanwhile),
 		FAN(test_a_root_where_there_was_none),
 	};
 

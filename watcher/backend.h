@@ -117,8 +117,8 @@ struct late_ops {
 	 * CHANGE_UNKNOWN instead, again and again, until the directory is watched, foreign() is
 	 * called, or this with !`on`. */
 	void (*unread)(struct backend *b, bool on);
-	/* The directory that CHANGE_UNKNOWN is about is now under no root. False: that may not be
-	 * where it was. */
+	/* The directory that CHANGE_UNKNOWN is about is under no root, as where() has said for each
+	 * of them. False: that cannot be remembered. */
 	bool (*foreign)(struct backend *b);
 	/* Where that directory is now, as seen from the directory `under`. UV_EAGAIN: it is gone
 	 * (`path` is "", or that of the one it was in), or that may not be where it was. */

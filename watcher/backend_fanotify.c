@@ -66,7 +66,7 @@ static int fanotify_open(struct backend **out, const struct backend_config *conf
 
 /* ---- directories ---- */
 
-static int handle_of(int fd, struct fan_key *key)
+int fan_key_of_fd(int fd, struct fan_key *key)
 {
 	union {
 		struct file_handle fh;
@@ -168,7 +168,7 @@ static int fanotify_watch(struct backend *b, int fd, const char *path, enum watc
 			  int32_t *id)
 {
 	struct fan_key key;
-	int r = handle_of(fd, &key);
+	int r = fan_key_of_fd(fd, &key);
 	int32_t n;
 
 	if (r == 0)

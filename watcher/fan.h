@@ -120,6 +120,8 @@ int32_t fan_find(const struct backend *b, const struct fan_key *key);
 /* ... made if it has none. UV_ENOMEM. */
 int32_t fan_number(struct backend *b, const struct fan_key *key, enum watch_level level);
 void fan_unwatch(struct backend *b, int32_t id);
+/* The key of an open directory. UV_ENOTSUP, or another negative errno. */
+int fan_key_of_fd(int fd, struct fan_key *key);
 
 static inline void fan_key_of(const struct backend *b, int32_t id, struct fan_key *key)
 {

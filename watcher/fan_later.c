@@ -18,11 +18,24 @@
 #define FOREIGN_MAX 4096
 #define UP_MAX      64
 
+static bool add_foreign(struct backend *b, const struct fan_key *key)
+{
+	struct keys *f = &b->later.foreign;
+
+	if (f->count >= FOREIGN_MAX)
+		keys_clear(f);
+	return fan_later_foreign(b, key) || keys_add(f, key, fan_key_len(key)) >= 0;
+}
+
 void fan_later_passed(struct backend *b, const struct fan_info *info)
 {
 	fan_noted_passed(b, info);
 	if (info->object && !(info->mask & FAN_ONDIR))
 		fan_before_passed(b, info);
+	/* It may be gone by now, and that be told already. */
+	if (info->mask & FAN_ONDIR && info->mask & FAN_CREATE && info->object &&
+	    fan_later_foreign(b, info->dir))
+		add_foreign(b, info->object);
 	/* What is below a directory that moved may be under a root now. */
 	if (info->mask & FAN_ONDIR && info->mask & FAN_RENAME && b->later.foreign.count)
 		keys_clear(&b->later.foreign);
@@ -107,42 +120,39 @@ static int unknown_keys(const struct backend *b, const struct fan_key *keys[2])
 	return n;
 }
 
-/* Has the kernel told where the directory is? It, and any that it is in, is seen at a new place
- * before that is told; until then the directory above is locked. */
+/* Is a directory now where it is at the head of the queue? It, and any that it is in, is seen at a new
+ * place before that is told; until then the directory above is locked. */
 static bool is_settled(struct backend *b, const struct fan_key *key)
 {
 	int fd = fan_open(&b->places, key, NULL, 0), up;
 	struct stat st = { .st_ino = 0 }, above;
-	bool top = false;
+	const struct fan_key *left;
+	bool top = false, known;
+	struct fan_key at;
 
 	while (fd >= 0 && !top && fstat(fd, &st) == 0) {
+		known = fan_key_of_fd(fd, &at) == 0; /* else nothing is told of its file system */
 		up = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		close(fd);
 		if ((fd = up) < 0 || fstat(fd, &above) < 0)
 			break;
 		fan_settle(fd);
+		left = &at;
+		if (fan_note_all(b) < 0 || (known && fan_holder(b, &left)))
+			break;
 		top = above.st_ino == st.st_ino && above.st_dev == st.st_dev;
 	}
 	if (fd >= 0)
 		close(fd);
-	return top && later_still(b);
+	return top;
 }
 
 /* Only the first: the other is asked about next. */
 static bool later_foreign(struct backend *b)
 {
-	struct keys *f = &b->later.foreign;
 	const struct fan_key *keys[2];
-	struct fan_key key = { .bytes = 0 };
 
-	if (!unknown_keys(b, keys))
-		return true;
-	memcpy(&key, keys[0], fan_key_len(keys[0]));
-	if (!is_settled(b, &key))
-		return false;
-	if (f->count >= FOREIGN_MAX)
-		keys_clear(f);
-	return keys_add(f, &key, fan_key_len(&key)) >= 0;
+	return !unknown_keys(b, keys) || add_foreign(b, keys[0]);
 }
 
 static int path_of_key(const struct backend *b, const struct fan_key *key, const char *under,
@@ -184,7 +194,7 @@ static int later_where(struct backend *b, const char *under, char *path, size_t 
 		memcpy(&copy, key, fan_key_len(key));
 		r = UV_EAGAIN;
 	}
-	return r < 0 || b->later.leaving ? UV_EAGAIN : 0;
+	return r == 0 && is_settled(b, &copy) ? 0 : UV_EAGAIN;
 }
 
 const struct late_ops fan_late_ops = {

@@ -199,6 +199,29 @@ static void test_a_mode_that_is_told_of_late(void **state)
 	assert_string_equal(told(&events), "modified in/d/e/a");
 }
 
+/* For a directory libuv says of it what it says of a move, too. */
+static void test_the_mode_of_a_root(void **state)
+{
+	static struct told of_root;
+
+	(void)state;
+	begin(0);
+	add_with(w, "in/d", WATCH(.kinds = WATCHER_ATTRIB, .on_batch = on_told, .arg = &of_root));
+	add_with(w, "in", WATCH(.kinds = WATCHER_ATTRIB, .on_batch = on_told, .arg = &of_root));
+	sync_watcher(w);
+	assert_int_equal(chmod("in", 0700), 0);
+	sync_watcher(w);
+	assert_string_equal(told(&of_root), "attrib in");
+	assert_int_equal(chmod("in/d", 0700), 0);
+	sync_watcher(w);
+	assert_string_equal(told(&of_root), "attrib in/d, attrib in/d");
+	assert_int_equal(unlink("in/d/e/a"), 0);
+	sync_watcher(w);
+	assert_int_equal(chmod("in/d/e", 0700) | rmdir("in/d/e"), 0);
+	sync_watcher(w);
+	assert_string_equal(told(&events), "deleted in/d/e/a, deleted in/d/e");
+}
+
 int main(void)
 {
 #define HINTS(f) cmocka_unit_test_setup_teardown(f, enter, leave)
@@ -211,6 +234,7 @@ int main(void)
 		HINTS(test_a_write_to_a_directory_that_was_moved_twice_without_names),
 		HINTS(test_a_write_to_a_file_that_moved_away_and_back),
 		HINTS(test_a_write_that_takes_long),
+		HINTS(test_the_mode_of_a_root),
 		HINTS(test_a_mode_that_is_told_of_late),
 	};
 

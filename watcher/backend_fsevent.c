@@ -102,7 +102,7 @@ static void about_self(struct handle *h, int events)
 {
 	struct backend *b = h->b;
 
-	if (!(events & UV_RENAME)) {
+	if (events & UV_CHANGE) { /* of a directory with UV_RENAME, too */
 		hold(h, &b->looks, (struct hint){ .op = CHANGE_SELF_ATTRIB }, NULL);
 		return;
 	}

@@ -24,6 +24,7 @@
  *   add, remove and close anything, the watcher and the watch that called included.
  * - Option structs begin with their size; zero means default; fields are only appended. A
  *   larger struct of a newer header is accepted when the unknown part is zero, else UV_E2BIG.
+ *   C++ has no WATCHER, WATCH and LIST: a struct is zeroed, and its members are set.
  * - The library installs no signal handler, changes no directory, mask or environment, writes
  *   nothing to standard streams, and keeps no thread running.
  * - Paths are bytes. No encoding is assumed; only '/' and NUL mean something.
@@ -210,7 +211,9 @@ typedef struct watcher_options {
 	void (*on_progress)(watcher *w, uint64_t directories, uint64_t files, void *arg);
 } watcher_options;
 
+#ifndef __cplusplus
 #define WATCHER(...) (&(const watcher_options){ .size = sizeof(watcher_options), __VA_ARGS__ })
+#endif
 
 /*
  * Opens a watcher. `options` may be NULL. Nothing is watched before watcher_add().
@@ -471,8 +474,10 @@ typedef struct watch_options {
 	const watcher_vfs *vfs; /* watcher_snapshot_take() only: what is read instead of the disk */
 } watch_options;
 
+#ifndef __cplusplus
 #define WATCH(...) (&(const watch_options){ .size = sizeof(watch_options), __VA_ARGS__ })
 #define LIST(...)  ((const char *const[]){ __VA_ARGS__, NULL })
+#endif
 
 /*
  * Watches `path` (and options->roots). When it returns, everything that is there has been

@@ -22,7 +22,7 @@ struct planned {
 	const struct settings *s;
 	const struct watching *t;
 	struct mounts mounts;
-	char *on; /* for each mount: something on it is watched */
+	char *on; /* for each mount: something on it is watched, 2: by a path in it */
 	struct pruned_list pruned;
 	uint64_t watches_used; /* by others, before ours */
 };
@@ -69,8 +69,10 @@ static void use_mounts(struct planned *p, const char *root)
 	for (size_t i = 0; real && i < p->mounts.n; i++) {
 		const char *below = mounts_below(real, p->mounts.v[i].point);
 
-		if (&p->mounts.v[i] == at || (below && *below && !is_too_deep(p->s, below) &&
-					      !is_pruned(p, root, below)))
+		if (&p->mounts.v[i] == at)
+			p->on[i] = 2;
+		else if (!p->on[i] && below && *below && !is_too_deep(p->s, below) &&
+			 !is_pruned(p, root, below))
 			p->on[i] = 1;
 	}
 	free(real);
@@ -111,19 +113,26 @@ static void add_roots(struct bytes *out, const struct watching *t)
 static void add_mount(struct bytes *out, const struct planned *p, const struct mount *m,
 		      const char *backend)
 {
+	int below = p->on[m - p->mounts.v] == 1, r;
+	const char *name = "unknown", *why, *but = "";
 	watcher_backend_info info;
 	watcher_error err = { 0 };
-	int r = watcher_backend_for(&info, sizeof info, m->point, &err);
 
-	emit_f(out, "backend    %s on ",
-	       p->s->backend != WATCHER_BACKEND_AUTO ? backend
-	       : r < 0				     ? "unknown"
-						     : info.name);
+	r = watcher_backend_for(&info, sizeof info, m->point, &err);
+	if (p->s->backend != WATCHER_BACKEND_AUTO) {
+		name = backend;
+		why = "asked for by --backend";
+	} else if (r < 0) {
+		why = err.message;
+	} else {
+		name = below ? info.name_below : info.name;
+		why = info.why;
+		if (strcmp(name, info.name) != 0)
+			but = ", and is polled only if it is named itself";
+	}
+	emit_f(out, "backend    %s on ", name);
 	emit_safe(out, m->point, strlen(m->point), EMIT_TERMINAL);
-	emit_f(out, " (%s): %s\n", m->type,
-	       p->s->backend != WATCHER_BACKEND_AUTO ? "asked for by --backend"
-	       : r < 0				     ? err.message
-						     : info.why);
+	emit_f(out, " (%s): %s%s\n", m->type, why, but);
 }
 
 static void add_mounts(struct bytes *out, const struct planned *p)
@@ -164,11 +173,13 @@ static void on_read(watcher *w, int status, void *arg)
 	watcher_stop(w);
 }
 
-/* Fanotify reads the tree after it is ready. */
+/* Fanotify reads the tree after it is ready; and what cannot be watched is told on the loop. */
 static void wait_until_read(const struct watching *t)
 {
 	if (t->s->backend == WATCHER_BACKEND_FANOTIFY && watcher_sync(t->w, on_read) == 0)
 		watcher_run(t->w);
+	else
+		uv_run(t->loop, UV_RUN_NOWAIT);
 }
 
 static void add_numbers(struct bytes *out, const struct planned *p)
@@ -311,7 +322,8 @@ int verb_plan(struct settings *s)
 			      .s = s,
 			      .voice = &stage.voice,
 			      .kinds = WATCHER_CHANGES,
-			      .on_batch = on_batch };
+			      .on_batch = on_batch,
+			      .is_ready = 1 /* plan is not said to be watching */ };
 	struct planned p = { .s = s, .t = &t };
 	watcher_backend_info info;
 	int r = stage_open(&stage, s);

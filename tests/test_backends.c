@@ -164,11 +164,13 @@ static void test_backend_for_says_which_and_why(void **state)
 	(void)state;
 	assert_int_equal(watcher_backend_for(&info, sizeof info, "/tmp", &err), 0);
 	assert_string_equal(info.name, "inotify");
+	assert_string_equal(info.name_below, "inotify");
 	assert_true(info.watch_limit > 0);
 	assert_non_null(strstr(info.limit_name, "max_"));
 	assert_int_equal(watcher_backend_for(&info, sizeof info, "/proc/none/at/all", &err), 0);
 	assert_int_equal(info.backend, WATCHER_BACKEND_POLL);
 	assert_string_equal(info.why, "proc does not tell of all changes");
+	assert_string_equal(info.name_below, "inotify");
 	assert_int_equal(watcher_backend_for(&info, sizeof info, "", &err), UV_EINVAL);
 	assert_string_equal(err.message, "an empty path cannot be watched");
 }

@@ -204,13 +204,15 @@ static void explain(watcher_backend_info *info, const char *near)
 		info->name = watcher__poll.name;
 		snprintf(info->why, sizeof info->why, "%s does not tell of all changes", type);
 	}
+	info->name_below = watcher__mount_notifies_below(near) ? watcher__inotify.name :
+								 watcher__poll.name;
 	info->watch_limit = watcher__watch_limit(&info->limit_name);
 	info->watches_used = watches_of_user(geteuid());
 #else
 	(void)near;
 	(void)type;
 	info->backend = WATCHER_BACKEND_FSEVENT;
-	info->name = watcher__fsevent.name;
+	info->name = info->name_below = watcher__fsevent.name;
 	info->watch_limit = watcher__watch_limit(&info->limit_name);
 	snprintf(info->why, sizeof info->why, "this system has no inotify");
 #endif

@@ -290,6 +290,9 @@ typedef struct watcher_backend_info {
 	long long watch_limit;
 	const char *limit_name;
 	uint64_t watches_used;
+	/* As `name`, where the file system is mounted somewhere below a root: what the kernel makes
+	 * up itself (proc, sysfs, ...) is polled only where it is watched by a path in it. */
+	const char *name_below;
 } watcher_backend_info;
 
 /*

@@ -1,7 +1,7 @@
 #!/bin/sh
 # What happens on bad days: limits, rights, closed descriptors, editors, big checkouts.
 . tests/lib/tap.sh
-plan 21
+plan 22
 mkdir t
 
 # Standard streams closed in every combination: no file may become one of them.
@@ -155,6 +155,8 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
   touch u/yes/f
   check '... and the rest is watched' until_true 5 has u.out 'created u/yes/f'
   kill $p
+  setpriv --reuid=65534 --regid=65534 --clear-groups "$W" plan u >plan.out 2>plan.err
+  like '... which plan tells, too' "$(cat plan.err)" '^whendo: .*u/no: cannot be read: not watched$'
   cp "$W" ./suid
   chown 65533 suid
   chmod 4755 suid
@@ -168,5 +170,6 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
 else
   skip 'an unreadable directory is told' 'not root'
   skip '... and the rest is watched' 'not root'
+  skip '... which plan tells, too' 'not root'
   skip 'set-user-ID is refused' 'not root'
 fi

@@ -2,7 +2,7 @@
 # plan: roots, the backend of each mount and why, watches against the limit, what is pruned by
 # which rule, and what would run. Nothing is run.
 . tests/lib/tap.sh
-plan 27
+plan 28
 mkdir -p t/d/e t/node_modules/a/b t/.git t/x/__pycache__ t/y/__pycache__ t/skip
 touch t/a t/d/b
 echo node_modules/ >t/.gitignore
@@ -48,7 +48,11 @@ if [ -d /proc/sys/kernel ]; then
   "$W" plan -N t /proc/sys/kernel >plan
   is 'two mounts are two backends' "$(count plan '^backend')" 2
   check 'one that does not notify is polled' has plan '^backend    poll on /proc(/sys)? \(proc\): proc does not tell'
+  "$W" plan --depth 2 --no-ignore -i '/[!p]*' / >plan
+  check '... not one of the kernel below something else' has plan \
+    '^backend    inotify on /proc \(proc\): proc does not tell of all changes, and is polled only if it is named itself$'
 else
+  skip '... not one of the kernel below something else' 'no /proc'
   skip 'two mounts are two backends' 'no /proc'
   skip 'one that does not notify is polled' 'no /proc'
 fi

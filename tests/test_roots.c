@@ -440,6 +440,66 @@ static void test_comes_back_while_a_half_waits(void **state)
 	watcher_close(w);
 }
 
+/* What was done to the file of a root when the directory around it was added, and nobody had looked. */
+enum meanwhile { REPLACED, MADE_A_DIRECTORY, BACK, MEANWHILES };
+
+static void do_meanwhile(enum meanwhile what)
+{
+	if (what != BACK)
+		assert_int_equal(unlink("in/c/f"), 0);
+	if (what == MADE_A_DIRECTORY)
+		assert_int_equal(mkdir("in/c/f", 0755), 0);
+	else
+		put("in/c/f", "");
+}
+
+/* Its end and its coming are told by turns. */
+static void assert_by_turns(const char *text, bool is_there)
+{
+	for (const char *at = text; *at; at += strcspn(at, ","), at += strspn(at, ", ")) {
+		if (strncmp(at, is_there ? "deleted in/c/f" : "created in/c/f", 14) != 0)
+			fail_msg("%s", text);
+		is_there = !is_there;
+	}
+	if (!is_there)
+		fail_msg("it is there: %s", text);
+}
+
+static void added_around_meanwhile(int backend, enum meanwhile what)
+{
+	watcher *w = open_watcher(backend);
+
+	make_tree();
+	add(w, "in/c/f", &inner);
+	sync_watcher(w);
+	if (what == BACK) {
+		assert_int_equal(unlink("in/c/f"), 0);
+		sync_watcher(w);
+		assert_string_equal(told(&inner), "deleted in/c/f");
+	}
+	do_meanwhile(what);
+	add(w, "in/c", &outer);
+	check(w);
+	assert_by_turns(told(&inner), what != BACK);
+	assert_int_equal(remove("in/c/f"), 0);
+	check(w);
+	assert_string_equal(told(&inner), "deleted in/c/f");
+	watcher_close(w);
+	assert_int_equal(rmdir("in/c/d") | rmdir("in/c") | rmdir("in"), 0);
+}
+
+static void test_what_a_file_became_is_told_when_its_directory_is_added(void **state)
+{
+	(void)state;
+	for (int what = 0; what < MEANWHILES; what++) {
+		added_around_meanwhile(WATCHER_BACKEND_INOTIFY, (enum meanwhile)what);
+		added_around_meanwhile(WATCHER_BACKEND_FSEVENT, (enum meanwhile)what);
+		added_around_meanwhile(WATCHER_BACKEND_POLL, (enum meanwhile)what);
+		if (getuid() == 0)
+			added_around_meanwhile(WATCHER_BACKEND_FANOTIFY, (enum meanwhile)what);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -455,6 +515,7 @@ int main(void)
 		TEST(test_moved_out_around_the_inner),
 		TEST(test_comes_back_while_a_half_waits),
 		TEST(test_a_file_moved_in_the_outer),
+		TEST(test_what_a_file_became_is_told_when_its_directory_is_added),
 		TEST(test_moved_between_two),
 		TEST(test_directory_of_a_file_made_anew),
 		TEST(test_exchanged_between_two),

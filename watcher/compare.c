@@ -8,29 +8,38 @@
 #include "watcher/filter.h"
 #include "watcher/look.h"
 
+/* What is read silently is news all the same to others for whom this very file, or one in this
+ * directory (no name), is a root. */
+static bool is_root_of_others(const struct watcher *w, uint32_t dir, const char *name, size_t len)
+{
+	for (const struct root *r = tree_dir(&w->tree, dir)->roots; r; r = r->next_at_node)
+		if (r->single && r != w->adding &&
+		    (!name || (strlen(r->single) == len && memcmp(r->single, name, len) == 0)))
+			return true;
+	return false;
+}
+
 /* An entry that the index did not have. Without memory it stays out: nothing in the index is
  * left to be told by a pass that has not noted it. */
 static void arrive(struct watcher *w, uint32_t dir, const char *name, uint8_t len, int type,
 		   uint64_t ino, uint32_t twin)
 {
 	bool came = tree_dir(&w->tree, dir)->flags & DIR_CAME;
+	bool silent = w->look->silent && !is_root_of_others(w, dir, name, len);
 	struct look *l = w->look;
 	uint32_t rec, node;
 
+	/* Without memory to tell of it, it is not known either: found again by another pass. */
 	if (!watcher__look_room(l, (void **)&l->arrivals, l->narrivals, &l->arrivals_cap,
 				sizeof *l->arrivals))
 		return;
 	watcher__name_taken(w, dir, name, len);
-	/* Without memory to tell of it, it is not known either: found again by another pass. */
-	if (!l->silent && !watcher__look_room(l, (void **)&l->arrivals, l->narrivals,
-					      &l->arrivals_cap, sizeof *l->arrivals))
-		return;
 	rec = tree_insert(&w->tree, dir, name, len, type, ino);
 	if (rec == NO_REC) {
 		l->failed = true;
 		return;
 	}
-	if (!l->silent) {
+	if (!silent) {
 		tree_set_marks(&w->tree, dir, rec, ENTRY_NEW);
 		l->arrivals[l->narrivals++] = (struct arrival){ .dir = dir,
 								.gen = tree_dir(&w->tree, dir)->gen,
@@ -46,7 +55,7 @@ static void arrive(struct watcher *w, uint32_t dir, const char *name, uint8_t le
 		node = watcher__look_new_dir(w, dir, rec);
 		if (came && node != NO_DIR)
 			tree_dir(&w->tree, node)->flags |= DIR_CAME;
-		if (!l->silent && !watcher__look_waits(w, dir)) /* else it is told whether it came */
+		if (!silent && !watcher__look_waits(w, dir)) /* else it is told whether it came */
 			watcher__mounts_came(w);
 	} else if (type == WATCHER_TYPE_SYMLINK && watcher__follows(w, dir)) {
 		watcher__look_behind(w, dir, rec);
@@ -166,7 +175,7 @@ static bool take_whole(struct watcher *w, uint32_t dir)
 	uint32_t rec;
 
 	if (!l->silent || tree_dir(&w->tree, dir)->count ||
-	    tree_dir(&w->tree, dir)->flags & DIR_NARROW)
+	    tree_dir(&w->tree, dir)->flags & DIR_NARROW || is_root_of_others(w, dir, NULL, 0))
 		return false;
 	if (tree_fill(&w->tree, dir, l->listing.packed, l->listing.len, l->listing.count) < 0) {
 		l->failed = true;

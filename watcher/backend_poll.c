@@ -147,6 +147,19 @@ static void on_compared(uv_work_t *work, int status)
 	next_slice(b);
 }
 
+/* When the index has read it: where the last comparison did not find the directory, before that. */
+static void take_reading(const struct backend *b, struct polled *p)
+{
+	bool own = watcher__disk_is_users(b->config.disk);
+
+	if (own ? p->asked_ns != 0 : !p->read_ns) {
+		p->read_ns = p->asked_ns;
+		p->read_meanwhile = p->asked_meanwhile;
+	}
+	p->asked_ns = 0;
+	p->asked_meanwhile = false;
+}
+
 /* A directory for this slice, with its path of now. */
 static void add_job(struct backend *b, int32_t id)
 {
@@ -165,11 +178,7 @@ static void add_job(struct backend *b, int32_t id)
 			p->checked_ns = p->asked_ns;
 	}
 	p->level = p->wanted;
-	if (p->asked_ns || !watcher__disk_is_users(b->config.disk))
-		p->read_ns = p->asked_ns;
-	p->read_meanwhile = p->asked_meanwhile;
-	p->asked_ns = 0;
-	p->asked_meanwhile = false;
+	take_reading(b, p);
 	if (bytes_add(&b->paths, path, strlen(path) + 1) < 0)
 		b->gap = true;
 	else

@@ -376,6 +376,8 @@ static void compare_all(struct poll_work *w, struct polled *p, int32_t id, int f
 	differ |= late || changed_since_read(w->disk, p, now);
 	if (differ)
 		find(w, p, id, CHANGE_LOOK, NULL);
+	if (!watcher__disk_is_users(w->disk))
+		p->read_ns = 0;
 }
 
 void poll_compare(struct poll_work *w, struct polled *p, int32_t id, const char *path)

@@ -31,8 +31,9 @@ struct polled {
 	uint8_t level, wanted; /* enum watch_level: of the comparison, and of the next one */
 	/* The clock when the index first read it since the comparison before, or during that, for the
 	 * comparison and for the next one; 0: what it read is what was compared. A name may have
-	 * come and gone again between two comparisons, and the index have read it there. With the
-	 * user's own functions, whose clock is another: the modification time it had then. */
+	 * come and gone again between two comparisons, and the index have read it there. A comparison
+	 * that does not find the directory leaves that to the next one. With the user's own functions,
+	 * whose clock is another: the modification time it had then. */
 	int64_t read_ns, asked_ns;
 	bool read_meanwhile, asked_meanwhile; /* that was during the comparison before */
 	bool fresh;    /* never compared yet */

@@ -320,13 +320,19 @@ static void about_itself(struct watcher *w, int source, const struct change *c, 
 	}
 }
 
+/* Was the name no news when the directory was last read? */
+static bool has_stayed(const struct watcher *w, const struct change *c, uint32_t dir)
+{
+	uint32_t rec = tree_find(&w->tree, dir, c->name, c->name_len);
+
+	return rec != NO_REC && tree_entry(&w->tree, dir, rec).marks & ENTRY_STAYED;
+}
+
 /* A name that was there when the directory was read, and before: what has it now was put there in
  * between, and the reading cannot have known it where the inode was not known, or is the same. */
-static void taken_unseen(struct watcher *w, const struct change *c, uint32_t dir, uint32_t rec)
+static void taken_unseen(struct watcher *w, const struct change *c, uint32_t dir)
 {
-	bool stayed = tree_entry(&w->tree, dir, rec).marks & ENTRY_STAYED;
-
-	if (stayed && (c->op == CHANGE_CREATED || c->op == CHANGE_MOVED_TO))
+	if ((c->op == CHANGE_CREATED || c->op == CHANGE_MOVED_TO) && has_stayed(w, c, dir))
 		happened(w, c, dir, WATCHER_MODIFIED);
 }
 
@@ -337,7 +343,7 @@ static void skip(struct watcher *w, const struct change *c, uint32_t dir)
 	uint32_t rec = tree_find(&w->tree, dir, c->name, c->name_len), node;
 
 	if (rec != NO_REC && !c->is_dir)
-		taken_unseen(w, c, dir, rec);
+		taken_unseen(w, c, dir);
 	node = rec == NO_REC || !c->is_dir ? NO_DIR : tree_entry(&w->tree, dir, rec).node;
 	if (c->op == CHANGE_MOVED_TO)
 		watcher__half_skipped(w, c);
@@ -382,7 +388,8 @@ static void apply_named(struct watcher *w, const struct change *c, uint32_t dir)
 		watcher__moved_to(w, c, dir);
 		break;
 	case CHANGE_WRITTEN:
-		happened(w, c, dir, WATCHER_MODIFIED);
+		if (!c->if_stayed || has_stayed(w, c, dir))
+			happened(w, c, dir, WATCHER_MODIFIED);
 		break;
 	case CHANGE_ATTRIB:
 		happened(w, c, dir, WATCHER_ATTRIB);

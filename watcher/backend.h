@@ -64,6 +64,7 @@ struct change {
 	int64_t since_ns;  /* LOOK, GAP, and of BACKEND_BY_PATH UNWATCHED: what is older was known; 0:
 			    * since the queue was last empty */
 	bool content;      /* LOOK: at the change times of files, too */
+	bool if_stayed;    /* WRITTEN: only if the name was no news when it was last read */
 	uint64_t ino;      /* WRITTEN, ATTRIB: of what has the name now; 0: not looked at */
 	const char *name, *name2; /* valid until next() is called again; not NUL-ended */
 };

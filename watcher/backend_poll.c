@@ -441,6 +441,7 @@ static int poll_next(struct backend *b, struct change *c)
 		c->is_dir = f.is_dir;
 		c->name_len = f.len;
 		c->since_ns = f.since_ns;
+		c->if_stayed = f.if_stayed;
 		return 1;
 	}
 	b->pos = 0;

@@ -104,11 +104,9 @@ void poll_work_free(struct poll_work *w)
 	memset(w, 0, sizeof *w);
 }
 
-static void find(struct poll_work *w, const struct polled *p, int32_t id, enum change_op op,
-		 const struct polled_entry *e)
+static void find_this(struct poll_work *w, const struct polled *p, struct found f,
+		      const struct polled_entry *e)
 {
-	struct found f = { .since_ns = p->checked_ns, .id = id, .op = (uint8_t)op };
-
 	if (e) {
 		f.is_dir = e->type == WATCHER_TYPE_DIR;
 		f.len = e->len;
@@ -120,6 +118,12 @@ static void find(struct poll_work *w, const struct polled *p, int32_t id, enum c
 	bytes_add(&w->found, &f, sizeof f);
 	if (e)
 		bytes_add(&w->found, p->names.data + e->name, e->len);
+}
+
+static void find(struct poll_work *w, const struct polled *p, int32_t id, enum change_op op,
+		 const struct polled_entry *e)
+{
+	find_this(w, p, (struct found){ .since_ns = p->checked_ns, .id = id, .op = (uint8_t)op }, e);
 }
 
 /* ---- reading the names ---- */
@@ -271,6 +275,21 @@ static bool changed_since_look(const struct poll_work *w, const struct polled *p
 	return w->names_read ? f->ctime_ns >= p->read_ns : f->mtime_ns >= p->read_ns;
 }
 
+/* A file has the name of another thing. If the index has never had that, or the very file again, the
+ * file is no news to it: it was away for one comparison, or is another in the same inode. */
+static void find_replaced(struct poll_work *w, const struct polled *p, int32_t id,
+			  const struct polled_entry *e, const struct facts *f)
+{
+	bool unseen = changed_since_look(w, p, f);
+
+	if (unseen || (p->read_ns && f->ctime_ns >= p->checked_ns &&
+		       !watcher__disk_is_users(w->disk)))
+		find_this(w, p,
+			  (struct found){ .since_ns = p->checked_ns, .id = id,
+					  .op = CHANGE_WRITTEN, .if_stayed = !unseen },
+			  e);
+}
+
 /* A name that came, for all that the last comparison knew: if the index read it while that was made,
  * what was written to it after that, and before the comparison, is told here. */
 static bool written_since_read(const struct disk *disk, const struct polled *p,
@@ -312,8 +331,8 @@ static bool compare_entry(struct poll_work *w, struct polled *p, int32_t id, int
 		return true;
 	}
 	if (e->came) {
-		if (f.type == WATCHER_TYPE_FILE && changed_since_look(w, p, &f))
-			find(w, p, id, CHANGE_WRITTEN, e);
+		if (f.type == WATCHER_TYPE_FILE)
+			find_replaced(w, p, id, e, &f);
 		return true;
 	}
 	news = f.type == WATCHER_TYPE_DIR ? was.meta != f.meta :

@@ -45,6 +45,7 @@ struct found {
 	int64_t since_ns;
 	int32_t id;
 	uint8_t op, is_dir, len;
+	bool if_stayed; /* as in struct change */
 };
 
 /* Memory that is used for one directory after the other, and what was found. */

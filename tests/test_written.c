@@ -29,6 +29,7 @@ static void look(const char *path)
 	at = NULL;
 	for (size_t i = 0; i < COUNT(moves) && moves[i][0]; i++)
 		assert_int_equal(rename(moves[i][0], moves[i][1]), 0);
+	next_tick();
 }
 
 int __real_watcher__scan_open(const char *path, bool follow);
@@ -187,6 +188,32 @@ static void test_its_directory_has_moved(void **state)
 	check_told("modified in/z/d/a");
 }
 
+/* Everything is looked at, for other reasons than that a comparison has found something. */
+static void look_at_all(void)
+{
+	for (uint32_t i = 0; i < w->tree.nnodes; i++)
+		if (tree_dir(&w->tree, i)->flags & DIR_USED)
+			watcher__node_limbo(w, i);
+	watcher__pump(w);
+}
+
+/* It moves before it is compared, into a directory that is not known yet, and that is found without a
+ * comparison. */
+static void test_it_is_found_before_it_is_compared(void **state)
+{
+	(void)state;
+	begin(WATCHER_BACKEND_POLL, 0);
+	put("in/d/a", "more");
+	next_tick();
+	watcher__pump(w);
+	assert_int_equal(mkdir("in/n", 0755), 0);
+	assert_int_equal(rename("in/d/a", "in/n/a"), 0);
+	next_tick();
+	look_at_all();
+	sync_watcher(w);
+	check_told("modified in/n/a");
+}
+
 /* The index has read the name between two comparisons, and before the next one the directory has
  * moved: it is not where that expects it. */
 static void test_it_is_read_before_its_directory_moves(void **state)
@@ -196,10 +223,7 @@ static void test_it_is_read_before_its_directory_moves(void **state)
 	begin(WATCHER_BACKEND_POLL, 0);
 	assert_int_equal(rmdir("in/d/b"), 0);
 	put("in/d/b", "");
-	for (uint32_t i = 0; i < w->tree.nnodes; i++)
-		if (tree_dir(&w->tree, i)->flags & DIR_USED)
-			watcher__node_limbo(w, i);
-	watcher__pump(w);
+	look_at_all();
 	check_told("created in/d/b");
 	next_tick();
 	put("in/d/b", "more");
@@ -240,6 +264,7 @@ int main(void)
 		WRITTEN(test_it_moves_again),
 		WRITTEN(test_its_directory_has_moved),
 		WRITTEN(test_it_was_away_for_one_comparison),
+		WRITTEN(test_it_is_found_before_it_is_compared),
 		WRITTEN(test_it_is_read_before_its_directory_moves),
 	};
 

@@ -200,6 +200,9 @@ struct backend_ops {
 	 * that is done, and wake() is called at its end whatever was found. */
 	void (*round)(struct backend *b);
 	bool (*busy)(const struct backend *b);
+	/* What happened before this has been found, and fetched; what happened later may still be to
+	 * be found. The file system's clock. */
+	int64_t (*known_ns)(const struct backend *b);
 	/* All that it found has been looked at: begins another round, once, if directories were not
 	 * where they were expected. False: they were. */
 	bool (*follow_up)(struct backend *b);

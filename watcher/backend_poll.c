@@ -41,6 +41,10 @@ struct backend {
 	/* A round that was asked for has another one behind it if a directory was not where it was
 	 * expected: when the engine has found where it is now, what was done in it before is compared. */
 	bool asked, twice, owed;
+	/* The file system's clock when this round began, or the last one; and the one before, or, once,
+	 * the one before that, if that one did not find all directories. */
+	int64_t round_ns, known_ns;
+	bool held; /* that is so */
 	bool gap;
 	int32_t next; /* directory that the next slice begins with */
 	struct job jobs[SLICE];
@@ -67,6 +71,7 @@ static int poll_open(struct backend **out, const struct backend_config *config,
 		return watcher__fail(err, UV_ENOMEM, "out of memory");
 	b->config = *config;
 	b->compare.disk = config->disk;
+	b->round_ns = b->known_ns = clock_coarse_ns();
 	keys_init(&b->keys);
 	uv_timer_init(config->loop, &b->timer);
 	b->timer.data = b->work.data = b;
@@ -217,6 +222,10 @@ static void begin_round(struct backend *b)
 		return;
 	}
 	b->running = true;
+	b->held = b->compare.missed && !b->held;
+	if (!b->held)
+		b->known_ns = b->round_ns;
+	b->round_ns = clock_coarse_ns();
 	b->twice = b->asked;
 	b->asked = b->compare.missed = false;
 	b->spent_ns = 0;
@@ -250,6 +259,11 @@ static void poll_round(struct backend *b)
 static bool poll_busy(const struct backend *b)
 {
 	return b->running || b->again || b->holding;
+}
+
+static int64_t poll_known_ns(const struct backend *b)
+{
+	return b->known_ns;
 }
 
 static bool poll_follow_up(struct backend *b)
@@ -505,6 +519,7 @@ const struct backend_ops watcher__poll = {
 	.next = poll_next,
 	.round = poll_round,
 	.busy = poll_busy,
+	.known_ns = poll_known_ns,
 	.follow_up = poll_follow_up,
 	.close = poll_close,
 };

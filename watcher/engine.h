@@ -427,6 +427,8 @@ void watcher__aliases_free(struct watcher *w);
 int watcher__look_init(struct watcher *w);
 void watcher__look_fini(struct watcher *w);
 void watcher__look_at(struct watcher *w, uint32_t dir);
+/* What happened before this has been told, as far as anything tells of it; by the file system's clock. */
+int64_t watcher__known_ns(const struct watcher *w);
 /* Everything that is indexed, with content changes since `since_ns`. */
 void watcher__look_everywhere(struct watcher *w, int64_t since_ns);
 /* As a backend's hint says. */

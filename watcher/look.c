@@ -57,13 +57,27 @@ bool watcher__look_room(struct look *l, void **items, size_t n, size_t *cap, siz
 	return true;
 }
 
+int64_t watcher__known_ns(const struct watcher *w)
+{
+	int64_t since = w->calm_ns, known;
+
+	for (int i = 0; i < w->nsources; i++) {
+		if (!w->sources[i].ops->known_ns)
+			continue;
+		known = w->sources[i].ops->known_ns(w->sources[i].backend);
+		if (known < since)
+			since = known;
+	}
+	return since;
+}
+
 void watcher__look_at(struct watcher *w, uint32_t dir)
 {
 	struct look *l = w->look;
 
 	if (!l->active) {
 		l->active = true;
-		l->since_ns = w->calm_ns;
+		l->since_ns = watcher__known_ns(w);
 		tree_pin(&w->tree);
 	}
 	if (watcher__look_room(l, (void **)&l->queue, l->nqueue, &l->queue_cap,
@@ -74,9 +88,12 @@ void watcher__look_at(struct watcher *w, uint32_t dir)
 void watcher__look_hint(struct watcher *w, uint32_t dir, const struct change *hint)
 {
 	struct look *l = w->look;
+	bool first = !l->active;
 
 	watcher__look_at(w, dir);
 	l->content |= hint->content;
+	if (first && hint->since_ns)
+		l->since_ns = w->calm_ns;
 	if (hint->since_ns && hint->since_ns < l->since_ns)
 		l->since_ns = hint->since_ns;
 }

@@ -286,7 +286,7 @@ static bool settle_rest(struct watcher *w, int64_t before_ns)
 		w->gap = false;
 		w->stats.overflows++;
 		watcher__emit_control(w, WATCHER_OVERFLOW);
-		watcher__look_everywhere(w, w->gap_since_ns ? w->gap_since_ns : w->calm_ns);
+		watcher__look_everywhere(w, w->gap_since_ns ? w->gap_since_ns : watcher__known_ns(w));
 		w->gap_since_ns = 0;
 		return watcher__look_pending(w);
 	}

@@ -275,14 +275,15 @@ static bool changed_since_look(const struct poll_work *w, const struct polled *p
 	return w->names_read ? f->ctime_ns >= p->read_ns : f->mtime_ns >= p->read_ns;
 }
 
-/* A file has the name of another thing. If the index has never had that, or the very file again, the
- * file is no news to it: it was away for one comparison, or is another in the same inode. */
+/* A file has the name of another thing. If the index has never had that, or the very file again, what
+ * it has read since is no news to it: the file was away for one comparison, or is another in the same
+ * inode. */
 static void find_replaced(struct poll_work *w, const struct polled *p, int32_t id,
 			  const struct polled_entry *e, const struct facts *f)
 {
 	bool unseen = changed_since_look(w, p, f);
 
-	if (unseen || (p->read_ns && f->ctime_ns >= p->checked_ns &&
+	if (unseen || (f->ctime_ns >= p->checked_ns && f->ctime_ns < p->read_ns &&
 		       !watcher__disk_is_users(w->disk)))
 		find_this(w, p,
 			  (struct found){ .since_ns = p->checked_ns, .id = id,

@@ -565,38 +565,22 @@ static int make_dir(void **state)
 
 int main(void)
 {
+#define POLL(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-		    test_a_name_that_comes_while_names_are_first_read, make_dir, remove_dir),
-		cmocka_unit_test_setup_teardown(test_a_write_whose_time_is_set_back, make_dir,
-						remove_dir),
-		cmocka_unit_test_setup_teardown(
-		    test_a_first_reading_without_changes_finds_nothing, make_dir, remove_dir),
-		cmocka_unit_test_setup_teardown(
-		    test_a_name_that_comes_back_while_names_are_read, make_dir, remove_dir),
-		cmocka_unit_test_setup_teardown(test_a_write_before_the_first_comparison, make_dir,
-						remove_dir),
-		cmocka_unit_test_setup_teardown(
-		    test_a_directory_changed_before_the_first_comparison, make_dir, remove_dir),
-		cmocka_unit_test_setup_teardown(test_a_write_to_a_name_that_only_the_index_has,
-						make_dir, remove_dir),
-		cmocka_unit_test_setup_teardown(
-		    test_a_write_to_another_file_that_only_the_index_has, make_dir, remove_dir),
-		cmocka_unit_test_setup_teardown(
-		    test_a_write_between_the_index_and_a_comparison_under_way, make_dir, remove_dir),
-		cmocka_unit_test_setup_teardown(
-		    test_a_name_that_is_made_again_before_the_index_looks, make_dir, remove_dir),
-		cmocka_unit_test_setup_teardown(test_names_are_read_twice_between_comparisons,
-						make_dir, remove_dir),
-		cmocka_unit_test_setup_teardown(
-		    test_a_directory_on_the_way_is_watched_while_a_thread_has_it, make_dir,
-		    remove_dir),
-		cmocka_unit_test_setup_teardown(
-		    test_a_write_where_a_directory_on_the_way_is_watched_while_a_thread_has_it,
-		    make_dir, remove_dir),
-		cmocka_unit_test_setup_teardown(
-		    test_a_mode_where_a_directory_on_the_way_is_watched_while_a_thread_has_it,
-		    make_dir, remove_dir),
+		POLL(test_a_name_that_comes_while_names_are_first_read),
+		POLL(test_a_write_whose_time_is_set_back),
+		POLL(test_a_first_reading_without_changes_finds_nothing),
+		POLL(test_a_name_that_comes_back_while_names_are_read),
+		POLL(test_a_write_before_the_first_comparison),
+		POLL(test_a_directory_changed_before_the_first_comparison),
+		POLL(test_a_write_to_a_name_that_only_the_index_has),
+		POLL(test_a_write_to_another_file_that_only_the_index_has),
+		POLL(test_a_write_between_the_index_and_a_comparison_under_way),
+		POLL(test_a_name_that_is_made_again_before_the_index_looks),
+		POLL(test_names_are_read_twice_between_comparisons),
+		POLL(test_a_directory_on_the_way_is_watched_while_a_thread_has_it),
+		POLL(test_a_write_where_a_directory_on_the_way_is_watched_while_a_thread_has_it),
+		POLL(test_a_mode_where_a_directory_on_the_way_is_watched_while_a_thread_has_it),
 	};
 
 	setenv("UV_THREADPOOL_SIZE", "4", 1); /* THREADS */

@@ -20,7 +20,6 @@
 #include <sys/statfs.h>
 #include <unistd.h>
 
-
 static int refuse(watcher_error *err, int code)
 {
 	if (code == UV_EPERM)

@@ -114,7 +114,7 @@ static bool take(struct backend *b)
 	if (r->id < 0 && r->id2 < 0 && r->target < 0)
 		return true;
 	r->bits = told_bits(b, r, info.mask);
-	if (r->bits & FAN_RENAME)
+	if (r->bits & FAN_RENAME && info.dir && info.dir2)
 		suspect(b, r, &info);
 	/* What was merged into this may have been done after the reading that is still to come,
 	 * and be in what was read, or not. */

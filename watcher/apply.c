@@ -299,12 +299,12 @@ static void about_itself(struct watcher *w, int source, const struct change *c, 
 		if (ids_get(&w->sources[source].nodes, c->id) != dir)
 			return;
 	}
+	for (struct root *r = d->roots; r; r = r->next_at_node)
+		r->recheck = w->recheck_roots = true;
 	if (c->op == CHANGE_SELF_ATTRIB) {
 		metadata_changed(w, c, dir);
 		return;
 	}
-	for (struct root *r = d->roots; r; r = r->next_at_node)
-		r->recheck = w->recheck_roots = true;
 	if (c->op == CHANGE_UNMOUNTED && d->parent != NO_DIR)
 		d->flags |= DIR_UNMOUNTED;
 	if (c->op == CHANGE_SELF_MOVED && d->flags & DIR_LINK)

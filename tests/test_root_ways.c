@@ -86,11 +86,40 @@ static void test_itself_replaced(void **state)
 		}
 }
 
+/* Made before its way is walked again, and removed after that: the kernel makes one record of both. */
+static void came_and_went(int backend)
+{
+	watcher *w = open_watcher(backend);
+	watcher_watch *watch;
+
+	assert_int_equal(mkdir("in", 0755), 0);
+	watch = add(w, "in/c/d", &inner);
+	calm(w);
+	assert_int_equal(mkdir("in/c", 0755), 0);
+	watcher__root_settle(w, LIST_ENTRY(watch->roots.next, struct root, link), false, NULL);
+	assert_int_equal(rmdir("in/c"), 0);
+	calm(w);
+	assert_int_equal(mkdir("in/c", 0755) | mkdir("in/c/d", 0755), 0);
+	check(w);
+	assert_string_equal(told(&inner), "created in/c/d");
+	watcher_close(w);
+	assert_int_equal(rmdir("in/c/d") | rmdir("in/c") | rmdir("in"), 0);
+}
+
+static void test_came_and_went(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++)
+		if (can_use(backends[i]))
+			came_and_went(backends[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_replaced_by_a_rename),
 		TEST(test_itself_replaced),
+		TEST(test_came_and_went),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

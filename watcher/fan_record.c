@@ -201,11 +201,11 @@ static bool next_of_record(struct backend *b, struct change *c)
 {
 	const char *start = b->memory + b->pos;
 	struct fan_record *r = &b->now;
-	bool gone = r->bits & FAN_DELETE && !(r->bits & FAN_CREATE);
-	bool kept = r->bits & FAN_RENAME || gone;
 
-	if (r->bits && !kept)
-		r->target = -1; /* only its end and its moves are told of it */
+	/* Only its end and its moves are told of it. One that was made and removed is gone, too: no
+	 * directory comes back under its handle. */
+	if (r->bits && !(r->bits & (FAN_RENAME | FAN_DELETE)))
+		r->target = -1;
 	while (r->bits) {
 		c->op = next_op(r);
 		if (c->op == CHANGE_NONE)

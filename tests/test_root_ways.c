@@ -114,12 +114,46 @@ static void test_came_and_went(void **state)
 			came_and_went(backends[i]);
 }
 
+/* All that the kernel has told since is lost. */
+static void lose(watcher *w)
+{
+	assert_true(w->sources[0].ops->fill(w->sources[0].backend, true) >= 0);
+}
+
+static void came_unheard(int backend)
+{
+	watcher *w = open_watcher(backend);
+
+	assert_int_equal(mkdir("in", 0755), 0);
+	add(w, "in/c/d", &inner);
+	calm(w);
+	assert_int_equal(mkdir("in/c", 0755) | mkdir("in/c/d", 0755), 0);
+	lose(w);
+	check(w);
+	assert_string_equal(told(&inner), "created in/c/d");
+	assert_int_equal(rename("in/c", "in/x"), 0);
+	lose(w);
+	check(w);
+	assert_string_equal(told(&inner), "deleted in/c/d");
+	watcher_close(w);
+	assert_int_equal(rmdir("in/x/d") | rmdir("in/x") | rmdir("in"), 0);
+}
+
+static void test_came_unheard(void **state)
+{
+	(void)state;
+	came_unheard(WATCHER_BACKEND_INOTIFY);
+	if (can_use(WATCHER_BACKEND_FANOTIFY))
+		came_unheard(WATCHER_BACKEND_FANOTIFY);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_replaced_by_a_rename),
 		TEST(test_itself_replaced),
 		TEST(test_came_and_went),
+		TEST(test_came_unheard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

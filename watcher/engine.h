@@ -519,6 +519,8 @@ void watcher__anchor_hit(struct watcher *w, int source, const struct change *c);
 void watcher__recheck_roots(struct watcher *w);
 /* Something was mounted or unmounted: has roots looked up again that it may concern. */
 void watcher__roots_remounted(struct watcher *w);
+/* Changes were lost, and may have been on the way to any root: has all looked up again. */
+void watcher__doubt_roots(struct watcher *w);
 /* Has roots looked up again that are not there, where no anchor tells of their coming. */
 void watcher__waiting_roots(struct watcher *w);
 

@@ -288,7 +288,8 @@ static bool settle_rest(struct watcher *w, int64_t before_ns)
 		watcher__emit_control(w, WATCHER_OVERFLOW);
 		watcher__look_everywhere(w, w->gap_since_ns ? w->gap_since_ns : watcher__known_ns(w));
 		w->gap_since_ns = 0;
-		return watcher__look_pending(w);
+		watcher__doubt_roots(w);
+		return true;
 	}
 	w->calm_ns = before_ns;
 	return false;

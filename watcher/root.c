@@ -456,6 +456,17 @@ void watcher__roots_remounted(struct watcher *w)
 	}
 }
 
+void watcher__doubt_roots(struct watcher *w)
+{
+	LIST_EACH(it, next, &w->watches) {
+		struct watcher_watch *watch = LIST_ENTRY(it, struct watcher_watch, link);
+
+		LIST_EACH(ri, rnext, &watch->roots) {
+			settle_later(w, LIST_ENTRY(ri, struct root, link));
+		}
+	}
+}
+
 void watcher__waiting_roots(struct watcher *w)
 {
 	LIST_EACH(it, next, &w->watches) {

@@ -3,43 +3,14 @@
  *
  * link: -Wl,--wrap=syscall
  */
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
-#include <cmocka.h>
+#include "poll_test.h"
 
-#include "base/clock.h"
-#include "next_tick.h"
-#include "watcher/backend.h"
-#include "watcher/disk.h"
-#include "watcher/poll.h"
-
-#define AGE_NS 40000000 /* older than any listing that is too young to be trusted */
-
-static char dir[64];
 static void (*meanwhile)(void); /* what happens right before the next reading of names */
 
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
-
-static void make(const char *name)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof path, "%s/%s", dir, name);
-	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
-	assert_true(fd >= 0);
-	close(fd);
-}
 
 long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
@@ -50,17 +21,6 @@ long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 	return __real_syscall(number, a, b, c, d, e, f);
 }
 
-static void wait_until_old(void)
-{
-	struct stat st;
-
-	do
-		assert_int_equal(stat(dir, &st), 0);
-	while (clock_coarse_ns() - AGE_NS <
-	       st.st_ctim.tv_sec * INT64_C(1000000000) + st.st_ctim.tv_nsec);
-}
-
-static struct disk disk;
 static struct poll_work work;
 static struct polled polled;
 
@@ -101,11 +61,6 @@ static int finds(void)
 	assert_int_equal(work.found.len, work.found.len ? sizeof f + f.len : 0);
 	bytes_clear(&work.found);
 	return f.op;
-}
-
-static void make_new(void)
-{
-	make("new");
 }
 
 static void test_a_name_that_comes_while_names_are_first_read(void **state)
@@ -184,21 +139,6 @@ static void test_a_name_that_comes_back_while_names_are_read(void **state)
 	polled.read_ns = clock_coarse_ns();
 	meanwhile = come_back;
 	assert_int_equal(looks(), 1);
-}
-
-/* As tar(1) does: writes, and gives it a time of long ago. */
-static void extract(const char *name)
-{
-	const struct timespec times[2] = { { 1000, 0 }, { 1000, 0 } };
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof path, "%s/%s", dir, name);
-	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0644);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, "content", 7), 7);
-	assert_int_equal(futimens(fd, times), 0);
-	close(fd);
 }
 
 static int if_stayed; /* what the last comparison has found for the index to judge */
@@ -296,26 +236,6 @@ static void test_a_write_to_another_file_that_only_the_index_has(void **state)
 	assert_int_equal(if_stayed, 1);
 }
 
-static void write_to(const char *name)
-{
-	char path[128];
-	int fd;
-
-	snprintf(path, sizeof path, "%s/%s", dir, name);
-	fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, "more", 4), 4);
-	close(fd);
-}
-
-static void set_mode(const char *name)
-{
-	char path[128];
-
-	snprintf(path, sizeof path, "%s/%s", dir, name);
-	assert_int_equal(chmod(path, 0600), 0);
-}
-
 /* The index reads a name while a comparison is made that sees it for the first time only after the
  * file was written to; also where its mode is set before the next one. */
 static void test_a_write_between_the_index_and_a_comparison_under_way(void **state)
@@ -364,208 +284,22 @@ static void test_a_name_that_is_made_again_before_the_index_looks(void **state)
 	assert_int_equal(writes(), 0);
 }
 
-/* ---- the backend ---- */
-
-static const char *path_of(void *arg, int32_t id)
+static int leave(void **state)
 {
-	(void)arg;
-	(void)id;
-	return dir;
-}
-
-static void on_wake(void *arg)
-{
-	(void)arg;
-}
-
-static void on_closed(void *arg)
-{
-	*(bool *)arg = true;
-}
-
-static uv_sem_t gate;
-
-static void wait_at_gate(uv_work_t *work_item)
-{
-	(void)work_item;
-	uv_sem_wait(&gate);
-}
-
-static void on_passed(uv_work_t *work_item, int status)
-{
-	(void)work_item;
-	(void)status;
-}
-
-static int level_of_dir(struct backend *b, enum watch_level level)
-{
-	int fd = watcher__scan_open(dir, true);
-	int32_t id;
-	int r;
-
-	assert_true(fd >= 0);
-	r = watcher__poll.watch(b, fd, dir, level, &id);
-	close(fd);
-	return r;
-}
-
-static int found_in_round(struct backend *b, uv_loop_t *loop, enum change_op op)
-{
-	struct change c;
-	int n = 0;
-
-	watcher__poll.round(b);
-	do
-		uv_run(loop, UV_RUN_ONCE);
-	while (watcher__poll.busy(b));
-	watcher__poll.fill(b, false);
-	while (watcher__poll.next(b, &c) == 1)
-		n += c.op == op;
-	return n;
-}
-
-/* What the index had from the first time may have been written to before the second. */
-static void test_names_are_read_twice_between_comparisons(void **state)
-{
-	struct backend_config config = { .poll_interval_ms = 3600000, .disk = &disk,
-					 .wake = on_wake, .path_of = path_of };
-	struct backend *b;
-	uv_loop_t loop;
-	bool closed = false;
-	int found = 0;
-	struct change c;
-
-	(void)state;
-	wait_until_old();
-	assert_int_equal(uv_loop_init(&loop), 0);
-	config.loop = &loop;
-	assert_int_equal(watcher__poll.open(&b, &config, NULL), 0);
-	assert_int_equal(level_of_dir(b, WATCH_ALL), 0);
-	assert_int_equal(found_in_round(b, &loop, CHANGE_LOOK), 0);
-	make("a");
-	next_tick();
-	assert_int_equal(level_of_dir(b, WATCH_ALL), 0);
-	extract("a");
-	next_tick();
-	assert_int_equal(level_of_dir(b, WATCH_ALL), 0);
-	watcher__poll.round(b);
-	do
-		uv_run(&loop, UV_RUN_ONCE);
-	while (watcher__poll.busy(b));
-	watcher__poll.fill(b, false);
-	while (watcher__poll.next(b, &c) == 1)
-		found += c.op == CHANGE_WRITTEN;
-	assert_int_equal(found, 1);
-	watcher__poll.close(b, on_closed, &closed);
-	uv_run(&loop, UV_RUN_DEFAULT);
-	assert_true(closed);
-	assert_int_equal(uv_loop_close(&loop), 0);
-}
-
-/* All threads are at the gate: a round that has begun goes on when they pass. */
-#define THREADS 4
-
-/* A directory on the way to a root is watched for what is in it while a thread has it, which compares
- * it after a change: what two rounds find. */
-static int found_after(void (*change)(void), enum change_op op)
-{
-	uv_work_t at_gate[THREADS];
-	struct backend_config config = { .poll_interval_ms = 3600000, .disk = &disk,
-					 .wake = on_wake, .path_of = path_of };
-	struct backend *b;
-	uv_loop_t loop;
-	bool closed = false;
-	int n;
-
-	assert_int_equal(uv_loop_init(&loop), 0);
-	assert_int_equal(uv_sem_init(&gate, 0), 0);
-	config.loop = &loop;
-	assert_int_equal(watcher__poll.open(&b, &config, NULL), 0);
-	assert_int_equal(level_of_dir(b, WATCH_SELF), 0);
-	found_in_round(b, &loop, op);
-	for (int i = 0; i < THREADS; i++)
-		uv_queue_work(&loop, &at_gate[i], wait_at_gate, on_passed);
-	watcher__poll.round(b);
-	uv_run(&loop, UV_RUN_NOWAIT);
-	uv_run(&loop, UV_RUN_NOWAIT);
-	next_tick();
-	assert_int_equal(level_of_dir(b, WATCH_ALL), 0); /* and it is read now */
-	next_tick();
-	change();
-	wait_until_old();
-	for (int i = 0; i < THREADS; i++)
-		uv_sem_post(&gate);
-	n = found_in_round(b, &loop, op);
-	n += found_in_round(b, &loop, op);
-	watcher__poll.close(b, on_closed, &closed);
-	uv_run(&loop, UV_RUN_DEFAULT);
-	assert_true(closed);
-	uv_sem_destroy(&gate);
-	assert_int_equal(uv_loop_close(&loop), 0);
-	return n;
-}
-
-static void test_a_directory_on_the_way_is_watched_while_a_thread_has_it(void **state)
-{
-	(void)state;
-	assert_true(found_after(make_new, CHANGE_LOOK) > 0);
-}
-
-static void write_to_old(void)
-{
-	write_to("old");
-	next_tick();
-}
-
-static void test_a_write_where_a_directory_on_the_way_is_watched_while_a_thread_has_it(void **state)
-{
-	(void)state;
-	make("old");
-	make("untouched");
-	next_tick();
-	assert_int_equal(found_after(write_to_old, CHANGE_WRITTEN), 1);
-}
-
-static void set_mode_of_inner(void)
-{
-	set_mode("inner");
-	next_tick();
-}
-
-static void test_a_mode_where_a_directory_on_the_way_is_watched_while_a_thread_has_it(void **state)
-{
-	char path[80];
-
-	(void)state;
-	snprintf(path, sizeof path, "%s/inner", dir);
-	assert_int_equal(mkdir(path, 0), 0);
-	next_tick();
-	assert_int_equal(found_after(set_mode_of_inner, CHANGE_ATTRIB), 1);
-}
-
-static int remove_dir(void **state)
-{
-	char command[128];
-
-	(void)state;
 	poll_forget(&polled);
 	poll_work_free(&work);
-	watcher__disk_fini(&disk);
-	snprintf(command, sizeof command, "rm -rf %s", dir);
-	return system(command);
+	return poll_test_leave(state);
 }
 
-static int make_dir(void **state)
+static int enter(void **state)
 {
-	(void)state;
-	strcpy(dir, "/tmp/whendo-poll-XXXXXX");
 	work.disk = &disk;
-	return mkdtemp(dir) ? watcher__disk_init(&disk, NULL, NULL) : -1;
+	return poll_test_enter(state);
 }
 
 int main(void)
 {
-#define POLL(f) cmocka_unit_test_setup_teardown(f, make_dir, remove_dir)
+#define POLL(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 	const struct CMUnitTest tests[] = {
 		POLL(test_a_name_that_comes_while_names_are_first_read),
 		POLL(test_a_write_whose_time_is_set_back),
@@ -577,12 +311,7 @@ int main(void)
 		POLL(test_a_write_to_another_file_that_only_the_index_has),
 		POLL(test_a_write_between_the_index_and_a_comparison_under_way),
 		POLL(test_a_name_that_is_made_again_before_the_index_looks),
-		POLL(test_names_are_read_twice_between_comparisons),
-		POLL(test_a_directory_on_the_way_is_watched_while_a_thread_has_it),
-		POLL(test_a_write_where_a_directory_on_the_way_is_watched_while_a_thread_has_it),
-		POLL(test_a_mode_where_a_directory_on_the_way_is_watched_while_a_thread_has_it),
 	};
 
-	setenv("UV_THREADPOOL_SIZE", "4", 1); /* THREADS */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

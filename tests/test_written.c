@@ -17,6 +17,9 @@ static struct told events;
 static const char *at; /* what is moved when this is the end of the path that is looked at */
 static int before;     /* ... and was so many times before */
 static const char *moves[2][2];
+static bool at_once; /* all that follows is in the tick in which it moves */
+static const char *held; /* what waits at the gate when it is looked at */
+static uv_sem_t reached, gate;
 
 static void look(const char *path)
 {
@@ -27,9 +30,12 @@ static void look(const char *path)
 	if (before-- > 0)
 		return;
 	at = NULL;
+	if (at_once)
+		next_tick();
 	for (size_t i = 0; i < COUNT(moves) && moves[i][0]; i++)
 		assert_int_equal(rename(moves[i][0], moves[i][1]), 0);
-	next_tick();
+	if (!at_once)
+		next_tick();
 }
 
 int __real_watcher__scan_open(const char *path, bool follow);
@@ -50,6 +56,11 @@ int __wrap_watcher__scan_open(const char *path, bool follow)
 int __wrap_watcher__disk_stat_name(const struct disk *disk, int fd, const char *name, struct stat *st)
 {
 	look(name);
+	if (held && strcmp(name, held) == 0) {
+		held = NULL;
+		uv_sem_post(&reached);
+		uv_sem_wait(&gate);
+	}
 	return __real_watcher__disk_stat_name(disk, fd, name, st);
 }
 
@@ -79,6 +90,7 @@ static int enter(void **state)
 	memset(&events, 0, sizeof events);
 	memset(moves, 0, sizeof moves);
 	before = 0;
+	at_once = false;
 	if (watch_test_enter(state) || mkdir("in", 0755) || mkdir("in/d", 0755) ||
 	    mkdir("in/e", 0755))
 		return -1;
@@ -254,6 +266,81 @@ static void test_it_was_away_for_one_comparison(void **state)
 	check_told("modified in/d/a");
 }
 
+/* As above; and the index reads the directory in the very tick of the clock in which it comes back. */
+static void test_it_comes_back_in_the_tick_in_which_it_is_read(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdir("out", 0755), 0);
+	begin(WATCHER_BACKEND_POLL, 0);
+	assert_int_equal(rename("in/d/a", "out/a"), 0);
+	assert_int_equal(mkdir("in/d/a", 0755), 0);
+	put("out/a", "more");
+	next_tick();
+	at_once = true;
+	moves[0][0] = "in/d/a", moves[0][1] = "out/d";
+	moves[1][0] = "out/a", moves[1][1] = "in/d/a";
+	at = "in/d";
+	before = 1;
+	sync_watcher(w);
+	assert_null(at);
+	next_tick();
+	sync_watcher(w);
+	check_told("modified in/d/a");
+	sync_watcher(w);
+	assert_string_equal(told(&events), "");
+}
+
+/* A comparison saw nothing of that name, and the index again what it had. */
+static void test_it_was_gone_for_one_comparison(void **state)
+{
+	(void)state;
+	assert_int_equal(mkdir("out", 0755), 0);
+	begin(WATCHER_BACKEND_POLL, 0);
+	assert_int_equal(rename("in/d/a", "out/a"), 0);
+	put("out/a", "more");
+	next_tick();
+	moves[0][0] = "out/a", moves[0][1] = "in/d/a";
+	at = "in/d";
+	before = 1;
+	sync_watcher(w);
+	assert_null(at);
+	sync_watcher(w);
+	check_told("modified in/d/a");
+	sync_watcher(w);
+	assert_string_equal(told(&events), "");
+}
+
+static void turn_until_reached(void)
+{
+	while (uv_sem_trywait(&reached) < 0)
+		uv_run(watcher_loop(w), UV_RUN_NOWAIT);
+}
+
+/* The index reads its name while a comparison is made, which sees it only after it was written to. */
+static void test_it_is_read_while_it_is_compared(void **state)
+{
+	(void)state;
+	begin(WATCHER_BACKEND_POLL, 0);
+	assert_int_equal(uv_sem_init(&reached, 0), 0);
+	assert_int_equal(uv_sem_init(&gate, 0), 0);
+	put("in/d/b", "");
+	next_tick();
+	held = "b";
+	watch_test_synced = false;
+	assert_int_equal(watcher_sync(w, on_watch_test_sync), 0);
+	turn_until_reached();
+	look_at_all();
+	next_tick();
+	put("in/d/b", "more");
+	uv_sem_post(&gate);
+	turn_until(watcher_loop(w), is_set, &watch_test_synced);
+	assert_string_equal(told(&events), "created in/d/b, modified in/d/b");
+	sync_watcher(w);
+	assert_string_equal(told(&events), "");
+	uv_sem_destroy(&reached);
+	uv_sem_destroy(&gate);
+}
+
 int main(void)
 {
 #define WRITTEN(f) cmocka_unit_test_setup_teardown(f, enter, leave)
@@ -264,6 +351,9 @@ int main(void)
 		WRITTEN(test_it_moves_again),
 		WRITTEN(test_its_directory_has_moved),
 		WRITTEN(test_it_was_away_for_one_comparison),
+		WRITTEN(test_it_comes_back_in_the_tick_in_which_it_is_read),
+		WRITTEN(test_it_was_gone_for_one_comparison),
+		WRITTEN(test_it_is_read_while_it_is_compared),
 		WRITTEN(test_it_is_found_before_it_is_compared),
 		WRITTEN(test_it_is_read_before_its_directory_moves),
 	};

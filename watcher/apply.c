@@ -336,6 +336,22 @@ static void taken_unseen(struct watcher *w, const struct change *c, uint32_t dir
 		happened(w, c, dir, WATCHER_MODIFIED);
 }
 
+/* A file has a name that was another's for the backend, which looks at other moments than the index. If
+ * that is news to the index, too, it was told when the directory was last read, or is by the reading that
+ * is asked for here. What was done to it after the one, or is no news to the other, is told as written.
+ * Times go in steps: what was done in that of the reading counts as done after it. */
+static void name_taken(struct watcher *w, const struct change *c, uint32_t dir)
+{
+	uint32_t rec = tree_find(&w->tree, dir, c->name, c->name_len);
+
+	if (rec == NO_REC ||
+	    (c->taken_ns < tree_dir(&w->tree, dir)->read_ns && !has_stayed(w, c, dir)))
+		return;
+	watcher__look_hint(w, dir, c);
+	if (tree_entry(&w->tree, dir, rec).type != WATCHER_TYPE_DIR)
+		watcher__note_changed(w, dir, rec);
+}
+
 /* A change that the index is ahead of. A directory that was there before and after may be another
  * by now, in the same inode number; it is asked when the queue is empty. */
 static void skip(struct watcher *w, const struct change *c, uint32_t dir)
@@ -388,7 +404,9 @@ static void apply_named(struct watcher *w, const struct change *c, uint32_t dir)
 		watcher__moved_to(w, c, dir);
 		break;
 	case CHANGE_WRITTEN:
-		if (!c->if_stayed || has_stayed(w, c, dir))
+		if (c->taken_ns)
+			name_taken(w, c, dir);
+		else
 			happened(w, c, dir, WATCHER_MODIFIED);
 		break;
 	case CHANGE_ATTRIB:

@@ -61,10 +61,12 @@ struct change {
 	uint32_t cookie;
 	int32_t pid;
 	int64_t time_ns;   /* wall clock when it was read */
-	int64_t since_ns;  /* LOOK, GAP, and of BACKEND_BY_PATH UNWATCHED: what is older was known; 0:
-			    * since the queue was last empty */
+	int64_t since_ns;  /* LOOK, GAP, with taken_ns WRITTEN, and of BACKEND_BY_PATH UNWATCHED: what
+			    * is older was known; 0: since the queue was last empty */
 	bool content;      /* LOOK: at the change times of files, too */
-	bool if_stayed;    /* WRITTEN: only if the name was no news when it was last read */
+	int64_t taken_ns;  /* WRITTEN: 0, or the name was another's, or nobody's, when it was compared
+			    * last, and this is the change time of the file that has it now; INT64_MAX:
+			    * that says nothing. It is told where the name itself is no news */
 	uint64_t ino;      /* WRITTEN, ATTRIB: of what has the name now; 0: not looked at */
 	const char *name, *name2; /* valid until next() is called again; not NUL-ended */
 };

@@ -157,12 +157,9 @@ static void take_reading(const struct backend *b, struct polled *p)
 {
 	bool own = watcher__disk_is_users(b->config.disk);
 
-	if (own ? p->asked_ns != 0 : !p->read_ns) {
+	if (own ? p->asked_ns != 0 : !p->read_ns)
 		p->read_ns = p->asked_ns;
-		p->read_meanwhile = p->asked_meanwhile;
-	}
 	p->asked_ns = 0;
-	p->asked_meanwhile = false;
 }
 
 /* A directory for this slice, with its path of now. */
@@ -352,10 +349,8 @@ static void note_reading(struct backend *b, int32_t id, uint8_t was)
 {
 	struct polled *p = b->dirs[id];
 
-	if (p->asked_ns || (was < WATCH_ALL && !in_work(b, id)))
-		return;
-	p->asked_ns = clock_coarse_ns();
-	p->asked_meanwhile = in_work(b, id);
+	if (!p->asked_ns && (was >= WATCH_ALL || in_work(b, id)))
+		p->asked_ns = clock_coarse_ns();
 }
 
 static int poll_watch(struct backend *b, int fd, const char *path, enum watch_level level,
@@ -455,7 +450,7 @@ static int poll_next(struct backend *b, struct change *c)
 		c->is_dir = f.is_dir;
 		c->name_len = f.len;
 		c->since_ns = f.since_ns;
-		c->if_stayed = f.if_stayed;
+		c->taken_ns = f.taken_ns;
 		return 1;
 	}
 	b->pos = 0;

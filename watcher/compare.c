@@ -84,11 +84,14 @@ bool watcher__depart(struct watcher *w, uint32_t dir, const struct entry *e)
 	return true;
 }
 
-void watcher__note_changed(struct look *l, uint32_t dir, uint32_t rec)
+void watcher__note_changed(struct watcher *w, uint32_t dir, uint32_t rec)
 {
+	struct look *l = w->look;
+
 	if (watcher__look_room(l, (void **)&l->changed, l->nchanged, &l->changed_cap,
 			       sizeof *l->changed))
-		l->changed[l->nchanged++] = (struct looked){ dir, rec };
+		l->changed[l->nchanged++] =
+		    (struct changed){ dir, tree_dir(&w->tree, dir)->gen, rec };
 }
 
 /* Was a file that stayed in place written to while changes were lost? Its change time tells; if it has
@@ -106,7 +109,7 @@ static void look_at_content(struct watcher *w, int fd, uint32_t dir, const struc
 	if (r == 0 && !e->ino && S_ISREG(st.st_mode))
 		tree_set_ino(&w->tree, dir, e->rec, st.st_ino);
 	if (r < 0 ? r == UV_ENOENT : stat_ctime_ns(&st) >= l->since_ns)
-		watcher__note_changed(l, dir, e->rec);
+		watcher__note_changed(w, dir, e->rec);
 }
 
 /* Is what the index holds still what the listing names? */
@@ -227,7 +230,7 @@ static void sweep(struct watcher *w, uint32_t dir, int fd)
 		if (e.marks & ENTRY_NEW)
 			continue;
 		if (l->renewed && e.type == WATCHER_TYPE_FILE)
-			watcher__note_changed(l, dir, e.rec);
+			watcher__note_changed(w, dir, e.rec);
 		else if ((deep || l->content) && fd >= 0 && e.type == WATCHER_TYPE_FILE)
 			look_at_content(w, fd, dir, &e);
 		if (e.node != NO_DIR && deep && !l->everywhere)
@@ -246,6 +249,7 @@ static void note_listing(struct watcher *w, uint32_t dir)
 	d->ino = li->ino;
 	d->dev = li->dev;
 	d->ctime_ns = li->ctime_ns;
+	d->read_ns = li->read_ns;
 	d->flags &= (uint16_t)~(DIR_NO_ACCESS | DIR_FAILED | DIR_MOUNTED | DIR_UNMOUNTED |
 				DIR_GIVEN_UP);
 	if (d->parent != NO_DIR && li->mount)
@@ -300,7 +304,7 @@ void watcher__compare(struct watcher *w, uint32_t dir, int fd)
 
 bool watcher__compare_unchanged(struct watcher *w, uint32_t dir, int fd)
 {
-	const struct dir *d = tree_dir(&w->tree, dir);
+	struct dir *d = tree_dir(&w->tree, dir);
 	struct look *l = w->look;
 	uint32_t rec;
 
@@ -310,6 +314,7 @@ bool watcher__compare_unchanged(struct watcher *w, uint32_t dir, int fd)
 	if (l->listing.error || l->listing.ctime_ns != d->ctime_ns ||
 	    l->listing.ino != d->ino || l->listing.dev != d->dev)
 		return false;
+	d->read_ns = l->listing.read_ns;
 	for (rec = tree_next(&w->tree, dir, NO_REC); rec != NO_REC;
 	     rec = tree_next(&w->tree, dir, rec))
 		tree_set_marks(&w->tree, dir, rec,

@@ -56,6 +56,11 @@ struct looked {
 	uint32_t dir, gen;
 };
 
+/* A file that was written to while nobody listened. */
+struct changed {
+	uint32_t dir, gen, rec;
+};
+
 /* A root's own tree, which is to become a part of another where a fresh node is. */
 struct graft {
 	struct looked fresh, top;
@@ -73,7 +78,7 @@ struct look {
 	struct departure *departures;
 	size_t ndepartures, departures_cap;
 	size_t departed;        /* the one that was asked for last */
-	struct looked *changed; /* dir and rec: written to while nobody listened */
+	struct changed *changed;
 	size_t nchanged, changed_cap;
 	struct looked *seen;    /* nodes that have the LOOKED flag */
 	size_t nseen, seen_cap;
@@ -103,7 +108,7 @@ void watcher__compare(struct watcher *w, uint32_t dir, int fd);
 /* Only the content of files is to be looked at, and now has been: the names are the same. */
 bool watcher__compare_unchanged(struct watcher *w, uint32_t dir, int fd);
 /* A file has been written to while nobody listened: told when the pass is announced. */
-void watcher__note_changed(struct look *l, uint32_t dir, uint32_t rec);
+void watcher__note_changed(struct watcher *w, uint32_t dir, uint32_t rec);
 /* An entry is gone: marks it, and notes its end. False without memory: it stays as it was. */
 bool watcher__depart(struct watcher *w, uint32_t dir, const struct entry *e);
 

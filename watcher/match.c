@@ -128,7 +128,7 @@ static void match_one(struct watcher *w, uint32_t di, const uint32_t *order, siz
 		a->departure = di;
 		d->arrival = order[lo];
 		if (written_since(w, a))
-			watcher__note_changed(l, a->dir, a->rec);
+			watcher__note_changed(w, a->dir, a->rec);
 		return;
 	}
 }

@@ -252,52 +252,22 @@ static bool was_written(const struct polled_entry *was, const struct facts *f)
 	return f->type == WATCHER_TYPE_FILE && (was->content != f->content || was->meta == f->meta);
 }
 
-/* The index may have the name of a file that is compared for the first time: it read it before, or
- * has missed that the name was gone for a while, and is another file's in the same inode. Has that
- * changed since the last comparison? In which way nobody knows, it may have been written to and had
- * its times set back, as tar(1) does: it is told as written to. Where the index has no such name
- * that is left out. */
-static bool changed_unseen(const struct disk *disk, const struct polled *p, const struct facts *f)
+/* A file has a name that another thing had at the last comparison, or nothing had. Only the index knows
+ * whether it has told of that: it may have read the directory before what was done to the file, or after
+ * it, or never have missed a file that was away for that comparison. In which way the file has changed
+ * nobody knows: it may have been written to and had its times set back, as tar(1) does. */
+static void find_taken(struct poll_work *w, const struct polled *p, int32_t id,
+		       const struct polled_entry *e, const struct facts *f)
 {
-	if (!p->fresh && !p->read_ns)
-		return false;
-	return (!p->fresh && watcher__disk_is_users(disk)) || f->ctime_ns >= p->checked_ns;
-}
+	bool own = watcher__disk_is_users(w->disk);
 
-/* Another file has the name than at the last comparison. If the index has read that one's name since
- * then it will find nothing new about it; what was done to it later is told here. Where names have
- * changed later than that, it may be by the move that brought it: which the index will find. */
-static bool changed_since_look(const struct poll_work *w, const struct polled *p,
-			       const struct facts *f)
-{
-	if (!p->read_ns || watcher__disk_is_users(w->disk))
-		return false;
-	return w->names_read ? f->ctime_ns >= p->read_ns : f->mtime_ns >= p->read_ns;
-}
-
-/* A file has the name of another thing. If the index has never had that, or the very file again, what
- * it has read since is no news to it: the file was away for one comparison, or is another in the same
- * inode. */
-static void find_replaced(struct poll_work *w, const struct polled *p, int32_t id,
-			  const struct polled_entry *e, const struct facts *f)
-{
-	bool unseen = changed_since_look(w, p, f);
-
-	if (unseen || (f->ctime_ns >= p->checked_ns && f->ctime_ns < p->read_ns &&
-		       !watcher__disk_is_users(w->disk)))
+	if (own || f->ctime_ns >= p->checked_ns)
 		find_this(w, p,
-			  (struct found){ .since_ns = p->checked_ns, .id = id,
-					  .op = CHANGE_WRITTEN, .if_stayed = !unseen },
+			  (struct found){ .since_ns = p->checked_ns,
+					  .taken_ns = own ? INT64_MAX : f->ctime_ns,
+					  .id = id,
+					  .op = CHANGE_WRITTEN },
 			  e);
-}
-
-/* A name that came, for all that the last comparison knew: if the index read it while that was made,
- * what was written to it after that, and before the comparison, is told here. */
-static bool written_since_read(const struct disk *disk, const struct polled *p,
-			       const struct facts *f)
-{
-	return p->read_meanwhile && !watcher__disk_is_users(disk) && f->type == WATCHER_TYPE_FILE &&
-	       f->mtime_ns >= p->read_ns;
 }
 
 /* Has the metadata of a directory changed before the first comparison? It may be readable by now.
@@ -314,7 +284,7 @@ static bool compare_entry(struct poll_work *w, struct polled *p, int32_t id, int
 {
 	struct polled_entry was = *e;
 	struct facts f = { 0 };
-	bool news, written;
+	bool news;
 
 	if (entry_facts(w, fd, p, e, &f) < 0)
 		return true;
@@ -323,26 +293,17 @@ static bool compare_entry(struct poll_work *w, struct polled *p, int32_t id, int
 	e->ctime_ns = f.ctime_ns;
 	e->content = f.content;
 	e->meta = f.meta;
-	e->came = !was.type || was.ino != f.ino || was.type != f.type;
-	if (!was.type) {
-		if (f.type == WATCHER_TYPE_FILE && changed_unseen(w->disk, p, &f))
-			find(w, p, id, CHANGE_WRITTEN, e);
+	if (!was.type || was.ino != f.ino || was.type != f.type) {
+		if (f.type == WATCHER_TYPE_FILE)
+			find_taken(w, p, id, e, &f);
 		if (p->fresh && became_other(p, &f))
 			find(w, p, id, CHANGE_ATTRIB, e);
 		return true;
 	}
-	if (e->came) {
-		if (f.type == WATCHER_TYPE_FILE)
-			find_replaced(w, p, id, e, &f);
-		return true;
-	}
 	news = f.type == WATCHER_TYPE_DIR ? was.meta != f.meta :
 					    was.ctime_ns != f.ctime_ns || was.content != f.content;
-	written = news && was_written(&was, &f);
-	if (written || (was.came && written_since_read(w->disk, p, &f)))
-		find(w, p, id, CHANGE_WRITTEN, e);
-	if (news && !written)
-		find(w, p, id, CHANGE_ATTRIB, e);
+	if (news)
+		find(w, p, id, was_written(&was, &f) ? CHANGE_WRITTEN : CHANGE_ATTRIB, e);
 	return false;
 }
 
@@ -388,7 +349,6 @@ static void compare_all(struct poll_work *w, struct polled *p, int32_t id, int f
 		if (p->fresh || p->read_ns)
 			late = listing_changed(w->disk, fd, now);
 	}
-	w->names_read = now->mtime_ns < p->read_ns;
 	for (uint32_t i = 0; i < p->count; i++)
 		differ |= compare_entry(w, p, id, fd, &p->entries[i]);
 	/* What was read for the first time is in the index, unless it changed since. */

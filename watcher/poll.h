@@ -17,7 +17,6 @@ struct polled_entry {
 	uint32_t content, meta; /* hashes: of size and mtime; of mode, owner and links */
 	uint32_t name;          /* its place in polled.names */
 	uint8_t len, type;
-	bool came; /* at the last comparison: until then it was another's name, or nobody's */
 };
 
 struct polled {
@@ -35,17 +34,15 @@ struct polled {
 	 * that does not find the directory leaves that to the next one. With the user's own functions,
 	 * whose clock is another: the modification time it had then. */
 	int64_t read_ns, asked_ns;
-	bool read_meanwhile, asked_meanwhile; /* that was during the comparison before */
 	bool fresh;    /* never compared yet */
 	bool dead;     /* given up while a thread compares it */
 };
 
 /* What a comparison has found, one after the other; the name follows. */
 struct found {
-	int64_t since_ns;
+	int64_t since_ns, taken_ns; /* as in struct change */
 	int32_t id;
 	uint8_t op, is_dir, len;
-	bool if_stayed; /* as in struct change */
 };
 
 /* Memory that is used for one directory after the other, and what was found. */
@@ -56,7 +53,6 @@ struct poll_work {
 	size_t entries_cap;
 	struct bytes names;
 	struct bytes found;
-	bool names_read; /* by the index, in this directory, and none came or went since */
 	bool missed; /* a directory was not at its path: what is in it was not compared */
 	bool failed; /* out of memory: something may have been left out */
 };

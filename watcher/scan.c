@@ -243,6 +243,7 @@ void watcher__scan_stat(int fd, struct listing *l)
 
 	l->len = 0;
 	l->count = 0;
+	l->read_ns = clock_coarse_ns();
 	l->error = stat_open(fd, l);
 	if (l->ctime_ns > now_ns - YOUNG_NS)
 		l->ctime_ns = 0;

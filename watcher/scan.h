@@ -16,6 +16,7 @@ struct listing {
 	uint64_t ino;
 	uint32_t dev;
 	int64_t ctime_ns; /* 0 if too young to be trusted */
+	int64_t read_ns;  /* the clock of change times before it was read */
 	char *packed;    /* see tree.h; owned by the listing */
 	size_t len, cap;
 	uint32_t count;

@@ -531,14 +531,17 @@ static void announce_changed(struct watcher *w)
 			l->failed = true;
 			return;
 		}
-		struct entry e = tree_entry(&w->tree, l->changed[i].dir, l->changed[i].gen);
-		struct news n = watcher__news_found(w, WATCHER_MODIFIED, e.type, e.ino);
+		const struct changed *c = &l->changed[i];
+		struct entry e;
+		struct news n;
 
+		if (!tree_alive(&w->tree, c->dir, c->gen))
+			continue;
+		e = tree_entry(&w->tree, c->dir, c->rec);
 		if (!e.type || e.marks & (ENTRY_NEW | ENTRY_DOOMED))
 			continue;
-		n.dir = l->changed[i].dir;
-		n.name = e.name;
-		n.len = e.len;
+		n = watcher__news_found(w, WATCHER_MODIFIED, e.type, e.ino);
+		news_at(&n, c->dir, e.name, e.len);
 		watcher__emit(w, &n);
 	}
 }

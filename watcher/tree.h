@@ -45,6 +45,7 @@ enum {
 struct dir {
 	uint64_t ino;
 	int64_t ctime_ns;      /* when last read, 0: not to be trusted */
+	int64_t read_ns;       /* the clock of change times before that */
 	char *block;           /* entries, see tree.c */
 	uint32_t *slots;       /* hash: offset + 1 of an entry, 0 free, UINT32_MAX erased */
 	struct root *roots;    /* roots that are attached here */

@@ -7,6 +7,7 @@
  */
 #include "watch_test.h"
 
+#include "base/clock.h"
 #include "next_tick.h"
 #include "watcher/engine.h"
 #include "watcher/options.h"
@@ -20,6 +21,8 @@ static const char *moves[2][2];
 static bool at_once; /* all that follows is in the tick in which it moves */
 static const char *held; /* what waits at the gate when it is looked at */
 static uv_sem_t reached, gate;
+static const char *timed;
+static int64_t timed_ns; /* when that was looked at last */
 
 static void look(const char *path)
 {
@@ -61,6 +64,10 @@ int __wrap_watcher__disk_stat_name(const struct disk *disk, int fd, const char *
 		uv_sem_post(&reached);
 		uv_sem_wait(&gate);
 	}
+	if (timed && strcmp(name, timed) == 0) {
+		next_tick();
+		timed_ns = clock_coarse_ns();
+	}
 	return __real_watcher__disk_stat_name(disk, fd, name, st);
 }
 
@@ -91,6 +98,7 @@ static int enter(void **state)
 	memset(moves, 0, sizeof moves);
 	before = 0;
 	at_once = false;
+	timed = NULL;
 	if (watch_test_enter(state) || mkdir("in", 0755) || mkdir("in/d", 0755) ||
 	    mkdir("in/e", 0755))
 		return -1;
@@ -341,6 +349,33 @@ static void test_it_is_read_while_it_is_compared(void **state)
 	uv_sem_destroy(&gate);
 }
 
+static int told_in_tick;
+
+static void on_any(watcher_watch *watch, const watcher_event *e, void *arg)
+{
+	(void)watch;
+	(void)e;
+	(void)arg;
+	told_in_tick += clock_coarse_ns() == timed_ns;
+}
+
+/* What is written to it once more in the tick of the clock in which it was looked at may leave its times
+ * as they were, but is older than what is told. */
+static void test_it_is_told_after_the_tick_in_which_it_was_looked_at(void **state)
+{
+	(void)state;
+	begin(WATCHER_BACKEND_POLL, 0);
+	add_with(w, "in", WATCH(.on_any = on_any));
+	sync_watcher(w);
+	told_in_tick = 0;
+	put("in/d/a", "more");
+	put("in/d/b", "");
+	timed = "b";
+	sync_watcher(w);
+	check_told("modified in/d/a, created in/d/b");
+	assert_int_equal(told_in_tick, 0);
+}
+
 int main(void)
 {
 #define WRITTEN(f) cmocka_unit_test_setup_teardown(f, enter, leave)
@@ -354,6 +389,7 @@ int main(void)
 		WRITTEN(test_it_comes_back_in_the_tick_in_which_it_is_read),
 		WRITTEN(test_it_was_gone_for_one_comparison),
 		WRITTEN(test_it_is_read_while_it_is_compared),
+		WRITTEN(test_it_is_told_after_the_tick_in_which_it_was_looked_at),
 		WRITTEN(test_it_is_found_before_it_is_compared),
 		WRITTEN(test_it_is_read_before_its_directory_moves),
 	};

@@ -45,6 +45,7 @@ struct backend {
 	 * the one before that, if that one did not find all directories. */
 	int64_t round_ns, known_ns;
 	bool held; /* that is so */
+	int64_t found_ns; /* when something was found last */
 	bool gap;
 	int32_t next; /* directory that the next slice begins with */
 	struct job jobs[SLICE];
@@ -147,6 +148,8 @@ static void on_compared(uv_work_t *work, int status)
 			forget(b, b->jobs[i].id);
 	if (b->compare.failed || bytes_add(&b->found, b->compare.found.data, b->compare.found.len) < 0)
 		b->gap = true;
+	if (b->compare.found.len)
+		b->found_ns = clock_coarse_ns();
 	b->compare.failed = false;
 	bytes_clear(&b->compare.found);
 	next_slice(b);
@@ -187,6 +190,14 @@ static void add_job(struct backend *b, int32_t id)
 		b->jobs[b->njobs++] = (struct job){ p, id, (uint32_t)at };
 }
 
+/* What is done to a file in the tick of the clock in which it was compared need not show in its times:
+ * what was found is told after that tick, and of that, too. */
+static bool is_in_tick(const struct backend *b)
+{
+	return b->found.len && !watcher__disk_is_users(b->config.disk) &&
+	       clock_coarse_ns() == b->found_ns;
+}
+
 static void next_slice(struct backend *b)
 {
 	bool own = watcher__disk_is_users(b->config.disk);
@@ -197,6 +208,10 @@ static void next_slice(struct backend *b)
 	for (; b->next < b->keys.nslots && b->njobs < max; b->next++)
 		if (b->next < b->cap && b->dirs[b->next])
 			add_job(b, b->next);
+	if (!b->njobs && is_in_tick(b)) {
+		uv_timer_start(&b->timer, on_timer, 1, 0);
+		return;
+	}
 	if (!b->njobs) {
 		end_round(b);
 		return;
@@ -213,7 +228,7 @@ static void next_slice(struct backend *b)
 static void begin_round(struct backend *b)
 {
 	b->again = false;
-	if (b->found.len > b->pos) { /* nobody has fetched the last one: no need to look on */
+	if (b->gap || b->found.len) { /* nobody has fetched the last one: no need to look on */
 		b->holding = true;
 		b->config.wake(b->config.arg);
 		return;
@@ -420,17 +435,20 @@ static void poll_want(struct backend *b, unsigned kinds, bool merge)
 
 /* ---- handing out ---- */
 
-/* What was found stays found: with `discard` it waits, and no round begins meanwhile. */
+/* What was found stays found: with `discard` it waits, and no round begins meanwhile. Before a round
+ * has ended nothing is handed out: both ends of a move are looked at together. */
 static int poll_fill(struct backend *b, bool discard)
 {
 	b->time_ns = clock_wall_ns();
-	return !discard && (b->gap || b->found.len > b->pos);
+	return !discard && !b->running && (b->gap || b->found.len);
 }
 
 static int poll_next(struct backend *b, struct change *c)
 {
 	struct found f;
 
+	if (b->running)
+		return 0;
 	for (;;) {
 		*c = (struct change){ .id = -1, .id2 = -1, .time_ns = b->time_ns };
 		if (b->gap) {

@@ -100,6 +100,41 @@ static void test_names_are_read_twice_between_comparisons(void **state)
 	assert_int_equal(uv_loop_close(&loop), 0);
 }
 
+/* Where a directory is that two rounds in a row did not find, what was done in it before is not known. */
+static void test_what_is_known_is_what_was_compared(void **state)
+{
+	struct backend_config config = { .poll_interval_ms = 3600000, .disk = &disk,
+					 .wake = on_wake, .path_of = path_of };
+	char here[sizeof dir];
+	struct backend *b;
+	uv_loop_t loop;
+	bool closed = false;
+	int64_t written_ns;
+
+	(void)state;
+	wait_until_old();
+	assert_int_equal(uv_loop_init(&loop), 0);
+	config.loop = &loop;
+	assert_int_equal(watcher__poll.open(&b, &config, NULL), 0);
+	assert_int_equal(level_of_dir(b, WATCH_ALL), 0);
+	next_tick();
+	written_ns = clock_coarse_ns();
+	next_tick();
+	strcpy(here, dir);
+	strcpy(dir, "/nowhere");
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(found_in_round(b, &loop, CHANGE_LOOK), 1);
+		assert_true(watcher__poll.known_ns(b) < written_ns);
+	}
+	strcpy(dir, here);
+	assert_int_equal(found_in_round(b, &loop, CHANGE_LOOK), 0);
+	assert_true(watcher__poll.known_ns(b) > written_ns);
+	watcher__poll.close(b, on_closed, &closed);
+	uv_run(&loop, UV_RUN_DEFAULT);
+	assert_true(closed);
+	assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 /* All threads are at the gate: a round that has begun goes on when they pass. */
 #define THREADS 4
 
@@ -186,6 +221,7 @@ int main(void)
 #define POLL(f) cmocka_unit_test_setup_teardown(f, poll_test_enter, poll_test_leave)
 	const struct CMUnitTest tests[] = {
 		POLL(test_names_are_read_twice_between_comparisons),
+		POLL(test_what_is_known_is_what_was_compared),
 		POLL(test_a_directory_on_the_way_is_watched_while_a_thread_has_it),
 		POLL(test_a_write_where_a_directory_on_the_way_is_watched_while_a_thread_has_it),
 		POLL(test_a_mode_where_a_directory_on_the_way_is_watched_while_a_thread_has_it),

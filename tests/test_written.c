@@ -349,6 +349,23 @@ static void test_it_is_read_while_it_is_compared(void **state)
 	uv_sem_destroy(&gate);
 }
 
+/* Only a comparison looks at the times of what was found before it: what has been told is not told
+ * again where something else finds that it moves. */
+static void test_what_was_told_before_it_moves_is_not_told_again(void **state)
+{
+	(void)state;
+	begin(WATCHER_BACKEND_POLL, 0);
+	put("in/d/a", "more");
+	next_tick();
+	sync_watcher(w);
+	check_told("modified in/d/a");
+	assert_int_equal(rename("in/d/a", "in/e/a"), 0);
+	next_tick();
+	look_at_all();
+	sync_watcher(w);
+	assert_string_equal(told(&events), "moved in/d/a in/e/a");
+}
+
 static int told_in_tick;
 
 static void on_any(watcher_watch *watch, const watcher_event *e, void *arg)
@@ -389,6 +406,7 @@ int main(void)
 		WRITTEN(test_it_comes_back_in_the_tick_in_which_it_is_read),
 		WRITTEN(test_it_was_gone_for_one_comparison),
 		WRITTEN(test_it_is_read_while_it_is_compared),
+		WRITTEN(test_what_was_told_before_it_moves_is_not_told_again),
 		WRITTEN(test_it_is_told_after_the_tick_in_which_it_was_looked_at),
 		WRITTEN(test_it_is_found_before_it_is_compared),
 		WRITTEN(test_it_is_read_before_its_directory_moves),

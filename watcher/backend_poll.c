@@ -41,10 +41,9 @@ struct backend {
 	/* A round that was asked for has another one behind it if a directory was not where it was
 	 * expected: when the engine has found where it is now, what was done in it before is compared. */
 	bool asked, twice, owed;
-	/* The file system's clock when this round began, or the last one; and the one before, or, once,
-	 * the one before that, if that one did not find all directories. */
-	int64_t round_ns, known_ns;
-	bool held; /* that is so */
+	/* The file system's clock when this round began, or the last one; and when all that is older had
+	 * been compared by the end of the last round, and by that of the one that has been fetched. */
+	int64_t round_ns, compared_ns, known_ns;
 	int64_t found_ns; /* when something was found last */
 	bool gap;
 	int32_t next; /* directory that the next slice begins with */
@@ -72,7 +71,7 @@ static int poll_open(struct backend **out, const struct backend_config *config,
 		return watcher__fail(err, UV_ENOMEM, "out of memory");
 	b->config = *config;
 	b->compare.disk = config->disk;
-	b->round_ns = b->known_ns = clock_coarse_ns();
+	b->round_ns = b->compared_ns = b->known_ns = clock_coarse_ns();
 	keys_init(&b->keys);
 	uv_timer_init(config->loop, &b->timer);
 	b->timer.data = b->work.data = b;
@@ -123,7 +122,8 @@ static void end_round(struct backend *b)
 	uint64_t wait = (uint64_t)b->config.poll_interval_ms, dear = b->spent_ns * SHARE / 1000000;
 
 	b->running = false;
-	b->owed |= b->twice && b->compare.missed;
+	b->owed |= b->twice && b->compare.missed_ns < INT64_MAX;
+	b->compared_ns = b->compare.missed_ns < b->round_ns ? b->compare.missed_ns : b->round_ns;
 	if (dear > wait)
 		wait = dear;
 	uv_timer_start(&b->timer, on_timer, b->again ? 0 : wait, 0);
@@ -174,8 +174,11 @@ static void add_job(struct backend *b, int32_t id)
 
 	if (!path)
 		path = p->path;
-	if (!path) /* half of a move: it has no place just now */
+	if (!path) { /* half of a move: it has no place just now */
+		if (p->checked_ns < b->compare.missed_ns)
+			b->compare.missed_ns = p->checked_ns;
 		return;
+	}
 	if (p->wanted >= WATCH_ALL && p->level < WATCH_ALL) {
 		p->fresh = true;
 		/* A thread had it, and has since compared no more than the directory itself. */
@@ -234,12 +237,11 @@ static void begin_round(struct backend *b)
 		return;
 	}
 	b->running = true;
-	b->held = b->compare.missed && !b->held;
-	if (!b->held)
-		b->known_ns = b->round_ns;
+	b->known_ns = b->compared_ns;
 	b->round_ns = clock_coarse_ns();
 	b->twice = b->asked;
-	b->asked = b->compare.missed = false;
+	b->asked = false;
+	b->compare.missed_ns = INT64_MAX;
 	b->spent_ns = 0;
 	b->next = 0;
 	next_slice(b);
@@ -275,7 +277,7 @@ static bool poll_busy(const struct backend *b)
 
 static int64_t poll_known_ns(const struct backend *b)
 {
-	return b->known_ns;
+	return b->running || b->gap || b->found.len ? b->known_ns : b->compared_ns;
 }
 
 static bool poll_follow_up(struct backend *b)
@@ -454,6 +456,7 @@ static int poll_next(struct backend *b, struct change *c)
 		if (b->gap) {
 			b->gap = false;
 			c->op = CHANGE_GAP;
+			c->since_ns = b->known_ns;
 			return 1;
 		}
 		if (b->pos >= b->found.len)

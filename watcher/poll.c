@@ -371,7 +371,8 @@ void poll_compare(struct poll_work *w, struct polled *p, int32_t id, const char 
 	if ((by_fd && fd < 0) || dir_facts(w->disk, fd, path, &now, &self) < 0 ||
 	    memcmp(&self, &p->self, sizeof self) != 0) {
 		find(w, p, id, CHANGE_LOOK, NULL);
-		w->missed = true;
+		if (fd != UV_EACCES && p->checked_ns < w->missed_ns) /* else for as long as it lasts */
+			w->missed_ns = p->checked_ns;
 		goto out;
 	}
 	if (p->level > WATCH_SELF && p->level < WATCH_ALL &&

@@ -53,7 +53,9 @@ struct poll_work {
 	size_t entries_cap;
 	struct bytes names;
 	struct bytes found;
-	bool missed; /* a directory was not at its path: what is in it was not compared */
+	/* When that of the directories that were not at their paths was last compared which was not for
+	 * the longest time. INT64_MAX: all were. */
+	int64_t missed_ns;
 	bool failed; /* out of memory: something may have been left out */
 };
 

@@ -504,6 +504,25 @@ static void test_a_root_where_there_was_none(void **state)
 	check_index();
 }
 
+/* What is behind a link is covered once it is known where that leads. */
+static void test_behind_a_link(void **state)
+{
+	(void)state;
+	needs_root();
+	assert_int_equal(mkdir("out", 0755), 0);
+	assert_int_equal(mkdir("out/d", 0755), 0);
+	put("out/d/gone", "");
+	put("out/d/a", "");
+	assert_int_equal(symlink("../out", "in/l"), 0);
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &news, .follow_symlinks = 1));
+	put("out/d/x", "");
+	assert_int_equal(unlink("out/d/gone"), 0);
+	assert_int_equal(rename("out/d/a", "out/d/b"), 0);
+	sync_watcher(w);
+	assert_string_equal(news.text,
+			    "created in/l/d/x, deleted in/l/d/gone, moved in/l/d/a in/l/d/b");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -521,6 +540,7 @@ int main(void)
 		FAN(test_renamed_before_it_is_told_onto_what),
 		FAN(test_others_come_and_go_meanwhile),
 		FAN(test_a_root_where_there_was_none),
+		FAN(test_behind_a_link),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -277,6 +277,13 @@ static bool only_file_gone(struct watcher *w, const struct root *root, const str
 	       d->dev == watcher__dev32(st.st_dev);
 }
 
+/* Nothing behind a link is covered until it is known where that leads: all is read at once then. */
+static void read_links(struct watcher *w, const struct root *root)
+{
+	if (root->watch->follow && !root->single && watcher__late_active(w))
+		watcher__late_go(w, UINT64_MAX);
+}
+
 /* Reads what is below a root that has just been attached. Silent at first; later everything in
  * it is news. What others have, be it an empty directory, is read later for nobody: to them it would
  * be as it was before what they have been told of. */
@@ -284,16 +291,18 @@ static int read_in(struct watcher *w, struct root *root, bool first, enum readin
 {
 	if (reading == READ_NOTHING)
 		return 0;
-	if (first && !root->single && reading == READ_ALL && watcher__late_begin(w, root->node))
-		return 0;
 	if (first) {
-		int r;
+		int r = 0;
 
-		w->adding = root;
-		r = reading == READ_REST ? watcher__crawl_rest(w, root) :
-					   watcher__crawl(w, root->node);
-		w->adding = NULL;
-		watcher__tell_limit(w);
+		if (root->single || reading != READ_ALL || !watcher__late_begin(w, root->node)) {
+			w->adding = root;
+			r = reading == READ_REST ? watcher__crawl_rest(w, root) :
+						   watcher__crawl(w, root->node);
+			w->adding = NULL;
+			watcher__tell_limit(w);
+		}
+		if (r == 0)
+			read_links(w, root);
 		return r;
 	}
 	watcher__tell_limit(w);

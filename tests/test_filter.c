@@ -282,7 +282,10 @@ static void test_bad_rules_name_the_byte_and_change_nothing(void **state)
 	text[20000] = '\0';
 	assert_int_equal(watcher_filter_add(x->f, WATCHER_RULE_PATTERN, text, NULL, &err), UV_E2BIG);
 	assert_int_equal(err.offset, 4096);
-	assert_int_equal(watcher_filter_add(x->f, WATCHER_RULE_REGEX, text, NULL, &err), UV_EINVAL);
+	assert_int_equal(watcher_filter_add(x->f, WATCHER_RULE_REGEX, text, NULL, &err), UV_E2BIG);
+	assert_int_equal(err.offset, 8192);
+	refuses(x, WATCHER_RULE_PATTERN, NULL, UV_EINVAL, 0,
+		"a rule without its text: invalid argument");
 	text[8192] = '\0';
 	assert_int_equal(watcher_filter_add(x->f, WATCHER_RULE_PATTERN,
 					    "{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}", NULL,

@@ -306,8 +306,10 @@ int watcher_filter_add(watcher_filter *f, int rule, const char *text, const char
 
 	if (err)
 		*err = (watcher_error){ 0 };
-	if (rule < 0 || rule >= KIND_COUNT || !text)
+	if (rule < 0 || rule >= KIND_COUNT)
 		return watcher__filter_fail(err, UV_EINVAL, "unknown kind of rule");
+	if (!text)
+		return watcher__filter_fail(err, UV_EINVAL, "a rule without its text");
 	if (in_use(f))
 		return watcher__filter_fail(err, UV_EBUSY, "a watch has the filter");
 	a.list = &f->lists[kinds[rule].list];

@@ -170,7 +170,7 @@ static int read_regex(struct reading *in)
 	int r = watcher__compile_regex(&code, in->text, in->len, in->rule.flags & RULE_ICASE,
 				       REGEX_UTF, &offset, reason, sizeof reason);
 
-	if (r == UV_EINVAL)
+	if (r == UV_EINVAL || r == UV_E2BIG)
 		return refuse(in, r, offset, reason);
 	if (r < 0)
 		return r;

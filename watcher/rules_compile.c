@@ -91,7 +91,7 @@ int watcher__compile_regex(pcre2_code **code, const char *text, size_t len, unsi
 	if (len > REGEX_MAX) {
 		snprintf(reason, reason_size, "longer than %d bytes", REGEX_MAX);
 		*offset = REGEX_MAX;
-		return UV_EINVAL;
+		return UV_E2BIG;
 	}
 	r = compile(code, text, len, options | (units == REGEX_UTF ? PCRE2_UTF : 0),
 		    PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD, &error, offset);

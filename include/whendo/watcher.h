@@ -365,9 +365,10 @@ WHENDO_API void watcher_filter_free(watcher_filter *f);
  * the current directory of the call; patterns in a file are relative to its directory if that
  * and the root watched lie within each other, else to the root. Braces in globs given here
  * are expanded, "*.{c,h}", to at most 256.
- * UV_EINVAL: not a glob, regex or extension: err->offset is the byte at fault; not a regular
- * file; UV_E2BIG: too long, or a file of more than 1 MiB; UV_ENOENT, UV_EACCES, ...: the file;
- * UV_ENOMEM. UV_EBUSY: a watch has it already.
+ * UV_EINVAL: not a glob, regex or extension: err->offset is the byte at fault, in what the message
+ * shows (of a list or of braces one alternative); not a regular file; UV_E2BIG: too long, or a file
+ * of more than 1 MiB; UV_ENOENT, UV_EACCES, UV_EISDIR, ...: the file; UV_ENOMEM. UV_EBUSY: a watch
+ * has it already.
  */
 WHENDO_API int watcher_filter_add(watcher_filter *f, int rule, const char *text,
 				  const char *origin, watcher_error *err);
@@ -490,7 +491,7 @@ typedef struct watch_options {
  * directory, so it survives being replaced by rename. Watches may overlap; they share kernel
  * watches. A move from one root of the watch to another is one MOVED event.
  * UV_EINVAL: empty path, bad option; UV_ENOENT: a relative path, and the current directory was
- * removed; UV_EACCES: a root cannot be read; UV_ENOTDIR: a component is a file; UV_ELOOP;
+ * removed, or what vanished while it was being added; UV_EACCES: a root cannot be read; UV_ENOTDIR: a component is a file; UV_ELOOP;
  * UV_ENOSPC: watches ran out and nothing else may take over; patterns: UV_EINVAL with offset;
  * UV_ENOMEM. After a failure nothing of the call is watched.
  */

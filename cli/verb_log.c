@@ -34,10 +34,14 @@ static void end(struct stream *l, int status)
 	uv_stop(&l->stage.loop);
 }
 
-/* Watchdog's emitter ends with its root. */
+/* Watchdog's emitter ends with its root: when none of them is there any more. */
 static int is_last_root(struct stream *l, const watcher_event *e)
 {
-	if (!l->t.s->watchdog || e->kind != WATCHER_DELETED || strcmp(e->path, e->root) != 0)
+	if (!l->t.s->watchdog || strcmp(e->path, e->root) != 0)
+		return 0;
+	if (e->kind == WATCHER_CREATED && l->gone)
+		l->gone--;
+	if (e->kind != WATCHER_DELETED)
 		return 0;
 	l->gone++;
 	return !watcher_watch_root(l->t.watch, l->gone);

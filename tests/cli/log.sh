@@ -177,6 +177,10 @@ is '... and ends with its root' "$? $(tail -1 wd.out)" '0 deleted w/'
 mkdir w1 w2
 start two log --watchdog w1 w2
 rm -r w1
+until_true 5 has two.out '^deleted w1/$'
+mkdir w1
+until_true 5 has two.out '^created w1/$'
+rm -r w1
 touch w2/f
 check '... of two roots with the last' until_true 5 has two.out 'created w2/f'
 rm -r w2

@@ -208,6 +208,47 @@ static void test_looks_between_the_halves_of_an_exchange(void **state)
 	assert_null(strstr(told, "in/x"));
 }
 
+/* After that the name is left by what has it. */
+static void exchanged_and_left(const char *to, const char *expected)
+{
+	assert_int_equal(mkdir("in/c", 0755) | mkdir("in/d", 0755) | mkdir("in/e", 0755), 0);
+	put("in/c/x", "");
+	put("in/d/y", "");
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &news));
+	sync_watcher(w);
+	assert_int_equal(rename("in/d", "in/t"), 0);
+	assert_int_equal(rename("in/t", "in/d"), 0);
+	while_read = exchange_and_move;
+	sync_watcher(w);
+	check_index();
+	news.text[0] = '\0';
+	assert_int_equal(rename("in/d", to), 0);
+	sync_watcher(w);
+	check_index();
+	assert_string_equal(news.text, expected);
+}
+
+static void test_left_after_such_an_exchange(void **state)
+{
+	(void)state;
+	needs_root();
+	exchanged_and_left("in/f", "moved in/d in/f, moved in/d/x in/f/x");
+}
+
+static void test_left_onto_another_after_such_an_exchange(void **state)
+{
+	(void)state;
+	needs_root();
+	exchanged_and_left("in/e", "moved in/d in/e, moved in/d/x in/e/x");
+}
+
+static void test_left_for_good_after_such_an_exchange(void **state)
+{
+	(void)state;
+	needs_root();
+	exchanged_and_left("away", "deleted in/d/x, deleted in/d");
+}
+
 /* Of one name, many times over. */
 static void churn(int n)
 {
@@ -532,6 +573,9 @@ int main(void)
 		FAN(test_a_file_system_below_the_root),
 		FAN(test_another_directory_in_the_same_inode),
 		FAN(test_looks_between_the_halves_of_an_exchange),
+		FAN(test_left_after_such_an_exchange),
+		FAN(test_left_onto_another_after_such_an_exchange),
+		FAN(test_left_for_good_after_such_an_exchange),
 		FAN(test_gives_memory_back),
 		FAN(test_what_waits_stays_where_it_is),
 		FAN(test_a_queue_without_an_end),

@@ -16,6 +16,7 @@
 #include "watcher/apply.h"
 #include "watcher/filter.h"
 #include "watcher/look.h"
+#include "watcher/moves.h"
 
 struct news watcher__news_of(const struct change *c, int kind, uint32_t dir)
 {
@@ -361,6 +362,8 @@ static void skip(struct watcher *w, const struct change *c, uint32_t dir)
 	if (rec != NO_REC && !c->is_dir)
 		taken_unseen(w, c, dir);
 	node = rec == NO_REC || !c->is_dir ? NO_DIR : tree_entry(&w->tree, dir, rec).node;
+	if (c->op == CHANGE_MOVED_FROM) /* what was pushed off it, or what took it: the next is another */
+		watcher__pushed_name_taken(w, dir, c->name, c->name_len);
 	if (c->op == CHANGE_MOVED_TO)
 		watcher__half_skipped(w, c);
 	if (c->op == CHANGE_MOVED_TO && c->is_dir)

@@ -538,7 +538,8 @@ void watcher__moved_to(struct watcher *w, const struct change *c, uint32_t dir)
 			h = remove_half(w, i);
 			found = true;
 		}
-	if (found && h.found) { /* the index has it, but where it was told to have been replaced? */
+	if (found && h.found && watcher__pushed_found(w, &h, c, dir)) {
+		/* the index has it, but where it was told to have been replaced? */
 		if (tree_find(&w->tree, dir, c->name, c->name_len) != NO_REC)
 			return;
 		found = false;

@@ -61,6 +61,10 @@ bool watcher__pushed_lands(struct watcher *w, struct half_move *h, const struct 
 			   uint32_t dir);
 /* Such a half ends: true if it was what took the name that left, which *h is now. */
 bool watcher__pushed_ends(struct watcher *w, struct half_move *h, const struct change *c);
+/* What was pushed off has been found elsewhere before its name was said to leave. Is it that which that is
+ * about, and not what has the name now? `dir`: where to, or NO_DIR if that is not known. */
+bool watcher__pushed_found(struct watcher *w, const struct half_move *h, const struct change *c,
+			   uint32_t dir);
 /* The ends of what has been pushed off, and has not been said to leave: as those of halves. */
 void watcher__pushed_below_gone(struct watcher *w, uint32_t node);
 void watcher__pushed_name_taken(struct watcher *w, uint32_t dir, const char *name, size_t len);

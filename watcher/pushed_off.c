@@ -73,6 +73,31 @@ static bool has_come(struct watcher *w, const struct half_move *h, uint64_t take
 	return (!at || at != taker) && watcher__ino_at(w, h->dir, h->name, h->len);
 }
 
+static bool leads_back(const struct half_move *h, const struct change *c, uint32_t dir)
+{
+	return h->back_dir == NO_DIR || (h->back_dir == dir && h->back_len == c->name_len &&
+					 memcmp(h->back, c->name, c->name_len) == 0);
+}
+
+bool watcher__pushed_found(struct watcher *w, const struct half_move *h, const struct change *c,
+			   uint32_t dir)
+{
+	uint32_t rec = tree_find(&w->tree, h->dir, h->name, h->len);
+	uint64_t at = 0, taker;
+
+	if (rec == NO_REC)
+		return true;
+	taker = tree_entry(&w->tree, h->dir, rec).ino;
+	if (dir != NO_DIR && !leads_back(h, c, dir))
+		return false;
+	if (dir != NO_DIR)
+		at = watcher__ino_at(w, dir, c->name, c->name_len);
+	if (at && (at == h->ino || at == taker))
+		return at == h->ino;
+	guess(w, h, dir);
+	return !taker || watcher__ino_at(w, h->dir, h->name, h->len) == taker;
+}
+
 /* Did what was pushed off, and not what took its name, move away? `dir`: to there, or NO_DIR if
  * that is not known. It is not always told: the kernel makes one of two moves away from a name
  * that come one after the other, as those of two exchanges with what is not watched do. */
@@ -83,11 +108,9 @@ static bool is_exchange(struct watcher *w, const struct half_move *h, const stru
 	struct entry e;
 
 	*guessed = false;
-	if (h->found)
-		return true;
-	if (dir != NO_DIR && h->back_dir != NO_DIR &&
-	    (h->back_dir != dir || h->back_len != c->name_len ||
-	     memcmp(h->back, c->name, c->name_len) != 0))
+	if (h->found && dir == NO_DIR)
+		return watcher__pushed_found(w, h, c, dir);
+	if (dir != NO_DIR && !leads_back(h, c, dir))
 		return false;
 	if (rec != NO_REC) {
 		e = tree_entry(&w->tree, h->dir, rec);

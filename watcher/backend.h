@@ -35,7 +35,7 @@ enum change_op {
 	/* Exact, about the directory `id` itself; no name. */
 	CHANGE_SELF_REMOVED,
 	CHANGE_SELF_MOVED,
-	CHANGE_SELF_ATTRIB,
+	CHANGE_SELF_ATTRIB, /* may be all that is told where another was renamed onto it */
 	CHANGE_UNMOUNTED,
 	CHANGE_UNWATCHED, /* the kernel ended the watch; `id` is free */
 	CHANGE_READ,      /* its entries were read between fence() on and off: what came before

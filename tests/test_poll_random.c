@@ -48,7 +48,7 @@ struct thing {
 };
 
 /* Directories, each at one of two places, and what is in them. */
-static const char *const places[][2] = { { "in/d", "in/m" }, { "out", "out" } };
+static const char *const places[][2] = { { "in/d", "in/m" }, { "in/e", "in/n" }, { "out", "out" } };
 static int place[COUNT(places)];
 static struct thing things[COUNT(places)][NAMES];
 
@@ -193,7 +193,7 @@ static void change(void)
 	char path[40];
 
 	path_of(path, in, name);
-	if (what == 0) {
+	if (what < 2) {
 		move_dir();
 	} else if (!t->there) {
 		note("make", path, what % 4 == 1 ? "/" : "");

@@ -24,6 +24,12 @@ static uv_sem_t reached, gate;
 static const char *timed;
 static int64_t timed_ns; /* when that was looked at last */
 
+static void move_all(void)
+{
+	for (size_t i = 0; i < COUNT(moves) && moves[i][0]; i++)
+		assert_int_equal(rename(moves[i][0], moves[i][1]), 0);
+}
+
 static void look(const char *path)
 {
 	size_t len = strlen(path), end = at ? strlen(at) : 0;
@@ -35,8 +41,7 @@ static void look(const char *path)
 	at = NULL;
 	if (at_once)
 		next_tick();
-	for (size_t i = 0; i < COUNT(moves) && moves[i][0]; i++)
-		assert_int_equal(rename(moves[i][0], moves[i][1]), 0);
+	move_all();
 	if (!at_once)
 		next_tick();
 }
@@ -79,6 +84,7 @@ int __wrap_watcher__disk_stat_path(const struct disk *disk, const char *path, bo
 }
 
 static bool slow; /* reading a directory takes longer than a turn has */
+static bool read_first; /* and then it moves: when the index has read one */
 
 void __real_watcher__scan_read(int fd, struct listing *l);
 void __wrap_watcher__scan_read(int fd, struct listing *l);
@@ -90,6 +96,10 @@ void __wrap_watcher__scan_read(int fd, struct listing *l)
 	while (slow && uv_hrtime() < end)
 		;
 	__real_watcher__scan_read(fd, l);
+	if (!read_first || l->names_only)
+		return;
+	read_first = false;
+	move_all();
 }
 
 static int enter(void **state)
@@ -366,6 +376,24 @@ static void test_what_was_told_before_it_moves_is_not_told_again(void **state)
 	assert_string_equal(told(&events), "moved in/d/a in/e/a");
 }
 
+/* What a comparison has found is to be looked at where nothing is any more; where that is now is found
+ * by another pass. */
+static void test_what_is_to_be_looked_at_has_moved(void **state)
+{
+	(void)state;
+	begin(WATCHER_BACKEND_POLL, 0);
+	put("in/new", "");
+	put("in/d/a", "more");
+	assert_int_equal(rename("in/d/a", "in/e/b"), 0);
+	next_tick();
+	moves[0][0] = "in/d", moves[0][1] = "in/y";
+	moves[1][0] = "in/e", moves[1][1] = "in/z";
+	read_first = true;
+	sync_watcher(w);
+	assert_false(read_first);
+	check_told("modified in/z/b");
+}
+
 static int told_in_tick;
 
 static void on_any(watcher_watch *watch, const watcher_event *e, void *arg)
@@ -407,6 +435,7 @@ int main(void)
 		WRITTEN(test_it_was_gone_for_one_comparison),
 		WRITTEN(test_it_is_read_while_it_is_compared),
 		WRITTEN(test_what_was_told_before_it_moves_is_not_told_again),
+		WRITTEN(test_what_is_to_be_looked_at_has_moved),
 		WRITTEN(test_it_is_told_after_the_tick_in_which_it_was_looked_at),
 		WRITTEN(test_it_is_found_before_it_is_compared),
 		WRITTEN(test_it_is_read_before_its_directory_moves),

@@ -222,6 +222,7 @@ struct watcher {
 	uint32_t nahead, ahead_cap;
 	bool uncertain;      /* directories were read without a fence: the index may be newer */
 	int64_t owed_since_ns; /* what is owed (DIR_OWED) may have changed since then */
+	int64_t put_off_ns;  /* what polling found in directories that are in limbo may be as old */
 	uint32_t own_cookie; /* last one given to a move that has none */
 	bool recheck_roots, rules_due, gap, ready_due, exact_counts, pumping, backlogged;
 	bool tight;          /* a batch uses its last memory: it is delivered before more comes */

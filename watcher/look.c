@@ -57,9 +57,15 @@ bool watcher__look_room(struct look *l, void **items, size_t n, size_t *cap, siz
 	return true;
 }
 
+/* When the queue was last empty, and nothing was left that has to be found by looking again. */
+static int64_t at_rest_ns(const struct watcher *w)
+{
+	return w->put_off_ns < w->calm_ns ? w->put_off_ns : w->calm_ns;
+}
+
 int64_t watcher__known_ns(const struct watcher *w)
 {
-	int64_t since = w->calm_ns, known;
+	int64_t since = at_rest_ns(w), known;
 
 	for (int i = 0; i < w->nsources; i++) {
 		if (!w->sources[i].ops->known_ns)
@@ -93,7 +99,7 @@ void watcher__look_hint(struct watcher *w, uint32_t dir, const struct change *hi
 	watcher__look_at(w, dir);
 	l->content |= hint->content;
 	if (first && hint->since_ns)
-		l->since_ns = w->calm_ns;
+		l->since_ns = at_rest_ns(w);
 	if (hint->since_ns && hint->since_ns < l->since_ns)
 		l->since_ns = hint->since_ns;
 }
@@ -494,7 +500,7 @@ static void finish(struct watcher *w)
 	l->nseen = l->nqueue = l->head = 0;
 	watcher__settle(w);
 	if (!w->nlimbo)
-		w->owed_since_ns = INT64_MAX;
+		w->owed_since_ns = w->put_off_ns = INT64_MAX;
 	if (l->everywhere)
 		w->stats.recoveries++;
 	/* Without memory something was left out: look at everything once more. */
@@ -526,8 +532,12 @@ static void put_off(struct watcher *w, const struct looked *at)
 	if (l->silent || l->everywhere || !tree_alive(&w->tree, at->dir, at->gen))
 		return;
 	d = tree_dir(&w->tree, at->dir);
-	if (d->flags & DIR_LIMBO && w->sources[d->backend].ops->caps & BACKEND_BY_PATH)
+	if (!(d->flags & DIR_LIMBO))
+		return;
+	if (w->sources[d->backend].ops->caps & BACKEND_BY_PATH)
 		watcher__owe(w, at->dir, l->since_ns);
+	if (w->sources[d->backend].ops->caps & BACKEND_SCANS && l->since_ns < w->put_off_ns)
+		w->put_off_ns = l->since_ns;
 }
 
 void watcher__look_one_queued(struct watcher *w)

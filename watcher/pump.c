@@ -47,7 +47,7 @@ int watcher__pump_init(struct watcher *w)
 	w->timer.data = w->awake.data = w->more.data = w;
 	uv_unref((uv_handle_t *)&w->timer);
 	w->calm_ns = w->now_ns = clock_coarse_ns();
-	w->owed_since_ns = INT64_MAX;
+	w->owed_since_ns = w->put_off_ns = INT64_MAX;
 	w->debounce.quiet_ns = (uint64_t)w->options.debounce_ms * 1000000;
 	w->debounce.cap_ns = (uint64_t)w->options.debounce_max_ms * 1000000;
 	w->debounce.leading_ns = (uint64_t)w->options.leading_ms * 1000000;

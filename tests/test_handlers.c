@@ -339,6 +339,8 @@ static void test_command_bad_options(void **state)
 		{ { 0 }, "command handler: no options, or their size is not set" },
 		{ { .size = sizeof bad->o }, "command handler: no command is given" },
 		{ { .size = sizeof bad->o, .command = LIST("") }, "command handler: no command is given" },
+		{ { .size = sizeof bad->o, .shell = "" }, "command handler: no command is given" },
+		{ { .size = sizeof bad->o, .shell = "x", .cwd = "" }, "command handler: cwd is empty" },
 		{ { .size = sizeof bad->o, .command = LIST("x"), .shell = "x" },
 		  "command handler: both command and shell are given" },
 		{ { .size = sizeof bad->o, .shell = "x", .busy = 7 }, "command handler: unknown busy 7" },

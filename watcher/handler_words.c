@@ -39,7 +39,7 @@ int watcher__words_copy(struct handler_words *words, const char *who, const char
 
 	if (shell && command)
 		return watcher__fail(err, UV_EINVAL, "%s: both command and shell are given", who);
-	if (!shell && (!command || !command[0] || !command[0][0]))
+	if (shell ? !shell[0] : !command || !command[0] || !command[0][0])
 		return watcher__fail(err, UV_EINVAL, "%s: no command is given", who);
 	words->argv = copy_list(shell ? by_shell : command, &words->argc);
 	return words->argv ? 0 : watcher__fail(err, UV_ENOMEM, "%s: out of memory", who);
@@ -51,6 +51,8 @@ int watcher__words_place(struct handler_words *words, const char *who, const cha
 	for (const char *const *e = env; e && *e; e++)
 		if (!strchr(*e, '=') || **e == '=')
 			return watcher__fail(err, UV_EINVAL, "%s: not NAME=value: %s", who, *e);
+	if (cwd && !cwd[0])
+		return watcher__fail(err, UV_EINVAL, "%s: cwd is empty", who);
 	words->env = copy_list(env, &words->nenv);
 	words->cwd = cwd ? strdup(cwd) : NULL;
 	if (!words->env || (cwd && !words->cwd))

@@ -98,9 +98,9 @@ enum {
 typedef struct watcher_event {
 	int kind;              /* exactly one kind */
 	int type;              /* WATCHER_TYPE_... */
-	const char *path;      /* as the root was given + "/" + the rest; root "." gives the rest */
+	const char *path;      /* root + "/" + the rest; root "." gives the rest */
 	const char *dest;      /* MOVED only: the new path; else NULL */
-	const char *root;      /* the root `path` lies under, as it was given */
+	const char *root;      /* the one `path` lies under, see watcher_watch_root() */
 	size_t path_len, dest_len;
 	int64_t time_ns;       /* wall clock when the event was read, since 1970 */
 	uint64_t inode;        /* 0: not known */
@@ -491,9 +491,10 @@ typedef struct watch_options {
  * directory, so it survives being replaced by rename. Watches may overlap; they share kernel
  * watches. A move from one root of the watch to another is one MOVED event.
  * UV_EINVAL: empty path, bad option; UV_ENOENT: a relative path, and the current directory was
- * removed, or what vanished while it was being added; UV_EACCES: a root cannot be read; UV_ENOTDIR: a component is a file; UV_ELOOP;
- * UV_ENOSPC: watches ran out and nothing else may take over; patterns: UV_EINVAL with offset;
- * UV_ENOMEM. After a failure nothing of the call is watched.
+ * removed, or what vanished while it was being added; UV_EACCES: a root cannot be read;
+ * UV_ENOTDIR: a component is a file; UV_ELOOP; UV_ENOSPC: watches ran out and nothing else may
+ * take over; patterns: UV_EINVAL with offset; UV_ENOMEM. After a failure nothing of the call is
+ * watched.
  */
 WHENDO_API int watcher_add(watcher *w, const char *path, const watch_options *options,
 			   watcher_error *err);
@@ -506,7 +507,8 @@ WHENDO_API int watcher_watch_add_root(watcher_watch *watch, const char *path,
 WHENDO_API void watcher_remove(watcher_watch *watch);
 WHENDO_API void watcher_remove_all(watcher *w);
 
-/* The watch's i-th root as it was given, NULL past the last. Borrowed. */
+/* The watch's i-th root as it was given, without slashes at its end, as events have it; NULL past
+ * the last. Borrowed. */
 WHENDO_API const char *watcher_watch_root(const watcher_watch *watch, size_t i);
 WHENDO_API watcher *watcher_watch_watcher(const watcher_watch *watch);
 

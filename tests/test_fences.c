@@ -6,6 +6,7 @@
 #include "watch_test.h"
 
 #include <sys/inotify.h>
+#include <sys/syscall.h>
 
 #include "index_check.h"
 #include "watcher/engine.h"
@@ -17,13 +18,34 @@ static struct told seen;
 
 static unsigned narrowed; /* watches that were set anew */
 
+/* What is done, once, when a directory is watched that has this file in it. */
+static struct {
+	const char *mark;
+	void (*act)(void);
+} watched[2];
+
+static bool is_at(const char *path, const char *name)
+{
+	char at[PATH_MAX];
+
+	snprintf(at, sizeof at, "%s/%s", path, name);
+	return access(at, F_OK) == 0;
+}
+
 int __real_inotify_add_watch(int fd, const char *path, uint32_t mask);
 int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask);
 
 int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
 {
+	int wd = __real_inotify_add_watch(fd, path, mask);
+
 	narrowed += !(mask & (IN_MASK_ADD | IN_MASK_CREATE));
-	return __real_inotify_add_watch(fd, path, mask);
+	for (size_t i = 0; i < COUNT(watched); i++)
+		if (watched[i].mark && is_at(path, watched[i].mark)) {
+			watched[i].mark = NULL;
+			watched[i].act();
+		}
+	return wd;
 }
 
 /* What is done, once, before and after a directory is read that has this file in it. */
@@ -62,7 +84,7 @@ void __wrap_watcher__scan_read(int fd, struct listing *l)
 static int enter(void **state)
 {
 	memset(&seen, 0, sizeof seen);
-	mark = before = after = NULL;
+	mark = before = after = watched[0].mark = watched[1].mark = NULL;
 	fails = false;
 	narrowed = 0;
 	return watch_test_enter(state) || mkdir("in", 0755);
@@ -104,6 +126,34 @@ static void test_fences_keep_the_watch(void **state)
 	assert_int_equal(system("mv in/d in/x; mkdir in/d; mv in/x/e in/d; rmdir in/x"), 0);
 	sync_watcher(w);
 	assert_int_equal(narrowed, 0);
+}
+
+static void exchange_with_outside(void)
+{
+	assert_int_equal(syscall(SYS_renameat2, AT_FDCWD, "out", AT_FDCWD, "in/d/e", 2), 0);
+}
+
+static void move_outside(void)
+{
+	assert_int_equal(rename("in/d/e", "away"), 0);
+}
+
+/* The kernel makes one of two moves away from a name, where nothing else is told in between. One comes
+ * before the directory is read, the other afterwards. */
+static void test_fences_moves_made_one(void **state)
+{
+	(void)state;
+	watch_in(WATCHER_BACKEND_INOTIFY);
+	assert_int_equal(system("mkdir -p d/e out; : > d/mark; : > out/mark_of_e"), 0);
+	watched[0].mark = "mark";
+	watched[0].act = exchange_with_outside;
+	watched[1].mark = "mark_of_e";
+	watched[1].act = move_outside;
+	assert_int_equal(rename("d", "in/d"), 0);
+	sync_watcher(w);
+	assert_null(watched[1].mark);
+	told(&seen);
+	assert_told("");
 }
 
 static unsigned times_told(const char *text, const char *what)
@@ -201,6 +251,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FENCES_TEST(test_fences_keep_the_watch),
+		FENCES_TEST(test_fences_moves_made_one),
 		FENCES_TEST(test_fences_changed_while_read),
 		FENCES_TEST(test_fences_changed_while_read_fanotify),
 		FENCES_TEST(test_fences_read_before_what_it_is_in),

@@ -280,15 +280,23 @@ static int queue_end(struct backend *b, uint64_t *end)
  * queued before is in what is read, and what is queued afterwards is not. That reading is an event
  * (IN_ACCESS) itself is no help: there is no way to take that away again but to set the whole mask,
  * and then the kernel has none for a moment: what happens in these nanoseconds is not told.
+ *
+ * The kernel makes one of two equal events, one right behind the other, whatever their cookies are:
+ * its queue is emptied first, so that what comes after the reading is not made one with what is
+ * before the first place. What is left, or comes until then, is behind that.
  */
 static int inotify_fence(struct backend *b, int32_t id, int fd, bool on)
 {
 	uint64_t place = 0;
-	int r = queue_end(b, &place);
+	int r = 0;
 
 	(void)fd;
-	if (on)
-		return r < 0 ? r : fences_begin(&b->fences, id, place);
+	if (on) {
+		if (b->len - b->pos <= HELD_MAX)
+			r = inotify_fill(b, false);
+		return r < 0 ? r : fences_begin(&b->fences, id, b->passed + (b->len - b->pos));
+	}
+	r = queue_end(b, &place);
 	if (r < 0)
 		fences_give_up(&b->fences);
 	else

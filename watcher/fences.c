@@ -32,10 +32,8 @@ void fences_give_up(struct fences *f)
 
 void fences_changed(struct fences *f, int32_t id, uint64_t place)
 {
-	struct fence *next = f->n ? &f->items[f->first] : NULL;
-
-	if (next && next->id == id && next->begin <= place)
-		next->torn = true;
+	for (uint32_t i = f->first; i < f->n && f->items[i].begin <= place; i++)
+		f->items[i].torn |= f->items[i].id == id;
 }
 
 bool fences_reached(const struct fences *f, uint64_t place)

@@ -3,7 +3,7 @@
  * a while. What is queued before the first is in what was read, what is queued behind the second is
  * not, and what is between them may be either: the directory is to be read again then.
  *
- * Places only grow; those of one reading are no less than those of the reading before.
+ * Places only grow; but one reading may begin before the place where the one before has ended.
  */
 #ifndef WATCHER_FENCES_H
 #define WATCHER_FENCES_H

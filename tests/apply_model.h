@@ -7,6 +7,7 @@
 
 #include "watch_test.h"
 
+#include "dice.h"
 #include "watcher/engine.h"
 
 #define PATHS_MAX 200
@@ -154,6 +155,39 @@ static inline void read_index(struct watcher *w, struct model *m, uint32_t dir, 
 		model_add(m, path);
 		if (e.node != NO_DIR)
 			read_index(w, m, e.node, path);
+	}
+}
+
+static inline void random_path(char *to)
+{
+	int depth = 1 + (int)dice(3);
+
+	for (*to = '\0'; depth--;)
+		sprintf(to + strlen(to), "%c%s", 'a' + (int)dice(4), depth ? "/" : "");
+}
+
+/* So many changes of the disk, of a few names. */
+static inline void random_disk(int n)
+{
+	char path[20], to[20];
+
+	while (n--) {
+		random_path(path);
+		random_path(to);
+		switch (dice(4)) {
+		case 0:
+			if (access(path, F_OK) != 0)
+				close(open(path, O_CREAT | O_WRONLY, 0600));
+			break;
+		case 1:
+			mkdir(path, 0700);
+			break;
+		case 2:
+			rename(path, to);
+			break;
+		default:
+			remove(path);
+		}
 	}
 }
 

@@ -201,20 +201,21 @@ static bool cut(char *path, const char **dir, const char **name)
  */
 static void tell(struct run *r, const char *word)
 {
-	static const char signs[] = "+-<>=*?^%&!|";
+	static const char signs[] = "+-<>=*?^%&@!|";
 	static const enum change_op ops[] = { CHANGE_CREATED,	 CHANGE_REMOVED,
 					      CHANGE_MOVED_FROM, CHANGE_MOVED_TO,
 					      CHANGE_RENAMED,	 CHANGE_WRITTEN,
 					      CHANGE_LOOK,	 CHANGE_SELF_MOVED,
 					      CHANGE_SELF_REMOVED, CHANGE_UNWATCHED,
-					      CHANGE_GAP,	 CHANGE_NONE };
+					      CHANGE_SELF_ATTRIB, CHANGE_GAP,
+					      CHANGE_NONE };
 	const char *sign = strchr(signs, word[0]), *dir, *name;
 	char path[80], *cookie, *to;
 	struct change *c;
 
 	assert_non_null(sign);
 	strcpy(path, word + 1);
-	if (strchr("?^%&", word[0])) {
+	if (strchr("?^%&@", word[0])) {
 		fake_queue(&r->b, ops[sign - signs], id_of(r, path), NULL);
 		return;
 	}
@@ -349,6 +350,9 @@ static const struct row rows[] = {
 	  { { "mv d x; mv e d; mv x e", "<d/#1 >e/#1 ?.",
 	      "moved d/>e/, moved d/f>e/f, created d/, created d/g" },
 	    { "rm -r e", "<e/#2", "deleted e/f, deleted e/" } } },
+	{ "exchange of directories, one of which gets another mode before its end is told",
+	  "mkdir d e; : > d/f; : > e/g",
+	  { { "mv d x; mv e d; mv x e", "<d/#1 >e/#1 @e <e/#2 >d/#2", "moved d/>e/, moved d/f>e/f, created d/, created d/g" } } },
 	{ "exchange of a file and a directory", ": > a; mkdir d; : > d/f",
 	  { { "mv a x; mv d a; mv x d", "<a#1 >d#1 <d/#2 >a/#2 ^d", "moved a>d, created a/, created a/f" } } },
 	{ "renamed in one", "mkdir d; : > a", { { "mv a d/b", "=a:d/b", "moved a>d/b" } } },
@@ -502,38 +506,6 @@ static void test_every_order(void **state)
 /* Seeds that have found something: a directory that is moved into itself, and what is moved into a
  * directory that is in what it pushes off its name. */
 static const uint64_t found_with[] = { 3035 };
-
-static void random_path(char *to)
-{
-	int depth = 1 + (int)dice(3);
-
-	for (*to = '\0'; depth--;)
-		sprintf(to + strlen(to), "%c%s", 'a' + (int)dice(4), depth ? "/" : "");
-}
-
-static void random_disk(int n)
-{
-	char path[20], to[20];
-
-	while (n--) {
-		random_path(path);
-		random_path(to);
-		switch (dice(4)) {
-		case 0:
-			if (access(path, F_OK) != 0)
-				close(open(path, O_CREAT | O_WRONLY, 0600));
-			break;
-		case 1:
-			mkdir(path, 0700);
-			break;
-		case 2:
-			rename(path, to);
-			break;
-		default:
-			remove(path);
-		}
-	}
-}
 
 static void random_change(struct run *r, char *what)
 {

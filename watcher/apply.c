@@ -296,7 +296,7 @@ static void about_itself(struct watcher *w, int source, const struct change *c, 
 	struct dir *d = tree_dir(&w->tree, dir);
 
 	if (w->npushed && c->op != CHANGE_SELF_MOVED) {
-		watcher__pushed_gone(w, dir);
+		watcher__pushed_gone(w, dir, c);
 		if (ids_get(&w->sources[source].nodes, c->id) != dir)
 			return;
 	}

@@ -34,7 +34,8 @@ void watcher__halves_below_gone(struct watcher *w, uint32_t node);
 /* A change inside a directory whose move is half told: the other half did not follow at once,
  * so it has left. True if the change's directory went with it. */
 bool watcher__left_already(struct watcher *w, uint32_t dir);
-/* The kernel says of a directory that it was unlinked: it was pushed off its name for good. */
-void watcher__pushed_gone(struct watcher *w, uint32_t node);
+/* The kernel says of a directory itself that it has ended, or may have: if it was pushed off its name,
+ * that was for good, or may have been. */
+void watcher__pushed_gone(struct watcher *w, uint32_t node, const struct change *c);
 
 #endif

@@ -103,6 +103,7 @@ struct half_move {
 	int64_t time_ns;
 	bool is_dir, pushed;
 	bool found; /* pushed off, and the index has it where the second half moves it */
+	bool perhaps_gone; /* pushed off: its mode has changed since, or its link count */
 	bool doubt; /* it may be another thing, and nothing would show that */
 	uint8_t len, back_len;
 	char name[255], back[255];

@@ -6,8 +6,8 @@
  * So what is pushed off its name (it may not be in the index) is kept in `pushed`; if that name
  * is then said to move away, it may be either of the two that does, and where to tells: in an
  * exchange it goes to where the first came from. The rest is told by the kernel, which says of a
- * directory that is replaced that its link count has changed, and for files by a look whether
- * anything has the name.
+ * directory that is replaced that its link count has changed, as it does of one that gets another mode,
+ * and that its watch has ended; and for files by a look whether anything has the name.
  *
  * By then either of the two may have moved on, and another may have the name: what is said is a guess
  * then. What came by an exchange is told as something new, and its inode number is not known; what
@@ -36,7 +36,8 @@ static struct half_move remove_pushed(struct watcher *w, uint32_t i)
 
 /* ---- which of the two has left the name ---- */
 
-/* A directory that is replaced is told to be so, right after the move, if it is watched. */
+/* A directory that is replaced is told to be so, right after the move, if it is watched: its link count
+ * has changed, and its watch ends when nobody has it open any more. */
 static bool would_be_told_gone(const struct watcher *w, uint32_t node)
 {
 	const struct dir *d = tree_dir(&w->tree, node);
@@ -124,7 +125,7 @@ static bool is_exchange(struct watcher *w, const struct half_move *h, const stru
 	}
 	if (rec == NO_REC)
 		return true;
-	if (h->node != NO_DIR && would_be_told_gone(w, h->node))
+	if (h->node != NO_DIR && !h->perhaps_gone && would_be_told_gone(w, h->node))
 		return true;
 	guess(w, h, dir);
 	return has_come(w, h, e.ino, c, dir, guessed);
@@ -317,14 +318,19 @@ void watcher__pushed_expire(struct watcher *w, uint64_t now_ns)
 	}
 }
 
-void watcher__pushed_gone(struct watcher *w, uint32_t node)
+void watcher__pushed_gone(struct watcher *w, uint32_t node, const struct change *c)
 {
-	for (uint32_t i = 0; i < w->npushed; i++)
-		if (w->pushed[i].node == node) {
-			remove_pushed(w, i);
-			watcher__half_drop(w, node);
+	for (uint32_t i = 0; i < w->npushed; i++) {
+		if (w->pushed[i].node != node)
+			continue;
+		if (c->op == CHANGE_SELF_ATTRIB) {
+			w->pushed[i].perhaps_gone = true;
 			return;
 		}
+		remove_pushed(w, i);
+		watcher__half_drop(w, node);
+		return;
+	}
 }
 
 /* ---- being pushed off ---- */

@@ -196,7 +196,18 @@ void watcher__name_taken(struct watcher *w, uint32_t dir, const char *name, size
 	watcher__pushed_name_taken(w, dir, name, len);
 }
 
-void watcher__halves_expire(struct watcher *w, uint64_t now_ns)
+/* The name may be that of another thing which took it: in an exchange with what is not watched the
+ * kernel tells that something has come, or nothing where it makes one of that and what came before,
+ * and that something has left. */
+static void verify_gone(struct watcher *w, const struct half_move *h)
+{
+	if (tree_alive(&w->tree, h->dir, h->gen) &&
+	    tree_find(&w->tree, h->dir, h->name, h->len) == NO_REC &&
+	    watcher__ino_at(w, h->dir, h->name, h->len))
+		watcher__node_limbo(w, h->dir);
+}
+
+static void halves_end(struct watcher *w, uint64_t now_ns)
 {
 	struct half_move h;
 
@@ -208,8 +219,14 @@ void watcher__halves_expire(struct watcher *w, uint64_t now_ns)
 		}
 		remove_half(w, i);
 		half_ends(w, &h);
+		verify_gone(w, &h);
 		i = 0; /* the end of one may be that of others */
 	}
+}
+
+void watcher__halves_expire(struct watcher *w, uint64_t now_ns)
+{
+	halves_end(w, now_ns);
 	watcher__pushed_expire(w, now_ns);
 }
 
@@ -527,6 +544,13 @@ static bool from_within(struct watcher *w, const struct half_move *h, const stru
 	return node != NO_DIR && tree_is_below(&w->tree, h->dir, node);
 }
 
+/* What waits for another second half has moved out of sight before this came. */
+static void others_left(struct watcher *w, const struct change *c, uint32_t dir)
+{
+	half_left(w, dir, c->name, c->name_len);
+	halves_end(w, UINT64_MAX);
+}
+
 void watcher__moved_to(struct watcher *w, const struct change *c, uint32_t dir)
 {
 	struct half_move h = { .node = NO_DIR };
@@ -557,7 +581,7 @@ void watcher__moved_to(struct watcher *w, const struct change *c, uint32_t dir)
 	if (found)
 		half_ends(w, &h); /* the index is newer than the move */
 	else
-		watcher__halves_expire(w, UINT64_MAX); /* it left before this came */
+		others_left(w, c, dir);
 	if (tree_alive(&w->tree, dir, gen)) /* it may have been in what has ended */
 		appeared(w, c, dir);
 }

@@ -218,6 +218,35 @@ static void test_a_link_to_where_the_way_moved(void **state)
 	}
 }
 
+/* Another watch has the tree, and does not follow what this one does. */
+static void test_links_that_only_the_second_follows(void **state)
+{
+	static const int kinds = WATCHER_CREATED | WATCHER_DELETED;
+	static const int looking[] = { WATCHER_BACKEND_INOTIFY, WATCHER_BACKEND_FSEVENT,
+				       WATCHER_BACKEND_POLL };
+
+	(void)state;
+	assert_int_equal(mkdir("in", 0755) | mkdir("in/d", 0755) | mkdir("out", 0755), 0);
+	assert_int_equal(mkdir("out/o", 0755), 0);
+	assert_int_equal(symlink("../../out", "in/d/l"), 0);
+	for (size_t i = 0; i < COUNT(looking); i++) {
+		watcher *w = open_watcher(looking[i]);
+
+		add_with(w, "in", WATCH(.on_batch = on_told, .arg = &inner, .kinds = kinds));
+		sync_watcher(w);
+		add_with(w, "in", WATCH(.on_batch = on_told, .arg = &outer, .kinds = kinds,
+					.follow_symlinks = 1));
+		assert_int_equal(mkdir("out/o/n", 0755), 0);
+		sync_watcher(w);
+		assert_string_equal(told(&outer), "created in/d/l/o/n");
+		assert_int_equal(rmdir("out/o/n"), 0);
+		sync_watcher(w);
+		assert_string_equal(told(&outer), "deleted in/d/l/o/n");
+		told(&inner);
+		watcher_close(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +255,7 @@ int main(void)
 		TEST(test_a_link_takes_the_name),
 		TEST(test_a_link_that_leads_nowhere),
 		TEST(test_a_link_to_where_the_way_moved),
+		TEST(test_links_that_only_the_second_follows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -336,6 +336,9 @@ void watcher__reconsider(struct watcher *w, uint32_t dir)
 	     rec = tree_next(&w->tree, dir, rec)) {
 		struct entry e = tree_entry(&w->tree, dir, rec);
 
+		if (e.type == WATCHER_TYPE_SYMLINK && e.node == NO_DIR &&
+		    !(e.marks & ENTRY_DOOMED) && watcher__follows(w, dir))
+			watcher__look_behind(w, dir, rec);
 		if (e.type != WATCHER_TYPE_DIR || e.marks & ENTRY_DOOMED)
 			continue;
 		if (e.node == NO_DIR) {

@@ -26,7 +26,8 @@ bool watcher__wants_all(const struct watcher *w, uint32_t dir, const struct root
 {
 	for (; dir != NO_DIR; dir = tree_dir(&w->tree, dir)->parent)
 		for (const struct root *r = tree_dir(&w->tree, dir)->roots; r; r = r->next_at_node)
-			if (r != but && !r->watch->removed && !r->single && !r->filter && !r->watch->depth)
+			if (r != but && !r->watch->removed && !r->single && !r->filter && !r->watch->depth &&
+			    (r->watch->follow || !but || !but->watch->follow))
 				return true;
 	return false;
 }

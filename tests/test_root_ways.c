@@ -114,6 +114,31 @@ static void test_came_and_went(void **state)
 			came_and_went(backends[i]);
 }
 
+/* A directory on the way may not be gone through for a while: nothing has moved. */
+static void test_closed_for_a_while(void **state)
+{
+	watcher *w;
+
+	(void)state;
+	assert_int_equal(chmod(".", 0777), 0);
+	if (getuid() == 0) /* who may go anywhere */
+		assert_int_equal(seteuid(65534), 0);
+	w = open_watcher(WATCHER_BACKEND_INOTIFY);
+	assert_int_equal(mkdir("in", 0755) | mkdir("in/c", 0755) | mkdir("in/c/d", 0755), 0);
+	add(w, "in", &outer);
+	add(w, "in/c/d", &inner);
+	for (int i = 0; i < 3; i++)
+		sync_watcher(w);
+	assert_int_equal(chmod("in/c", 0), 0);
+	sync_watcher(w);
+	assert_int_equal(chmod("in/c", 0755), 0);
+	put("in/c/d/f", "");
+	check(w);
+	assert_string_equal(told(&inner), "created in/c/d/f");
+	watcher_close(w);
+	assert_int_equal(seteuid(getuid()), 0);
+}
+
 /* All that the kernel has told since is lost. */
 static void lose(watcher *w)
 {
@@ -153,6 +178,7 @@ int main(void)
 		TEST(test_replaced_by_a_rename),
 		TEST(test_itself_replaced),
 		TEST(test_came_and_went),
+		TEST(test_closed_for_a_while),
 		TEST(test_came_unheard),
 	};
 

@@ -300,7 +300,7 @@ static void about_itself(struct watcher *w, int source, const struct change *c, 
 		if (ids_get(&w->sources[source].nodes, c->id) != dir)
 			return;
 	}
-	for (struct root *r = d->roots; r; r = r->next_at_node)
+	for (struct root *r = d->roots; r && !keeps_its_place(w, source, c); r = r->next_at_node)
 		r->recheck = w->recheck_roots = true;
 	if (c->op == CHANGE_SELF_ATTRIB) {
 		metadata_changed(w, c, dir);

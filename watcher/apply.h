@@ -38,4 +38,11 @@ bool watcher__left_already(struct watcher *w, uint32_t dir);
  * that was for good, or may have been. */
 void watcher__pushed_gone(struct watcher *w, uint32_t node, const struct change *c);
 
+/* Does a directory stay where it is by what is told of itself? */
+static inline bool keeps_its_place(const struct watcher *w, int source, const struct change *c)
+{
+	return c->op == CHANGE_SELF_ATTRIB &&
+	       !(w->sources[source].ops->caps & BACKEND_DIR_ATTRIB);
+}
+
 #endif

@@ -35,7 +35,7 @@ enum change_op {
 	/* Exact, about the directory `id` itself; no name. */
 	CHANGE_SELF_REMOVED,
 	CHANGE_SELF_MOVED,
-	CHANGE_SELF_ATTRIB, /* may be all that is told where another was renamed onto it */
+	CHANGE_SELF_ATTRIB,
 	CHANGE_UNMOUNTED,
 	CHANGE_UNWATCHED, /* the kernel ended the watch; `id` is free */
 	CHANGE_READ,      /* its entries were read between fence() on and off: what came before
@@ -80,7 +80,8 @@ enum {
 	BACKEND_OPENS = 1 << 4,      /* opened, closed, closed_no_write */
 	BACKEND_ANY_THREAD = 1 << 5, /* watch() may be called on a crawl thread */
 	BACKEND_SCANS = 1 << 6,      /* finds changes only by itself looking: sync() is a round */
-	BACKEND_DIR_ATTRIB = 1 << 7, /* tells of a directory's metadata as SELF_ATTRIB only */
+	BACKEND_DIR_ATTRIB = 1 << 7, /* tells of a directory's metadata as SELF_ATTRIB only, and no
+				      * more where another is renamed onto it */
 	BACKEND_BY_PATH = 1 << 8,    /* hears of paths: hints for what has just moved go astray */
 	BACKEND_SLOW_UNWATCH = 1 << 9, /* thousands of unwatch() are better spread over time */
 	BACKEND_TARGETS = 1 << 10    /* says which directory it is that was renamed */

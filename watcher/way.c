@@ -16,6 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "watcher/apply.h"
+
 #define LINKS_MAX 40 /* as path_resolution(7) */
 
 /* ---- anchors ---- */
@@ -132,8 +134,9 @@ void watcher__anchor_hit(struct watcher *w, int source, const struct change *c)
 	uint32_t i = ids_get(&w->sources[source].anchors, c->id);
 	struct anchor *a;
 	bool self = c->op == CHANGE_SELF_MOVED || c->op == CHANGE_SELF_REMOVED ||
-		    c->op == CHANGE_SELF_ATTRIB || c->op == CHANGE_UNMOUNTED ||
-		    c->op == CHANGE_UNWATCHED || c->op == CHANGE_LOOK;
+		    (c->op == CHANGE_SELF_ATTRIB && !keeps_its_place(w, source, c)) ||
+		    c->op == CHANGE_UNMOUNTED || c->op == CHANGE_UNWATCHED ||
+		    c->op == CHANGE_LOOK;
 	bool names = c->op == CHANGE_CREATED || c->op == CHANGE_REMOVED ||
 		     c->op == CHANGE_MOVED_FROM || c->op == CHANGE_MOVED_TO;
 	bool files = names || c->op == CHANGE_WRITTEN || c->op == CHANGE_CLOSED ||

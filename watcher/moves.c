@@ -207,7 +207,7 @@ static void verify_gone(struct watcher *w, const struct half_move *h)
 		watcher__node_limbo(w, h->dir);
 }
 
-static void halves_end(struct watcher *w, uint64_t now_ns)
+void watcher__halves_expire(struct watcher *w, uint64_t now_ns)
 {
 	struct half_move h;
 
@@ -222,11 +222,6 @@ static void halves_end(struct watcher *w, uint64_t now_ns)
 		verify_gone(w, &h);
 		i = 0; /* the end of one may be that of others */
 	}
-}
-
-void watcher__halves_expire(struct watcher *w, uint64_t now_ns)
-{
-	halves_end(w, now_ns);
 	watcher__pushed_expire(w, now_ns);
 }
 
@@ -548,7 +543,7 @@ static bool from_within(struct watcher *w, const struct half_move *h, const stru
 static void others_left(struct watcher *w, const struct change *c, uint32_t dir)
 {
 	half_left(w, dir, c->name, c->name_len);
-	halves_end(w, UINT64_MAX);
+	watcher__halves_expire(w, UINT64_MAX);
 }
 
 void watcher__moved_to(struct watcher *w, const struct change *c, uint32_t dir)

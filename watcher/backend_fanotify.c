@@ -225,7 +225,7 @@ static int fanotify_fill(struct backend *b, bool discard)
 {
 	ssize_t got;
 
-	if (b->pos == b->len)
+	if (b->pos == b->len && b->all)
 		ids_free(&b->renamed); /* what comes was queued after the last of them was read */
 	got = fan_read(b, discard);
 	if (got < 0)

@@ -166,6 +166,7 @@ static bool next_of_target(struct backend *b, struct change *c)
 	struct fan_record *r = &b->now;
 	int32_t id = r->target;
 	enum watch_level level;
+	struct fan_info info;
 
 	if (r->nlooks) {
 		c->op = CHANGE_LOOK;
@@ -175,7 +176,8 @@ static bool next_of_target(struct backend *b, struct change *c)
 	if (id < 0)
 		return false;
 	r->target = -1;
-	if (!keys_has(&b->keys, id))
+	fan_parse(b->memory + b->pos, &info);
+	if (fan_find(b, info.object) != id) /* unwatched since, and perhaps another's number */
 		return false;
 	level = b->dirs[id].level;
 	if (r->name2 && level == WATCH_ALL)

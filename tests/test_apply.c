@@ -359,6 +359,14 @@ static const struct row rows[] = {
 	{ "exchange with what is not watched, and a rest before its end is told", "mkdir d",
 	  { { "rmdir d; mkdir d; : > d/g", ">d/#1", "deleted d/, created d/, created d/g" },
 	    { "", "<d/#2", "deleted d/g, deleted d/, created d/, created d/g" } } },
+	{ "more is pushed off than is remembered, and what is in the first is told of",
+	  "mkdir -p c d/s; touch h a1 a2 a3 a4 a5 a6 a7",
+	  { { "for i in 1 2 3 4 5 6 7; do mv a$i b$i; done; rm -r d h; mv c d",
+	      "<c/#1 >d/#1 <a1#2 >b1#2 <a2#3 >b2#3 <a3#4 >b3#4 <a4#5 >b4#5 <a5#6 >b5#6 <a6#7 >b6#7 "
+	      "<a7#8 >b7#8 <h#9 >d/s/x/#9",
+	      "moved c/>d/, moved a1>b1, moved a2>b2, moved a3>b3, moved a4>b4, moved a5>b5, "
+	      "moved a6>b6, moved a7>b7, deleted h" },
+	    { "mkdir -p n/m", "+n/", "created n/, created n/m/" } } },
 	{ "exchange of a file and a directory", ": > a; mkdir d; : > d/f",
 	  { { "mv a x; mv d a; mv x d", "<a#1 >d#1 <d/#2 >a/#2 ^d", "moved a>d, created a/, created a/f" } } },
 	{ "renamed in one", "mkdir d; : > a", { { "mv a d/b", "=a:d/b", "moved a>d/b" } } },

@@ -331,7 +331,7 @@ static void appeared(struct watcher *w, const struct change *c, uint32_t dir)
 {
 	struct news n = watcher__news_of(c, WATCHER_CREATED, dir), gone = n;
 	struct half_move h;
-	uint32_t rec;
+	uint32_t rec, gen = tree_dir(&w->tree, dir)->gen;
 	struct entry e = { .name = c->name, .len = c->name_len, .node = NO_DIR };
 
 	watcher__name_taken(w, dir, c->name, c->name_len);
@@ -342,6 +342,8 @@ static void appeared(struct watcher *w, const struct change *c, uint32_t dir)
 	h = watcher__half_of(w, dir, &e, c);
 	h.node = NO_DIR;
 	watcher__pushed_remember(w, &h);
+	if (!tree_alive(&w->tree, dir, gen)) /* it was in what was pushed off long ago */
+		return;
 	n.half_move = n.complete = true;
 	n.cookie = c->cookie;
 	if (rec != NO_REC) {

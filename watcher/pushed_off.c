@@ -83,9 +83,11 @@ static bool leads_back(const struct half_move *h, const struct change *c, uint32
 bool watcher__pushed_found(struct watcher *w, const struct half_move *h, const struct change *c,
 			   uint32_t dir)
 {
-	uint32_t rec = tree_find(&w->tree, h->dir, h->name, h->len);
+	uint32_t rec = NO_REC;
 	uint64_t at = 0, taker;
 
+	if (tree_alive(&w->tree, h->dir, h->gen))
+		rec = tree_find(&w->tree, h->dir, h->name, h->len);
 	if (rec == NO_REC)
 		return true;
 	taker = tree_entry(&w->tree, h->dir, rec).ino;

@@ -159,6 +159,7 @@ static void check_conflicts(struct sh__spec *s)
 		{ c->detach && c->die_with_parent, "detach", "die_with_parent" },
 		{ c->detach && c->guard, "detach", "guard" },
 		{ c->guard && c->keep_group, "guard", "keep_group" },
+		{ c->stop_left && c->keep_group, "stop_left", "keep_group" },
 		{ c->foreground_tty && c->keep_group, "foreground_tty", "keep_group" },
 	};
 
@@ -253,6 +254,7 @@ static void join_whole(struct sh__spec *s, struct sh__whole *w)
 	WHOLE(held);
 	WHOLE(dry_run);
 	WHOLE(stopped);
+	WHOLE(stop_left);
 }
 
 static void check_place(struct sh__spec *s, size_t i, size_t n)

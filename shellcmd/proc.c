@@ -273,6 +273,8 @@ void sh__proc_step(sh_proc *p)
 	if (p->phase != SH__RUNNING || p->busy || !sh__proc_all_exited(p))
 		return;
 	sh__source_close(&p->in);
+	if (p->whole.stop_left)
+		sh__stop_left(p);
 	if (p->stop != SH__NOT_STOPPING && !sh__stop_all_gone(p))
 		return;
 	if (any_sink_open(p)) {

@@ -1,7 +1,7 @@
 /*
  * A running command or pipeline. Its life: HELD (set up), RUNNING, ENDED (the result is
- * there). It has ended when every stage has exited, where it was stopped also every group
- * is empty, and every stream is at its end or was cut off by drain_ms.
+ * there). It has ended when every stage has exited, where it was stopped (or stop_left is
+ * set) also every group is empty, and every stream is at its end or was cut off by drain_ms.
  *
  *     start.c   makes the descriptors, starts the stages
  *     proc.c    goes from state to state
@@ -21,7 +21,12 @@
 enum sh__phase { SH__HELD, SH__RUNNING, SH__ENDED };
 
 /* How far the ladder of signals has come. */
-enum sh__stop { SH__NOT_STOPPING, SH__ASKED, SH__FORCED };
+enum sh__stop {
+	SH__NOT_STOPPING,
+	SH__LEFT_ASKED, /* those that an ended command has left behind, by stop_left alone */
+	SH__ASKED,
+	SH__FORCED
+};
 
 struct sh__stage {
 	struct sh__spec spec;
@@ -102,6 +107,7 @@ bool sh__proc_all_exited(const sh_proc *p);
 
 /* stop.c */
 void sh__stop_begin(sh_proc *p);
+void sh__stop_left(sh_proc *p);
 void sh__stop_force(sh_proc *p);
 bool sh__stop_all_gone(sh_proc *p);
 void sh__stop_set_limits(sh_proc *p);

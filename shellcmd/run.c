@@ -221,7 +221,9 @@ int sh_stop(sh_proc *p)
 	}
 	if (p->phase != SH__RUNNING)
 		return UV_ESRCH;
-	if (p->stop != SH__NOT_STOPPING)
+	if (p->stop == SH__LEFT_ASKED) /* done already, but not for a caller */
+		p->stop = SH__ASKED;
+	else if (p->stop != SH__NOT_STOPPING)
 		sh__stop_force(p);
 	else
 		sh__proc_fail(p, SH_CANCELED, 0, "stopped");

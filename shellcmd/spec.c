@@ -213,6 +213,7 @@ static void take_options(sh_call *c, const sh_call *b)
 	TAKE(dry_run);
 	TAKE(stopped);
 	TAKE(guardian);
+	TAKE(stop_left);
 	if (!c->ok.n)
 		c->ok = b->ok;
 	if (!c->in.kind)

@@ -41,7 +41,7 @@ struct sh__whole {
 	sh_done_cb done;
 	sh_stopped_cb stopped;
 	void *arg;
-	bool held, dry_run;
+	bool held, dry_run, stop_left;
 };
 
 /* How the stages are to be started. */

@@ -148,6 +148,16 @@ bool sh__stop_all_gone(sh_proc *p)
 	return false;
 }
 
+/* All have ended by themselves; what is left of their groups goes the same way. */
+void sh__stop_left(sh_proc *p)
+{
+	if (p->stop != SH__NOT_STOPPING || sh__stop_all_gone(p))
+		return;
+	sh__stop_begin(p);
+	if (p->stop == SH__ASKED)
+		p->stop = SH__LEFT_ASKED;
+}
+
 /* ------------------------------------------------------------------ moments */
 
 static void cut_drain(sh_proc *p)

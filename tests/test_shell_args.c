@@ -310,6 +310,8 @@ static void test_args_17_conflicts_name_both_fields(void **state)
 		  "detach and foreground_tty exclude each other" },
 		{ SH("true", .session = true, .foreground_tty = true),
 		  "session and foreground_tty exclude each other" },
+		{ SH("true", .stop_left = true, .keep_group = true),
+		  "stop_left and keep_group exclude each other" },
 		{ SH("true", .foreground_tty = true, .keep_group = true),
 		  "foreground_tty and keep_group exclude each other" },
 		{ SH("true", .pty = true, .keep_group = true),

@@ -337,6 +337,8 @@ struct sh_call {
 	sh_stopped_cb stopped; /* (whole) needs guard */
 	sh_guardian *guardian; /* taken instead of a new one, if one is ready; needs guard.
 				* Borrowed for the time of the start */
+	int stop_left; /* (whole) what it leaves behind when it ends by itself is stopped as by
+			* sh_stop(), and it counts as ended when that is gone */
 };
 
 /*
@@ -483,7 +485,8 @@ SH_API int sh_signal(sh_proc *p, int signum);
  * Begins to stop it: stop_signal and SIGCONT to the group, SIGKILL after grace_ms. Returns at
  * once; the command counts as ended (`done`, sh_wait) when its whole group is gone, with
  * `guard` all its descendants. What has left the group of a command without `guard` (setsid,
- * a daemon) is not reached. A second call kills at once. 0, UV_ESRCH if it has ended already.
+ * a daemon) is not reached. A second call kills at once; where stop_left stops what is left,
+ * the first shortens nothing. 0, UV_ESRCH if it has ended already.
  */
 SH_API int sh_stop(sh_proc *p);
 

@@ -222,6 +222,8 @@ static sh_call any_call(struct choices *from, int *done)
 		else if (field == 34) {
 			c.done = on_done;
 			c.arg = done;
+		} else if (field == 35) {
+			c.stop_left = true;
 		}
 	}
 	c.dry_run = true;

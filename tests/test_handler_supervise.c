@@ -141,6 +141,110 @@ static void test_supervise(void **state)
 	let_go(h);
 }
 
+/* One that outlives its shell, and when told to end waits until there is "go". */
+#define WORKER                                                                                 \
+	"exec 2>/dev/null; { "                                                                 \
+	"trap 'echo asked >> out; until [ -e go ]; do sleep 0.01; done; echo bye >> out; "     \
+	"exit' TERM; "                                                                         \
+	"echo up >> out; n=0; while [ $((n += 1)) -lt 2000 ]; do sleep 0.01; done; } & wait"
+
+static void kill_leader(watcher_supervise_handler *h)
+{
+	assert_int_equal(kill(watcher_supervise_handler_pid(h), SIGKILL), 0);
+}
+
+static bool started(void *n)
+{
+	return seen.started >= *(int *)n;
+}
+
+static void await_starts(int n)
+{
+	turn_until(watcher_loop(w), started, &n);
+}
+
+static void assert_out_begins(const char *text)
+{
+	char got[64];
+
+	snprintf(got, sizeof got, "%.*s", (int)strlen(text), get("out"));
+	assert_string_equal(got, text);
+}
+
+static void test_supervise_what_is_left_ends_before_the_next_start(void **state)
+{
+	watcher_supervise_handler *h = SUPERVISE(.shell = WORKER);
+
+	(void)state;
+	assert_int_equal(mkdir("go", 0755), 0);
+	watcher_supervise_handler_start(h);
+	await_lines(1);
+	kill_leader(h);
+	await_starts(2);
+	assert_out_begins("up\nasked\nbye\n");
+	assert_int_equal(seen.code, 128 + SIGKILL);
+	assert_int_equal(seen.waiting, 1);
+	let_go(h);
+}
+
+static void test_supervise_what_is_left_is_killed(void **state)
+{
+	watcher_supervise_handler *h =
+	    SUPERVISE(.shell = "{ trap '' USR1; echo up >> out; n=0; "
+			       "while [ $((n += 1)) -lt 2000 ]; do sleep 0.01; done; echo end >> out; } & "
+			       "echo $! > left; until [ -e out ]; do sleep 0.01; done; exit 4",
+		      .stop_signal = SIGUSR1, .kill_after_ms = 50, .stay_down = 1);
+	char cmdline[32];
+
+	(void)state;
+	watcher_supervise_handler_start(h);
+	await_exits(1);
+	assert_int_equal(seen.code, 4);
+	assert_string_equal(get("out"), "up\n");
+	snprintf(cmdline, sizeof cmdline, "/proc/%d/cmdline", atoi(get("left")));
+	assert_string_equal(get(cmdline), "");
+	let_go(h);
+}
+
+/* A restart meanwhile is no second signal, and no shorter time. */
+static void test_supervise_restart_while_what_is_left_ends(void **state)
+{
+	watcher_supervise_handler *h = SUPERVISE(.shell = WORKER);
+
+	(void)state;
+	open_watch(watcher_supervise_handler_batch, h, 0);
+	watcher_supervise_handler_start(h);
+	await_lines(1);
+	kill_leader(h);
+	await_lines(2);
+	change_and_sync("in/a");
+	watcher_supervise_handler_restart(h);
+	assert_int_equal(seen.exited, 0);
+	assert_int_equal(mkdir("go", 0755), 0);
+	await_starts(2);
+	assert_out_begins("up\nasked\nbye\n");
+	assert_int_equal(seen.exited, 1);
+	assert_int_equal(seen.waiting, 0);
+	assert_int_equal(watcher_supervise_handler_restarts(h), 1);
+	let_go(h);
+}
+
+static void test_supervise_freed_while_what_is_left_ends(void **state)
+{
+	watcher_supervise_handler *h = SUPERVISE(.shell = WORKER);
+
+	(void)state;
+	watcher_supervise_handler_start(h);
+	await_lines(1);
+	kill_leader(h);
+	await_lines(2);
+	let_go(h);
+	assert_int_equal(mkdir("go", 0755), 0);
+	await_lines(3);
+	assert_string_equal(get("out"), "up\nasked\nbye\n");
+	assert_int_equal(seen.started, 1);
+}
+
 static void test_supervise_kill_after(void **state)
 {
 	watcher_supervise_handler *h =
@@ -253,6 +357,10 @@ int main(void)
 #define SUPERVISED(f) cmocka_unit_test_setup_teardown(f, enter, leave_supervised)
 	const struct CMUnitTest tests[] = {
 		SUPERVISED(test_supervise),
+		SUPERVISED(test_supervise_what_is_left_ends_before_the_next_start),
+		SUPERVISED(test_supervise_what_is_left_is_killed),
+		SUPERVISED(test_supervise_restart_while_what_is_left_ends),
+		SUPERVISED(test_supervise_freed_while_what_is_left_ends),
 		SUPERVISED(test_supervise_kill_after),
 		SUPERVISED(test_supervise_exit),
 		SUPERVISED(test_supervise_stays_down),

@@ -1,6 +1,7 @@
 /*
  * A handler that keeps a command running and restarts it on changes. One command at a time:
- * the next is started only after the last, with its process group, has ended.
+ * the next is started only after the last, with its process group, has ended. What is left of
+ * the group of one that exits by itself is stopped before that counts as its end.
  */
 #include <stdlib.h>
 #include <uv.h>
@@ -86,7 +87,7 @@ static void start(watcher_supervise_handler *h)
 	h->proc = sh_start(SH_OPTS(.args = (const char *const *)h->words.argv,
 				   .env = (const char *const *)h->words.env,
 				   .cwd = h->words.cwd, .out = out, .err = out,
-				   .stop_signal = h->o.stop_signal,
+				   .stop_signal = h->o.stop_signal, .stop_left = true,
 				   .grace_ms = h->o.kill_after_ms, .loop = h->loop,
 				   .done = on_ended, .arg = h));
 	if (!h->proc) {

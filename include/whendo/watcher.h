@@ -636,8 +636,9 @@ typedef struct watcher_supervise_options {
 
 /*
  * Keeps a command running and restarts it when something changes: the old one, with its whole
- * process group, is gone before the new one starts. It is not started by this call. Errors as
- * above.
+ * process group, is gone before the new one starts. When it exits by itself, what is left of
+ * the group is stopped in the same way, and then that is told. It is not started by this call.
+ * Errors as above.
  */
 WHENDO_API int watcher_supervise_handler_new(watcher_supervise_handler **h, watcher *w,
 					     const watcher_supervise_options *options,

@@ -247,6 +247,213 @@ static void test_links_that_only_the_second_follows(void **state)
 	}
 }
 
+/* The tree of these tests: a link, a directory with another, and where they lead to. */
+static void make_links(void)
+{
+	assert_int_equal(mkdir("in", 0755) | mkdir("in/d", 0755) | mkdir("out", 0755), 0);
+	assert_int_equal(mkdir("out/o", 0755) | mkdir("far", 0755) | mkdir("far/e", 0755), 0);
+	put("out/o/h", "");
+	put("far/e/k", "");
+	assert_int_equal(symlink("../out", "in/l") | symlink("../../far", "in/d/m"), 0);
+}
+
+static void remove_links(void)
+{
+	assert_int_equal(unlink("in/l") | unlink("in/d/m"), 0);
+	assert_int_equal(unlink("out/o/h") | unlink("far/e/k"), 0);
+	assert_int_equal(rmdir("in/d") | rmdir("in") | rmdir("out/o") | rmdir("out"), 0);
+	assert_int_equal(rmdir("far/e") | rmdir("far"), 0);
+}
+
+/* `inner` does not follow links, `outer` does. */
+static watcher_watch *add_both(watcher *w, bool plain_first)
+{
+	watch_options o = { .on_batch = on_told, .arg = &outer, .follow_symlinks = 1,
+			    .kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED };
+	watcher_watch *watch;
+
+	o.size = sizeof o;
+	if (plain_first)
+		add(w, "in", &inner);
+	watch = add_with(w, "in", &o);
+	if (!plain_first)
+		add(w, "in", &inner);
+	sync_watcher(w);
+	return watch;
+}
+
+static void expect(watcher *w, const char *to_follower, const char *to_plain)
+{
+	sync_watcher(w);
+	assert_string_equal(told(&outer), to_follower);
+	assert_string_equal(told(&inner), to_plain);
+}
+
+/* Two directories in each other's places: not all of it can be told as moves. */
+static void swapped(watcher *w)
+{
+	assert_int_equal(mkdir("in/o", 0755), 0);
+	sync_watcher(w);
+	for (int back = 0; back < 2; back++) {
+		told(&outer);
+		told(&inner);
+		assert_int_equal(rename("in/d", "in/x") | rename("in/o", "in/d"), 0);
+		assert_int_equal(rename("in/x", "in/o"), 0);
+		sync_watcher(w);
+		assert_non_null(strstr(told(&outer), "/m/e/k"));
+		assert_null(strstr(told(&inner), "/m/"));
+	}
+	assert_int_equal(rmdir("in/o"), 0);
+	sync_watcher(w);
+	told(&outer);
+	told(&inner);
+}
+
+/* What is behind a link is for the watch that follows it, the link itself for both. */
+static void only_one_follows(watcher *w, bool plain_first)
+{
+	make_links();
+	add_both(w, plain_first);
+	assert_int_equal(mkdir("out/f", 0755), 0);
+	expect(w, "created in/l/f", "");
+	assert_int_equal(mkdir("out/o/f", 0755), 0);
+	expect(w, "created in/l/o/f", "");
+	assert_int_equal(rename("out/o/f", "out/g"), 0);
+	expect(w, "moved in/l/o/f in/l/g", "");
+	assert_int_equal(rename("out/g", "in/g"), 0);
+	expect(w, "moved in/l/g in/g", "created in/g");
+	assert_int_equal(rename("in/g", "out/g"), 0);
+	expect(w, "moved in/g in/l/g", "deleted in/g");
+	assert_int_equal(rmdir("out/f") | rmdir("out/g"), 0);
+	sync_watcher(w);
+	told(&outer);
+	assert_string_equal(told(&inner), "");
+	assert_int_equal(rename("in/l", "in/n"), 0);
+	expect(w, "moved in/l in/n, moved in/l/o in/n/o, moved in/l/o/h in/n/o/h",
+	       "moved in/l in/n");
+	assert_int_equal(rename("in/d", "in/c"), 0);
+	expect(w, "moved in/d in/c, moved in/d/m in/c/m, moved in/d/m/e in/c/m/e, "
+		  "moved in/d/m/e/k in/c/m/e/k",
+	       "moved in/d in/c, moved in/d/m in/c/m");
+	assert_int_equal(rename("in/c", "d"), 0);
+	expect(w, "deleted in/c/m/e/k, deleted in/c/m/e, deleted in/c/m, deleted in/c",
+	       "deleted in/c/m, deleted in/c");
+	assert_int_equal(unlink("in/n"), 0);
+	expect(w, "deleted in/n/o/h, deleted in/n/o, deleted in/n", "deleted in/n");
+	assert_int_equal(rename("d", "in/d"), 0);
+	expect(w, "created in/d, created in/d/m, created in/d/m/e, created in/d/m/e/k",
+	       "created in/d, created in/d/m");
+	assert_int_equal(symlink("../out", "in/l"), 0);
+	expect(w, "created in/l, created in/l/o, created in/l/o/h", "created in/l");
+	swapped(w);
+}
+
+/* Once it is removed nobody hears from there, nor is it watched; a root there has its own. */
+static void the_follower_leaves(watcher *w, bool plain_first)
+{
+	watcher_watch *follower = add_both(w, plain_first);
+	static struct told there;
+	watcher_stats_t before, after;
+
+	add(w, "out/o", &there);
+	sync_watcher(w);
+	put("out/o/f", "");
+	expect(w, "created in/l/o/f", "");
+	assert_string_equal(told(&there), "created out/o/f");
+	watcher_stats(w, &before, sizeof before);
+	watcher_remove(follower);
+	sync_watcher(w);
+	watcher_stats(w, &after, sizeof after);
+	assert_int_equal(after.directories, before.directories - 3); /* out, far, far/e */
+	assert_int_equal(unlink("out/o/f"), 0);
+	put("far/f", "");
+	put("in/d/f", "");
+	expect(w, "", "created in/d/f");
+	assert_string_equal(told(&there), "deleted out/o/f");
+	assert_int_equal(unlink("far/f") | unlink("in/d/f"), 0);
+}
+
+/* What is behind a link is not watched any more where only those have it who do not follow. */
+static void moved_out_of_sight(watcher *w)
+{
+	watcher_stats_t before, after;
+
+	make_links();
+	assert_int_equal(mkdir("in/o", 0755), 0);
+	add(w, "in", &inner);
+	add_with(w, "in/d", WATCH(.on_batch = on_told, .arg = &outer, .follow_symlinks = 1,
+				  .kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED));
+	sync_watcher(w);
+	assert_int_equal(mkdir("in/d/c", 0755) | rename("in/d/m", "m"), 0);
+	assert_int_equal(symlink("../../../far", "in/d/c/m"), 0);
+	sync_watcher(w);
+	told(&outer);
+	told(&inner);
+	watcher_stats(w, &before, sizeof before);
+	assert_int_equal(rename("in/d/c", "in/o/c"), 0);
+	expect(w, "deleted in/d/c/m/e/k, deleted in/d/c/m/e, deleted in/d/c/m, deleted in/d/c",
+	       "moved in/d/c in/o/c, moved in/d/c/m in/o/c/m");
+	watcher_stats(w, &after, sizeof after);
+	assert_int_equal(after.directories, before.directories - 2);
+	put("far/f", "");
+	expect(w, "", "");
+	assert_int_equal(unlink("far/f") | unlink("in/o/c/m") | rename("m", "in/d/m"), 0);
+	assert_int_equal(rmdir("in/o/c") | rmdir("in/o"), 0);
+	remove_links();
+}
+
+/* What the link leads to is in the tree, too: told of at one of the two, to both. */
+static void linked_within(watcher *w, bool plain_first)
+{
+	watcher_watch *follower = add_both(w, plain_first);
+	char text[sizeof outer.text];
+
+	put("in/d/f", "");
+	sync_watcher(w);
+	strcpy(text, told(&outer));
+	if (strcmp(text, "created in/a/f"))
+		assert_string_equal(text, "created in/d/f");
+	assert_string_equal(told(&inner), text);
+	watcher_remove(follower);
+	assert_int_equal(unlink("in/d/f"), 0);
+	sync_watcher(w);
+	memcpy(text, "deleted", 7);
+	assert_string_equal(told(&inner), text);
+}
+
+static void test_links_that_only_one_follows(void **state)
+{
+	static const int all[] = { WATCHER_BACKEND_INOTIFY, WATCHER_BACKEND_FSEVENT,
+				   WATCHER_BACKEND_POLL, WATCHER_BACKEND_FANOTIFY };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(all) - (getuid() != 0); i++) {
+		for (int plain_first = 0; plain_first < 2; plain_first++) {
+			watcher *w = open_watcher(all[i]);
+
+			only_one_follows(w, plain_first);
+			watcher_close(w);
+			w = open_watcher(all[i]);
+			the_follower_leaves(w, plain_first);
+			watcher_close(w);
+			remove_links();
+			w = open_watcher(all[i]);
+			moved_out_of_sight(w);
+			watcher_close(w);
+			for (int link_first = 0; link_first < 2; link_first++) {
+				assert_int_equal(mkdir("in", 0755), 0);
+				assert_int_equal(link_first ? symlink("d", "in/a") : 0, 0);
+				assert_int_equal(mkdir("in/d", 0755), 0);
+				assert_int_equal(link_first ? 0 : symlink("d", "in/a"), 0);
+				w = open_watcher(all[i]);
+				linked_within(w, plain_first);
+				watcher_close(w);
+				assert_int_equal(unlink("in/a") | rmdir("in/d") | rmdir("in"), 0);
+			}
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -256,6 +463,7 @@ int main(void)
 		TEST(test_a_link_that_leads_nowhere),
 		TEST(test_a_link_to_where_the_way_moved),
 		TEST(test_links_that_only_the_second_follows),
+		TEST(test_links_that_only_one_follows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -273,18 +273,29 @@ static int partner(const struct hit *hits, int n, const struct root *root)
 	return -1;
 }
 
-/* The roots over a name that are to be told of it. */
-static int hits_told(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
-		     size_t len, struct hit *hits)
+/* Of the roots over a name those that are to be told the news. */
+static int kept(struct watcher *w, const struct news *news, struct hit *hits, int n)
 {
-	int n = watcher__hits_told(w, p, dir, name, len, hits), kept = 0;
+	int left = 0;
 
-	if (!w->adding)
+	if (!w->adding && !news->behind)
 		return n;
 	for (int i = 0; i < n; i++)
-		if (hits[i].root != w->adding)
-			hits[kept++] = hits[i];
-	return n < 0 ? n : kept;
+		if (hits[i].root != w->adding &&
+		    (!news->behind || watcher__sees_behind(w, hits[i].root, news->link)))
+			hits[left++] = hits[i];
+	return n < 0 ? n : left;
+}
+
+static int hits_from(struct watcher *w, const struct news *n, struct hit *hits)
+{
+	return kept(w, n, hits, watcher__hits_told(w, &w->path, n->dir, n->name, n->len, hits));
+}
+
+static int hits_to(struct watcher *w, const struct news *n, struct hit *hits)
+{
+	return kept(w, n, hits,
+		    watcher__hits_told(w, &w->dest_path, n->dest_dir, n->dest, n->dest_len, hits));
 }
 
 static struct side side_of(const struct backpath *p, const struct hit *hit)
@@ -305,7 +316,7 @@ static void emit_move(struct watcher *w, struct news *n, const struct hit *src, 
 	const struct side nowhere = { NULL, "", 0 };
 	struct hit dst[HITS_MAX];
 	struct side from, to;
-	int k, ndst = hits_told(w, &w->dest_path, n->dest_dir, n->dest, n->dest_len, dst);
+	int k, ndst = hits_to(w, n, dst);
 
 	if (ndst < 0) {
 		w->gap = true;
@@ -390,8 +401,8 @@ bool watcher__ends_for_some(struct watcher *w, const struct news *n)
 
 	if (n->dir == NO_DIR)
 		return false;
-	nsrc = hits_told(w, &w->path, n->dir, n->name, n->len, src);
-	ndst = hits_told(w, &w->dest_path, n->dest_dir, n->dest, n->dest_len, dst);
+	nsrc = hits_from(w, n, src);
+	ndst = hits_to(w, n, dst);
 	for (int i = 0; i < nsrc; i++)
 		if (partner(dst, ndst, src[i].root) < 0)
 			return true;
@@ -403,7 +414,7 @@ void watcher__emit(struct watcher *w, struct news *n)
 	const struct side nowhere = { NULL, "", 0 };
 	struct hit hits[HITS_MAX], others[HITS_MAX];
 	struct side at;
-	int nhits = n->dir == NO_DIR ? 0 : hits_told(w, &w->path, n->dir, n->name, n->len, hits);
+	int nhits = n->dir == NO_DIR ? 0 : hits_from(w, n, hits);
 	int nothers = told_of_move(w, n, others);
 
 	if (nhits < 0 || nothers < 0) {

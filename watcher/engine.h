@@ -141,6 +141,8 @@ struct news {
 	bool half_move; /* CREATED or DELETED by a move from or to the outside */
 	bool sub_move;  /* follows from the move of a directory above */
 	bool came;      /* was in a directory that was moved in: Watchdog tells nothing else of it */
+	bool behind;    /* its name leads through a link, last through that of the node `link` */
+	uint32_t link;
 };
 
 /* What on_problem will be told once no step of the pipeline is half done. */
@@ -265,8 +267,9 @@ struct hit {
 	size_t rel_len;
 };
 #define HITS_MAX 64
-/* Roots over `name` in `dir` (no name: over the directory itself) whose depth reaches there,
- * the nearest first; the path up to the top is left in `p`. Count of hits, or UV_ENOMEM. */
+/* Roots over `name` in `dir` (no name: over the directory itself) whose depth reaches there, and that
+ * see behind the links on the way, the nearest first; the path up to the top is left in `p`. Count of
+ * hits, or UV_ENOMEM. */
 int watcher__hits(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
 		  size_t len, struct hit *hits);
 /* The same where those have it who were told of everything so far. */
@@ -282,6 +285,11 @@ const char *watcher__path(struct watcher *w, uint32_t dir, const char *name, siz
 
 /* Should `name` in `dir` (a directory) be crawled and watched, for any root? */
 bool watcher__wanted(struct watcher *w, uint32_t dir, const char *name, size_t len);
+/* The same of a link, and of what is behind it. */
+bool watcher__wanted_behind(struct watcher *w, uint32_t dir, const char *name, size_t len);
+/* Does a root at or above the node of a link see what is behind it? It follows links, or has it at
+ * its own place, too, and is told of it here (see alias.c). */
+bool watcher__sees_behind(const struct watcher *w, const struct root *root, uint32_t link);
 /* Is any root attached at or above the node, near enough for its depth, its filter open? */
 bool watcher__covered(struct watcher *w, uint32_t dir);
 /* Are directories behind symbolic links in this directory wanted? */
@@ -371,7 +379,10 @@ void watcher__tell_limit(struct watcher *w);
 /* ---- release.c: letting go of trees ---- */
 /* Lets go of what no root wants any more, at and below a node; nothing is told. */
 void watcher__release(struct watcher *w, uint32_t dir);
-/* Does a root at or above a node want all that is below it, and is not `but`? */
+/* The same at and below the node that a root has left. */
+void watcher__root_left(struct watcher *w, const struct root *root, uint32_t node);
+/* Does a root at or above a node want all that is below it, what is behind links only if that root or
+ * `but` follows them, and is not `but`? */
 bool watcher__wants_all(const struct watcher *w, uint32_t dir, const struct root *but);
 /* Gives back what nodes have that are cut off. False: uv_hrtime() has passed `until`, and some
  * are left. */

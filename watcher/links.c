@@ -20,11 +20,13 @@ bool watcher__leads_elsewhere(struct watcher *w, uint32_t node)
 void watcher__look_behind(struct watcher *w, uint32_t dir, uint32_t rec)
 {
 	struct entry e = tree_entry(&w->tree, dir, rec);
-	const char *path = watcher__path(w, dir, e.name, e.len);
+	const char *path;
 	struct stat st;
 	uint32_t node;
 
-	if (!path || watcher__disk_stat_path(&w->disk, path, true, &st) < 0 ||
+	if (!watcher__wanted_behind(w, dir, e.name, e.len) ||
+	    !(path = watcher__path(w, dir, e.name, e.len)) ||
+	    watcher__disk_stat_path(&w->disk, path, true, &st) < 0 ||
 	    !S_ISDIR(st.st_mode))
 		return;
 	for (uint32_t at = dir; at != NO_DIR; at = tree_dir(&w->tree, at)->parent)

@@ -521,9 +521,10 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 		landed_dir(w, dir, rec, h->node);
 	if (h->node == NO_DIR || tree_entry(&w->tree, dir, rec).node != h->node)
 		return;
-	/* By its new path, or by rules, other things in it are wanted. What came to be in it while it was
-	 * nowhere was wanted by nobody. */
-	if (w->filters || h->pushed)
+	/* By its new path, or by rules, other things in it are wanted, or nothing behind links. What came to
+	 * be in it while it was nowhere was wanted by nobody. */
+	if (w->filters || h->pushed ||
+	    (n.dir != NO_DIR && watcher__follows(w, n.dir) && !watcher__follows(w, dir)))
 		watcher__reconsider(w, h->node);
 	if (h->is_dir && watcher__follows(w, dir))
 		watcher__look_behind_below(w, h->node);

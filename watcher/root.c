@@ -233,7 +233,7 @@ static void end_root(struct watcher *w, struct root *root)
 		root_news(w, root, WATCHER_DELETED);
 	}
 	detach(w, root);
-	watcher__release(w, node);
+	watcher__root_left(w, root, node);
 	if (!root->waiting)
 		watcher__problem(w, root->given, UV_ENOENT, "%s: gone; waiting for it to come back",
 				 root->given);
@@ -533,7 +533,7 @@ void watcher__root_free(struct watcher *w, struct root *root)
 		watcher__anchors_forget(w, root);
 		if (node != NO_DIR) {
 			detach(w, root);
-			watcher__release(w, node);
+			watcher__root_left(w, root, node);
 		}
 	}
 	watcher__filter_unbind(root->filter);

@@ -209,6 +209,11 @@ struct backend_ops {
 	/* All that it found has been looked at: begins another round, once, if directories were not
 	 * where they were expected. False: they were. */
 	bool (*follow_up)(struct backend *b);
+	/* Of polling only, with the user's own functions, whose clock says nothing; else NULL. Is a file that
+	 * is to be told as moved, and of which stat says `st` now, as it was when it was last compared, as
+	 * `name` in the directory `id`? False: it was written to since, or that is not known any more. */
+	bool (*is_same)(struct backend *b, int32_t id, const char *name, size_t len,
+			const struct stat *st);
 	/* Ends it without blocking the loop; `closed` is called on the loop when all is gone. */
 	void (*close)(struct backend *b, void (*closed)(void *arg), void *arg);
 };

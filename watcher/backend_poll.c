@@ -122,6 +122,7 @@ static void end_round(struct backend *b)
 	uint64_t wait = (uint64_t)b->config.poll_interval_ms, dear = b->spent_ns * SHARE / 1000000;
 
 	b->running = false;
+	bytes_clear(&b->compare.told.files);
 	b->owed |= b->twice && b->compare.missed_ns < INT64_MAX;
 	b->compared_ns = b->compare.missed_ns < b->round_ns ? b->compare.missed_ns : b->round_ns;
 	if (dear > wait)
@@ -242,6 +243,7 @@ static void begin_round(struct backend *b)
 	b->twice = b->asked;
 	b->asked = false;
 	b->compare.missed_ns = INT64_MAX;
+	bytes_clear(&b->compare.gone.files);
 	b->spent_ns = 0;
 	b->next = 0;
 	next_slice(b);
@@ -428,6 +430,12 @@ static void poll_unwatch(struct backend *b, int32_t id)
 		forget(b, id);
 }
 
+static bool poll_is_same(struct backend *b, int32_t id, const char *name, size_t len,
+			 const struct stat *st)
+{
+	return poll_is_known(&b->compare, id >= 0 && id < b->cap ? b->dirs[id] : NULL, name, len, st);
+}
+
 static void poll_want(struct backend *b, unsigned kinds, bool merge)
 {
 	(void)b;
@@ -531,6 +539,7 @@ const struct backend_ops watcher__poll = {
 	.known = poll_known,
 	.unwatch = poll_unwatch,
 	.want = poll_want,
+	.is_same = poll_is_same,
 	.fill = poll_fill,
 	.next = poll_next,
 	.round = poll_round,

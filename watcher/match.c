@@ -90,9 +90,19 @@ static bool born_later(struct watcher *w, const struct arrival *a)
 #endif
 }
 
+/* The times of a user's disk are not of this pass's clock: the source remembers what it was like. */
+static bool is_same_to_source(struct watcher *w, const struct departure *d, const struct stat *st)
+{
+	const struct dir *from = tree_dir(&w->tree, d->dir);
+	const struct source *s = &w->sources[from->backend];
+	struct entry e = tree_entry(&w->tree, d->dir, d->rec);
+
+	return s->ops->is_same && s->ops->is_same(s->backend, from->id, e.name, e.len, st);
+}
+
 /* Was a file that has moved written to, too, in what this pass finds? The move is in its change time.
  * If it has moved on, what finds it there looks at what came later. */
-static bool written_since(struct watcher *w, const struct arrival *a)
+static bool written_since(struct watcher *w, const struct departure *d, const struct arrival *a)
 {
 	struct entry e = tree_entry(&w->tree, a->dir, a->rec);
 	const char *path;
@@ -102,7 +112,10 @@ static bool written_since(struct watcher *w, const struct arrival *a)
 	if (a->type != WATCHER_TYPE_FILE || !(path = watcher__path(w, a->dir, e.name, e.len)))
 		return false;
 	r = watcher__disk_stat_path(&w->disk, path, false, &st);
-	return r < 0 ? r == UV_ENOENT || r == UV_ENOTDIR : stat_mtime_ns(&st) >= w->look->since_ns;
+	if (r < 0)
+		return r == UV_ENOENT || r == UV_ENOTDIR;
+	return watcher__disk_is_users(&w->disk) ? !is_same_to_source(w, d, &st) :
+						  stat_mtime_ns(&st) >= w->look->since_ns;
 }
 
 static void match_one(struct watcher *w, uint32_t di, const uint32_t *order, size_t n)
@@ -127,7 +140,7 @@ static void match_one(struct watcher *w, uint32_t di, const uint32_t *order, siz
 			continue;
 		a->departure = di;
 		d->arrival = order[lo];
-		if (written_since(w, a))
+		if (written_since(w, d, a))
 			watcher__note_changed(w, a->dir, a->rec);
 		return;
 	}

@@ -101,6 +101,8 @@ void poll_work_free(struct poll_work *w)
 	free(w->entries);
 	bytes_free(&w->names);
 	bytes_free(&w->found);
+	bytes_free(&w->gone.files);
+	bytes_free(&w->told.files);
 	memset(w, 0, sizeof *w);
 }
 
@@ -124,6 +126,91 @@ static void find(struct poll_work *w, const struct polled *p, int32_t id, enum c
 		 const struct polled_entry *e)
 {
 	find_this(w, p, (struct found){ .since_ns = p->checked_ns, .id = id, .op = (uint8_t)op }, e);
+}
+
+/* ---- files that have moved ---- */
+
+struct file {
+	uint64_t ino;
+	uint32_t content;
+};
+
+static void note_file(struct poll_work *w, struct poll_files *to, uint64_t ino, uint32_t content)
+{
+	struct file file = { .ino = ino, .content = content };
+
+	to->sorted = false;
+	if (bytes_add(&to->files, &file, sizeof file) < 0)
+		w->failed = true;
+}
+
+/* A name is not there any more, or is another's. */
+static void note_gone(struct poll_work *w, const struct polled_entry *was)
+{
+	if (watcher__disk_is_users(w->disk) && was->type == WATCHER_TYPE_FILE && was->ino)
+		note_file(w, &w->gone, was->ino, was->content);
+}
+
+static int by_ino(const void *a, const void *b, void *unused)
+{
+	const struct file *x = a, *y = b;
+
+	(void)unused;
+	return x->ino < y->ino ? -1 : x->ino > y->ino;
+}
+
+/* Is the file among these, and as it is now? */
+static bool is_among(struct poll_files *in, const struct facts *f)
+{
+	struct file *files = (void *)in->files.data;
+	size_t n = in->files.len / sizeof *files, lo = 0, hi = n, first;
+
+	if (n && !in->sorted)
+		sort_items(files, n, sizeof *files, by_ino, NULL);
+	in->sorted = true;
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+
+		if (files[mid].ino < f->ino)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	for (first = lo; lo < n && files[lo].ino == f->ino; lo++)
+		if (files[lo].content != f->content)
+			return false;
+	return lo > first;
+}
+
+static const struct polled_entry *find_entry(const struct polled *p, const char *name, size_t len)
+{
+	uint32_t lo = 0, hi = p->count;
+
+	while (lo < hi) {
+		uint32_t mid = (lo + hi) / 2;
+		const struct polled_entry *e = &p->entries[mid];
+		int c = memcmp(p->names.data + e->name, name, e->len < len ? e->len : len);
+
+		if (c == 0 && e->len == len)
+			return e;
+		if (c < 0 || (c == 0 && e->len < len))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return NULL;
+}
+
+bool poll_is_known(struct poll_work *w, const struct polled *p, const char *name, size_t len,
+		   const struct stat *st)
+{
+	const struct polled_entry *e = p ? find_entry(p, name, len) : NULL;
+	struct facts f = facts_of_stat(st);
+
+	note_file(w, &w->told, f.ino, f.content);
+	if (e && e->type == WATCHER_TYPE_FILE && e->ino == f.ino)
+		return e->content == f.content;
+	return is_among(&w->gone, &f);
 }
 
 /* ---- reading the names ---- */
@@ -225,7 +312,7 @@ static bool take_names(struct poll_work *w, struct polled *p, uint32_t n)
 			if (c >= 0)
 				break;
 			differ = true;
-			i++;
+			note_gone(w, &old[i++]);
 		}
 		all[k] = *e;
 		if (i < p->count && c == 0) {
@@ -236,6 +323,8 @@ static bool take_names(struct poll_work *w, struct polled *p, uint32_t n)
 		}
 	}
 	differ |= i < p->count;
+	while (i < p->count)
+		note_gone(w, &old[i++]);
 	p->entries = all;
 	p->count = n;
 	p->names = w->names;
@@ -255,13 +344,14 @@ static bool was_written(const struct polled_entry *was, const struct facts *f)
 /* A file has a name that another thing had at the last comparison, or nothing had. Only the index knows
  * whether it has told of that: it may have read the directory before what was done to the file, or after
  * it, or never have missed a file that was away for that comparison. In which way the file has changed
- * nobody knows: it may have been written to and had its times set back, as tar(1) does. */
+ * nobody knows: it may have been written to and had its times set back, as tar(1) does. With the user's
+ * own functions it is known what the index has told to have moved, and to be as it is now. */
 static void find_taken(struct poll_work *w, const struct polled *p, int32_t id,
 		       const struct polled_entry *e, const struct facts *f)
 {
 	bool own = watcher__disk_is_users(w->disk);
 
-	if (own || f->ctime_ns >= p->checked_ns)
+	if (own ? !is_among(&w->told, f) : f->ctime_ns >= p->checked_ns)
 		find_this(w, p,
 			  (struct found){ .since_ns = p->checked_ns,
 					  .taken_ns = own ? INT64_MAX : f->ctime_ns,
@@ -294,6 +384,7 @@ static bool compare_entry(struct poll_work *w, struct polled *p, int32_t id, int
 	e->content = f.content;
 	e->meta = f.meta;
 	if (!was.type || was.ino != f.ino || was.type != f.type) {
+		note_gone(w, &was);
 		if (f.type == WATCHER_TYPE_FILE)
 			find_taken(w, p, id, e, &f);
 		if (p->fresh && became_other(p, &f))

@@ -45,6 +45,12 @@ struct found {
 	uint8_t op, is_dir, len;
 };
 
+/* Files by inode, each with a hash of its size and modification time. */
+struct poll_files {
+	struct bytes files;
+	bool sorted;
+};
+
 /* Memory that is used for one directory after the other, and what was found. */
 struct poll_work {
 	struct disk *disk;
@@ -53,6 +59,9 @@ struct poll_work {
 	size_t entries_cap;
 	struct bytes names;
 	struct bytes found;
+	/* With the user's own functions: files whose names are no longer theirs, as they were before, since
+	 * the round began; and those that have moved, as they were when that was told, since it ended. */
+	struct poll_files gone, told;
 	/* When that of the directories that were not at their paths was last compared which was not for
 	 * the longest time. INT64_MAX: all were. */
 	int64_t missed_ns;
@@ -67,6 +76,11 @@ int poll_begin(struct polled *p, struct disk *disk, int fd, const char *path);
 void poll_remember(struct poll_work *w, struct polled *p, const char *path);
 /* Compares the directory, expected at `path`, with what is remembered of it. */
 void poll_compare(struct poll_work *w, struct polled *p, int32_t id, const char *path);
+/* Is a file that has moved, and of which stat says `st` now, known to have had this size and modification
+ * time when it was last compared, as `name` in `p` (NULL: that is not known)? It is about to be told of as it
+ * is now. Only of the user's own; a name that is not there any more is known for a round. */
+bool poll_is_known(struct poll_work *w, const struct polled *p, const char *name, size_t len,
+		   const struct stat *st);
 void poll_forget(struct polled *p);
 void poll_work_free(struct poll_work *w);
 

@@ -254,16 +254,25 @@ static int spawn_with_uv(struct sh__child *c, struct sh__loop *loop, const struc
 
 /* ------------------------------------------------------------------ what is done to it */
 
+/*
+ * What has exited has been reaped. While members are left no process gets the number of their
+ * group; if there is a process of that number, it is another's.
+ */
+static bool is_given_away(const struct sh__child *c)
+{
+	return c->exited && (!c->group || kill(c->pid, 0) == 0 || errno != ESRCH);
+}
+
 static int uv_engine_kill(struct sh__child *c, int signum)
 {
-	if (!c->group && c->exited)
+	if (is_given_away(c))
 		return UV_ESRCH;
 	return kill(c->group ? -c->pid : c->pid, signum) < 0 ? -errno : 0;
 }
 
 static bool uv_engine_group_gone(struct sh__child *c)
 {
-	if (!c->exited || !c->group || (kill(-c->pid, 0) < 0 && errno == ESRCH))
+	if (!c->exited || is_given_away(c) || (kill(-c->pid, 0) < 0 && errno == ESRCH))
 		return c->exited;
 #ifdef __linux__
 	return !sh__reap_group_lives(c->pid); /* there may be only zombies */

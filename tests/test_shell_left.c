@@ -126,6 +126,23 @@ static void test_left_ends_with_the_handle(void **state)
 	assert_int_equal(kill(-group, 0), -1);
 }
 
+/* What the kernel does when a group is empty, and there is one more with its number. */
+static void test_left_number_that_was_given_away(void **state)
+{
+	sh_proc *other;
+	struct sh__child ended = { .group = true, .exited = true };
+
+	(void)state;
+	if (sh__engine() != &sh__engine_uv) /* the other one has descriptors */
+		skip();
+	other = sh_start(SH("sleep", "99"));
+	ended.pid = sh_pid(other);
+	assert_true(sh__engine()->group_gone(&ended));
+	assert_int_equal(sh__engine()->kill(&ended, SIGKILL), UV_ESRCH);
+	assert_null(sh_wait(other, 50));
+	sh_proc_free(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -136,6 +153,7 @@ int main(void)
 		cmocka_unit_test(test_left_by_the_stages_of_a_pipeline),
 		cmocka_unit_test(test_left_is_stopped_once),
 		cmocka_unit_test(test_left_ends_with_the_handle),
+		cmocka_unit_test(test_left_number_that_was_given_away),
 	};
 
 	return RUN_ON_BOTH("left", tests);

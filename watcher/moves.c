@@ -542,7 +542,8 @@ static bool from_within(struct watcher *w, const struct half_move *h, const stru
 	return node != NO_DIR && tree_is_below(&w->tree, h->dir, node);
 }
 
-/* What waits for another second half has moved out of sight before this came. */
+/* What waits for another second half has moved out of sight before this came; first that which had the name
+ * that this takes: nobody need look what has it now. */
 static void others_left(struct watcher *w, const struct change *c, uint32_t dir)
 {
 	half_left(w, dir, c->name, c->name_len);

@@ -65,7 +65,7 @@ enum {
 	WATCHER_MODIFIED = 1 << 1, /* content, or touched without WATCHER_ATTRIB being asked
 				      for; of a directory only with dir_modified */
 	WATCHER_DELETED = 1 << 2,
-	WATCHER_MOVED = 1 << 3,
+	WATCHER_MOVED = 1 << 3, /* whatever had the new path is gone, with no event of its own */
 	WATCHER_ATTRIB = 1 << 4, /* mode, owner, times, extended attributes, link count */
 	WATCHER_OPENED = 1 << 5,
 	WATCHER_CLOSED = 1 << 6, /* after having been open for writing */

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "watcher/fences.h"
 #include "watcher/wakes.h"
 
@@ -309,7 +310,7 @@ static int inotify_fence(struct backend *b, int32_t id, int fd, bool on)
 static bool repeats_write(struct backend *b, const struct inotify_event *e, size_t at,
 			  size_t len)
 {
-	uint32_t h = (uint32_t)e->wd * 2654435761u;
+	uint32_t h;
 	struct merge_slot *s;
 	const struct inotify_event *last;
 
@@ -317,8 +318,7 @@ static bool repeats_write(struct backend *b, const struct inotify_event *e, size
 		b->drain++;
 		return false;
 	}
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (unsigned char)e->name[i]) * 16777619u;
+	h = (uint32_t)bytes_hash(e->name, len) ^ (uint32_t)e->wd * 2654435761u;
 	s = &b->merged[(h ^ h >> 16) % MERGE_SLOTS];
 	if (s->drain == b->drain && s->hash == h && s->wd == e->wd) {
 		last = (const struct inotify_event *)(const void *)(b->memory + s->at);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <uv.h>
 
+#include "base/hash.h"
+
 #define KEEP_BYTES (256 * 1024) /* memory a delivered batch may keep for the next one */
 #define FEW_SLOTS  64           /* ... and slots, which have to be wiped */
 #define TEXT_SPARE  (8 * 1024)  /* had before it is needed; two of the longest paths */
@@ -127,21 +129,6 @@ static uint32_t put_path(struct watcher_batch *b, const struct path_parts *p, ui
 	return (uint32_t)(start - b->text);
 }
 
-static uint64_t path_hash(const char *s, size_t len)
-{
-	uint64_t h = len * UINT64_C(0x9E3779B97F4A7C15), v;
-
-	for (; len >= 8; s += 8, len -= 8) {
-		memcpy(&v, s, 8);
-		h = (h ^ v) * UINT64_C(0xff51afd7ed558ccd);
-		h ^= h >> 32;
-	}
-	v = 0;
-	memcpy(&v, s, len);
-	h = (h ^ v) * UINT64_C(0xff51afd7ed558ccd);
-	return h ^ h >> 29;
-}
-
 static int grow_slots(struct watcher_batch *b)
 {
 	size_t n = b->nslots ? b->nslots * 2 : FEW_SLOTS;
@@ -156,7 +143,7 @@ static int grow_slots(struct watcher_batch *b)
 		if (!b->slots[i])
 			continue;
 		e = &b->events[b->slots[i] - 1];
-		at = path_hash(b->text + e->path, e->path_len) & (n - 1);
+		at = bytes_hash(b->text + e->path, e->path_len) & (n - 1);
 		while (slots[at])
 			at = (at + 1) & (n - 1);
 		slots[at] = b->slots[i];
@@ -170,7 +157,7 @@ static int grow_slots(struct watcher_batch *b)
 /* The slot of a path: the one that holds it, or the free one where it would be put. */
 static uint32_t *slot_of(struct watcher_batch *b, const char *path, size_t len)
 {
-	size_t at = path_hash(path, len) & (b->nslots - 1);
+	size_t at = bytes_hash(path, len) & (b->nslots - 1);
 
 	for (; b->slots[at]; at = (at + 1) & (b->nslots - 1)) {
 		const struct stored_event *e = &b->events[b->slots[at] - 1];

@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/hash.h"
+
 #define NO_DIR UINT32_MAX
 #define NO_REC UINT32_MAX
 
@@ -158,11 +160,7 @@ size_t packed_put(char *to, const char *name, size_t len, int type, uint64_t ino
 
 static inline uint32_t name_hash(const char *name, size_t len)
 {
-	uint32_t h = 2166136261u;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (unsigned char)name[i]) * 16777619u;
-	return h ^ h >> 15;
+	return (uint32_t)bytes_hash(name, len);
 }
 
 #endif

@@ -7,7 +7,7 @@
 
 #include "base/hash.h"
 
-#define KEEP_BYTES (256 * 1024) /* memory a delivered batch may keep for the next one */
+#define KEEP_BYTES (512 * 1024) /* memory a delivered batch may keep for the next one */
 #define FEW_SLOTS  64           /* ... and slots, which have to be wiped */
 #define TEXT_SPARE  (8 * 1024)  /* had before it is needed; two of the longest paths */
 #define EVENT_SPARE 32

@@ -145,6 +145,10 @@ static void deliver_watch(struct watcher_watch *watch)
 	}
 	batch_clear(batch);
 	watch->spare = batch;
+	if (!watch->batch->n) { /* the memory that is in use is used again */
+		watch->spare = watch->batch;
+		watch->batch = batch;
+	}
 }
 
 void watcher__sweep_removed(struct watcher *w)

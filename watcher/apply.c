@@ -103,6 +103,7 @@ uint64_t watcher__ino_at(struct watcher *w, uint32_t dir, const char *name, size
 
 void watcher__add_entry(struct watcher *w, struct news *n)
 {
+	int type = n->type;
 	uint32_t rec;
 
 	/* Its inode stays unknown: what a look at the name would find now may be a later file. */
@@ -116,7 +117,8 @@ void watcher__add_entry(struct watcher *w, struct news *n)
 		watcher__look_new_dir(w, n->dir, rec);
 		return;
 	}
-	tree_set_type(&w->tree, n->dir, rec, n->type);
+	if (n->type != type)
+		tree_set_type(&w->tree, n->dir, rec, n->type);
 	if (n->type == WATCHER_TYPE_SYMLINK && watcher__follows(w, n->dir))
 		watcher__look_behind(w, n->dir, rec);
 }
@@ -136,7 +138,7 @@ static void created_again(struct watcher *w, const struct change *c, uint32_t di
 
 static void created(struct watcher *w, const struct change *c, uint32_t dir)
 {
-	struct news n = watcher__news_of(c, WATCHER_CREATED, dir), gone = n;
+	struct news n = watcher__news_of(c, WATCHER_CREATED, dir), gone;
 	uint32_t rec;
 	struct entry e;
 
@@ -152,6 +154,7 @@ static void created(struct watcher *w, const struct change *c, uint32_t dir)
 			    watcher__file_over_file(w, &n, &e))
 				return;
 		}
+		gone = n;
 		gone.kind = WATCHER_DELETED;
 		watcher__remove_entry(w, dir, &e, &gone);
 	}

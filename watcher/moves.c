@@ -192,8 +192,10 @@ static void half_left(struct watcher *w, uint32_t dir, const char *name, size_t 
 
 void watcher__name_taken(struct watcher *w, uint32_t dir, const char *name, size_t len)
 {
-	half_left(w, dir, name, len);
-	watcher__pushed_name_taken(w, dir, name, len);
+	if (w->nhalves)
+		half_left(w, dir, name, len);
+	if (w->npushed + w->noverdue)
+		watcher__pushed_name_taken(w, dir, name, len);
 }
 
 /* The name may be that of another thing which took it: in an exchange with what is not watched the

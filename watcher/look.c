@@ -322,7 +322,7 @@ static bool read_fenced(struct watcher *w, uint32_t dir, int fd, bool fresh)
 	struct look *l = w->look;
 	const struct dir *d = tree_dir(&w->tree, dir);
 	struct source *s = &w->sources[d->backend];
-	bool fenced = !l->silent && !l->everywhere && s->ops->fence;
+	bool fenced = !l->silent && s->ops->fence;
 
 	if (fenced && s->ops->fence(s->backend, d->id, fd, true) < 0) {
 		if (fresh)

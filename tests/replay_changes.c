@@ -232,7 +232,8 @@ static void one_change(const struct places *p, const struct changes *how)
 		rename_and_write(a, b);
 		break;
 	case 11:
-		syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, 2 /* RENAME_EXCHANGE */);
+		syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b,
+			how->no_exchanges ? 0 : 2 /* RENAME_EXCHANGE */);
 		break;
 	case 12:
 		rename(a, some_path(c, out));
@@ -319,7 +320,8 @@ static void churn(const char *in, int n)
 void places_make(struct places *p, uint64_t seed, const struct changes *how)
 {
 	/* Nothing is at two places yet: it would not be known at which it is told of. */
-	const struct changes still = { .unmerged = how->unmerged };
+	const struct changes still = { .unmerged = how->unmerged,
+				       .no_exchanges = how->no_exchanges };
 	const char *top = getenv("REPLAY_DIR");
 	char path[256], from[256];
 

@@ -25,6 +25,8 @@ struct changes {
 	bool ignores;
 	/* There are few names, so that more happens to each. */
 	bool few;
+	/* What would be an exchange is a move. */
+	bool no_exchanges;
 };
 
 /* The group that files with several names get: what is written through one of them is told of

@@ -77,6 +77,9 @@ static void apply(struct replay *r, const watcher_event *e, int64_t now_ns)
 		}
 		if (!has_parent(r, e->dest))
 			complain(r, e, "moved to a directory that is not there");
+		model_range(&r->model, e->dest, &from, &to);
+		if (to - from > 1 && (e->synthetic || r->no_exchanges))
+			complain(r, e, "moved onto what has something in it");
 		model_move(&r->model, e->path, e->dest);
 		if (e->type != WATCHER_TYPE_DIR) /* made and moved at once: seen only now */
 			model_add(&r->model, e->dest, e->type);

@@ -13,6 +13,7 @@
 struct replay {
 	struct model model;
 	const char *roots[2]; /* the second one or NULL */
+	bool no_exchanges;    /* no move of the kernel's is the first half of one */
 	bool gone;            /* the first has been told as deleted */
 	unsigned events, bad, recovered, overflows;
 	char first_bad[PATH_MAX * 2 + 200];

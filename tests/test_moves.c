@@ -153,6 +153,35 @@ static void test_out_of_what_has_left(void **state)
 					 "deleted in/d/e, deleted in/d, created in/n/e/f");
 }
 
+/* A directory is read when another has come onto it, with what is in that: it is told to be empty before
+ * the other is told to move there. */
+static void read_as_what_replaced_it(int backend)
+{
+	w = open_with(WATCHER(.backend = backend, .poll_interval_ms = 3600000));
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &seen));
+	sync_watcher(w);
+	assert_int_equal(mkdir("in/n", 0755) | mkdir("in/m", 0755), 0);
+	put("in/m/f", "");
+	assert_int_equal(rename("in/m", "in/n"), 0);
+	sync_watcher(w);
+	assert_string_equal(told(&seen), "created in/n, created in/n/f, created in/m, deleted in/n/f, "
+					 "moved in/m in/n, created in/n/f");
+}
+
+static void test_read_as_what_replaced_it(void **state)
+{
+	(void)state;
+	read_as_what_replaced_it(WATCHER_BACKEND_INOTIFY);
+}
+
+static void test_read_as_what_replaced_it_fanotify(void **state)
+{
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	read_as_what_replaced_it(WATCHER_BACKEND_FANOTIFY);
+}
+
 /* What is polled, and could be watched by now, is not told twice. */
 static void test_polled_found_elsewhere(void **state)
 {
@@ -200,9 +229,10 @@ static void test_polled_found_where_replaced(void **state)
 	sync_watcher(w);
 	assert_int_equal(tried, 0);
 	assert_string_equal(told(&seen),
-			    "created in/k, created in/c, created in/c/g, moved in/k in/c, "
-			    "created in/c/g, created in/z, created in/n, moved in/n in/c, "
-			    "created in/c/g, deleted in/c/g, deleted in/c, created in/c");
+			    "created in/k, created in/c, created in/c/g, deleted in/c/g, "
+			    "moved in/k in/c, created in/c/g, created in/z, created in/n, "
+			    "deleted in/c/g, moved in/n in/c, created in/c/g, deleted in/c/g, "
+			    "deleted in/c, created in/c");
 }
 
 /* What an exchange moves to a name was found there before that was told, so that it seems to be what
@@ -224,7 +254,7 @@ static void test_exchange_with_what_is_there(void **state)
 	exchange("in/l", "in/d");
 	sync_watcher(w);
 	assert_string_equal(told(&seen), "deleted in/d/e/f, deleted in/d/e, deleted in/d, created in/d, "
-					 "created in/d/g, created in/l, moved in/l in/d, "
+					 "created in/d/g, created in/l, deleted in/d/g, moved in/l in/d, "
 					 "created in/d/g, created in/l");
 }
 
@@ -488,6 +518,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		MOVES_TEST(test_out_of_what_has_left),
+		MOVES_TEST(test_read_as_what_replaced_it),
+		MOVES_TEST(test_read_as_what_replaced_it_fanotify),
 		MOVES_TEST(test_polled_found_elsewhere),
 		MOVES_TEST(test_polled_found_where_replaced),
 		MOVES_TEST(test_exchange_with_what_is_there),

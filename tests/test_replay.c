@@ -3,8 +3,9 @@
  * events applied to the listing at the start, the result compared with the listing at the end.
  *
  * Every event must also make sense after those before it, and each file that was written to must
- * have been told of since, but for files that ever had two names. Seeds are printed; a failing round is
- * run again with REPLAY_SEED=n (and REPLAY_MODE=plain|late|..., REPLAY_BACKEND=poll|...).
+ * have been told of since, but for files that ever had two names. Nothing moves onto a directory that
+ * holds something; but an exchange is told so, and there are none in half of the rounds. Seeds are
+ * printed; a failing round is run again with REPLAY_SEED=n (and REPLAY_MODE=plain|late|..., REPLAY_BACKEND=poll|...).
  * REPLAY_ROUNDS says how many, REPLAY_CHANGES of how many changes a process, REPLAY_DIR where.
  *
  * In the mode "pieces" a directory is read a few names at a time, as one of many thousands is. In
@@ -12,7 +13,8 @@
  * the tree then, and in "slowly" it does so while they are made, in pieces, too: both are for a
  * backend that covers trees as a whole. In "faults" watching a directory fails now and then with
  * ENOENT, as it does when the directory is gone, and takes its time; in "refused" with EACCES,
- * until modes are set again; in "limit" with ENOSPC. In "adds" other watches of what is in the
+ * until modes are set again; in "limit" with ENOSPC. In "twice" the queue overflows again while what
+ * the first overflow has lost is looked for, slowly. In "adds" other watches of what is in the
  * roots come and go meanwhile, each with a listing and events of its own (replay_adds.h). In
  * "ignores" ignore files come, go and move, too, and at the end what is wanted is watched, and
  * nothing else: what is told is not looked at.
@@ -99,6 +101,7 @@ enum mode {
 	UNREAD,
 	SLOWLY,
 	OVERFLOW,
+	TWICE,
 	FAULTS,
 	REFUSED,
 	LIMIT,
@@ -109,7 +112,7 @@ enum mode {
 	MODES
 };
 static const char *const mode_names[] = { "plain",    "pieces", "late",	   "unread",
-					  "slowly",   "overflow", "faults", "refused",
+					  "slowly",   "overflow", "twice", "faults", "refused",
 					  "limit",    "adds",   "ignores", "mounts",  "mounts-late" };
 
 /* ---- watches that fail ---- */
@@ -194,6 +197,11 @@ struct setup {
 	int rounds;
 };
 
+static bool overflows(const struct setup *setup)
+{
+	return setup->mode == OVERFLOW || setup->mode == TWICE;
+}
+
 static bool has_mounts(const struct setup *setup)
 {
 	return setup->mode == MOUNTS || setup->mode == MOUNTS_LATE;
@@ -202,9 +210,9 @@ static bool has_mounts(const struct setup *setup)
 /* Of a name that comes and goes fanotify has one record where inotify has three or four. */
 static int churn_of(const struct setup *setup)
 {
-	if (setup->mode != OVERFLOW)
+	if (!overflows(setup))
 		return 0;
-	return setup->backend == WATCHER_BACKEND_FANOTIFY ? 6500 : 3000;
+	return setup->backend == WATCHER_BACKEND_FANOTIFY ? 6500 : setup->mode == TWICE ? 6000 : 3000;
 }
 
 /* Both roots with all that is in them, but for themselves. */
@@ -220,7 +228,7 @@ static watcher *start_watching(const struct setup *setup, struct run *r)
 	watcher_error err;
 	watcher *w;
 
-	bounded = setup->mode == OVERFLOW;
+	bounded = overflows(setup);
 	if (setup->mode == IGNORES) {
 		assert_int_equal(watcher_filter_new(&r->filter, NULL), 0);
 		assert_int_equal(watcher_filter_set(r->filter, WATCHER_FILTER_GITIGNORE), 0);
@@ -244,38 +252,53 @@ static int set_mode(const char *path, const struct stat *st, int what, struct FT
 	return what == FTW_D && chmod(path, st->st_mode & 07777) < 0 ? -1 : 0;
 }
 
-/* All changes, by three processes; the watcher looks on meanwhile, or only afterwards. */
+/* Changes by three processes; the watcher looks on meanwhile, for so many turns. */
+static void change(const struct setup *setup, struct run *r, watcher *w, uint64_t seed, unsigned turns)
+{
+	int n = getenv("REPLAY_CHANGES") ? atoi(getenv("REPLAY_CHANGES")) : 300, running = 3, status;
+	pid_t pids[3];
+
+	for (int i = 0; i < 3; i++)
+		pids[i] = changes_start(seed * 3 + (uint64_t)i + 1, &r->places, &r->how, n,
+					churn_of(setup));
+	while (running) {
+		if (setup->mode == ADDS)
+			adds_perhaps(&r->adds, w, &r->places, r->replay.trace);
+		if (turns) {
+			turns -= turns != UINT_MAX;
+			uv_run(&r->loop, UV_RUN_NOWAIT);
+		}
+		for (int i = 0; i < 3; i++)
+			if (pids[i] && waitpid(pids[i], &status, turns ? WNOHANG : 0) > 0) {
+				assert_int_equal(status, 0);
+				pids[i] = 0;
+				running--;
+			}
+	}
+}
+
+/* All of them: the watcher sees some of it, or looks only afterwards. */
 static void make_changes(const struct setup *setup, struct run *r, watcher *w, uint64_t seed)
 {
 	static const int errors[MODES] = { [FAULTS] = ENOENT, [REFUSED] = EACCES,
 					   [LIMIT] = ENOSPC };
-	int n = getenv("REPLAY_CHANGES") ? atoi(getenv("REPLAY_CHANGES")) : 300, running = 3, status;
-	bool blind = setup->mode == LATE || setup->mode == UNREAD || setup->mode == OVERFLOW ||
+	bool blind = setup->mode == LATE || setup->mode == UNREAD || overflows(setup) ||
 		     setup->mode == MOUNTS_LATE;
-	pid_t pids[3];
 
 	if (!r->how.unmerged)
 		sync_now(r, w); /* all is read */
 	slow = setup->mode == SLOWLY;
 	in_pieces = setup->mode == PIECES || setup->mode == SLOWLY;
 	r->start_ns = clock_wall_ns();
-	for (int i = 0; i < 3; i++)
-		pids[i] = changes_start(seed * 3 + (uint64_t)i + 1, &r->places, &r->how, n,
-					churn_of(setup));
 	rng = seed;
 	fault = errors[setup->mode];
 	adds_begin(&r->adds, seed);
-	while (running) {
-		if (setup->mode == ADDS)
-			adds_perhaps(&r->adds, w, &r->places, r->replay.trace);
-		if (!blind)
+	change(setup, r, w, seed, blind ? 0 : UINT_MAX);
+	if (setup->mode == TWICE) {
+		slow = true;
+		while (!w->stats.overflows)
 			uv_run(&r->loop, UV_RUN_NOWAIT);
-		for (int i = 0; i < 3; i++)
-			if (pids[i] && waitpid(pids[i], &status, blind ? 0 : WNOHANG) > 0) {
-				assert_int_equal(status, 0);
-				pids[i] = 0;
-				running--;
-			}
+		change(setup, r, w, ~seed, dice(3));
 	}
 	fault = 0;
 	slow = in_pieces = false;
@@ -318,6 +341,7 @@ static bool judge(const struct setup *setup, struct run *r, watcher *w, uint64_t
 {
 	const char *const roots[] = { r->places.in, r->places.two, NULL };
 	char text[4000], round[100];
+	watcher_stats_t stats;
 	struct model disk = { 0 };
 	unsigned flaws, wrong;
 	int differ, untold;
@@ -347,8 +371,9 @@ static bool judge(const struct setup *setup, struct run *r, watcher *w, uint64_t
 	flaws += wrong;
 	if (r->replay.bad)
 		print_error("%s: %u inconsistent events, first: %s\n", round, r->replay.bad, r->replay.first_bad);
-	if (setup->mode == OVERFLOW && !r->replay.overflows) {
-		print_error("%s: no overflow came\n", round);
+	watcher_stats(w, &stats, sizeof stats);
+	if (stats.overflows < (setup->mode == TWICE ? 2U : setup->mode == OVERFLOW)) {
+		print_error("%s: %llu overflows came\n", round, (unsigned long long)stats.overflows);
 		return false;
 	}
 	return !differ && !flaws && !r->replay.bad;
@@ -359,7 +384,8 @@ static int round_of(const struct setup *setup, uint64_t seed)
 	struct run r = { .how.unmerged = setup->mode == UNREAD || setup->mode == SLOWLY,
 			 .how.mounts = has_mounts(setup),
 			 .how.ignores = setup->mode == IGNORES,
-			 .how.few = setup->mode == ADDS && seed % 2 };
+			 .how.few = setup->mode == ADDS && seed % 2,
+			 .how.no_exchanges = seed / 2 % 2 };
 	struct replay *p = &r.replay;
 	size_t trace_len = 0;
 	char *trace = NULL;
@@ -370,6 +396,7 @@ static int round_of(const struct setup *setup, uint64_t seed)
 	p->roots[0] = r.places.in;
 	p->roots[1] = r.places.two;
 	p->name = "";
+	p->no_exchanges = r.how.no_exchanges;
 	read_places(&p->model, &r.places);
 	if (getenv("REPLAY_TRACE"))
 		p->trace = open_memstream(&trace, &trace_len);
@@ -437,6 +464,7 @@ static const struct setup setups[] = {
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, PIECES, 20 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, LATE, 60 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, OVERFLOW, 20 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, TWICE, 5 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, FAULTS, 40 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, REFUSED, 20 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, LIMIT, 20 },
@@ -450,6 +478,7 @@ static const struct setup setups[] = {
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, UNREAD, 40 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, SLOWLY, 20 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, OVERFLOW, 5 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, TWICE, 5 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, ADDS, 10 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, IGNORES, 10 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, MOUNTS, 4 },

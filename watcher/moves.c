@@ -413,8 +413,18 @@ static void landed_link(struct watcher *w, struct news *n, uint32_t rec, uint32_
 		watcher__look_behind(w, n->dest_dir, rec);
 }
 
-/* What is in what a move replaces ends: for all if that is behind a link; that a directory was
- * emptied has been told to those who know of the move. The type of it, 0: there is nothing. */
+/* May a directory be told to hold what was not in it by then? It was read later, or is to be read again, or
+ * nothing but looking tells of it, or changes are lost. */
+static bool in_doubt(const struct watcher *w, const struct entry *e)
+{
+	const struct dir *d = e->node == NO_DIR ? NULL : tree_dir(&w->tree, e->node);
+
+	return d && (w->gap || d->flags & (DIR_AHEAD | DIR_LIMBO) ||
+		     !(w->sources[d->backend].ops->caps & BACKEND_EXACT));
+}
+
+/* What is in what a move replaces ends: for all if that is behind a link, or not known to be there; that a
+ * directory was emptied has been told to those who know of the move. The type of it, 0: there is nothing. */
 static int tell_replaced(struct watcher *w, const struct news *n)
 {
 	uint32_t rec = tree_find(&w->tree, n->dest_dir, n->dest, n->dest_len);
@@ -427,7 +437,7 @@ static int tell_replaced(struct watcher *w, const struct news *n)
 	if (e.node != NO_DIR)
 		watcher__halves_below_gone(w, e.node); /* before what they were in */
 	gone.kind = WATCHER_DELETED;
-	if (watcher__kernel_dir(w, &e))
+	if (watcher__kernel_dir(w, &e) && !in_doubt(w, &e))
 		gone.onto = n;
 	if (e.node != NO_DIR)
 		watcher__emit_gone_below(w, &gone, n->dest_dir, n->dest, n->dest_len, e.node);

@@ -66,6 +66,28 @@ static int check_custom(const char *spec, char why[256])
 	return 0;
 }
 
+/* The letter of the escape a format ends with; 0: it ends with something else. */
+static char last_escape(const char *spec)
+{
+	char last = 0;
+
+	for (const char *p = spec; *p; p++)
+		last = *p == '\\' && p[1] ? *++p : 0;
+	return last;
+}
+
+/* A format that ends with NUL is one for names as they are, as --print0 is. */
+static int init_custom(struct format *f, const char *spec, char why[256])
+{
+	char last = last_escape(spec);
+
+	f->style = FORMAT_CUSTOM;
+	f->custom = spec;
+	f->has_end = last == '0' || (last == 'n' && !f->nul);
+	f->nul |= last == '0';
+	return check_custom(spec, why);
+}
+
 int format_init(struct format *f, const char *spec, int nul, int show_time, char why[256])
 {
 	static const char *const styles[] = { "text", "json", NULL };
@@ -86,9 +108,7 @@ int format_init(struct format *f, const char *spec, int nul, int show_time, char
 		snprintf(why, 256, "has no field; fields are written as in '{kind} {path}'");
 		return -1;
 	} else {
-		made.style = FORMAT_CUSTOM;
-		made.custom = spec;
-		if (check_custom(spec, why) < 0)
+		if (init_custom(&made, spec, why) < 0)
 			return -1;
 	}
 	*f = made;
@@ -246,13 +266,9 @@ static void add_field(struct format *f, struct bytes *out, const char *field, si
 		add_number(out, e->pid);
 }
 
-/* Returns 1 if the record ended itself with \n or \0. */
-static int add_custom(struct format *f, struct bytes *out, const watcher_event *e)
+static void add_custom(struct format *f, struct bytes *out, const watcher_event *e)
 {
-	int ended = 0;
-
 	for (const char *p = f->custom; *p; p++) {
-		ended = 0;
 		if (*p == '\\' && p[1]) {
 			char c = *++p == 'n' ? '\n'
 				 : *p == 't' ? '\t'
@@ -260,7 +276,6 @@ static int add_custom(struct format *f, struct bytes *out, const watcher_event *
 					     : '\\';
 
 			emit_n(out, &c, 1);
-			ended = c == '\n' || c == '\0';
 		} else if (*p == '{' && p[1] == '{') {
 			emit_n(out, p++, 1);
 		} else if (*p == '{') {
@@ -272,13 +287,13 @@ static int add_custom(struct format *f, struct bytes *out, const watcher_event *
 			emit_n(out, p, 1);
 		}
 	}
-	return ended;
 }
 
 void format_event(struct format *f, struct bytes *out, const watcher_event *e)
 {
 	if (f->style == FORMAT_CUSTOM) {
-		if (add_custom(f, out, e) && !f->nul)
+		add_custom(f, out, e);
+		if (f->has_end)
 			return;
 	} else if (f->style == FORMAT_JSON) {
 		add_json(f, out, e);

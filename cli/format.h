@@ -16,6 +16,7 @@ struct format {
 	int show_time;
 	int nul;      /* records end with NUL, names are raw */
 	int terminal; /* the output is one */
+	int has_end;  /* the custom format ends its records itself */
 	/* The last second that was printed: most events share it. */
 	int64_t second;
 	char stamp[24];

@@ -171,6 +171,29 @@ static void test_print0_is_raw(void **state)
 	bytes_free(&out);
 }
 
+/* Who asks for NUL in the format asks for what -0 gives. */
+static void test_formats_that_end_in_nul_are_raw(void **state)
+{
+	static const char *const specs[] = { "{path}\\0", "{path}\\0", "{path}" };
+	static const int nul[] = { 0, 1, 1 };
+	watcher_event e = event(WATCHER_CREATED, WATCHER_TYPE_FILE, "a\n\033", NULL);
+	char why[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof nul / sizeof *nul; i++) {
+		struct format f;
+		struct bytes out = { 0 };
+
+		assert_int_equal(format_init(&f, specs[i], nul[i], 0, why), 0);
+		f.terminal = 1;
+		format_event(&f, &out, &e);
+		assert_int_equal(out.len, 4);
+		assert_memory_equal(out.data, "a\n\033", 4);
+		bytes_free(&out);
+	}
+	assert_string_equal(record("{path}\\0{name}\\\\0", 0, 0, e), "a\\x0A\\x1B");
+}
+
 static void test_times(void **state)
 {
 	static const struct {
@@ -250,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_custom),
 		cmocka_unit_test(test_bad_formats_name_the_near_field),
 		cmocka_unit_test(test_print0_is_raw),
+		cmocka_unit_test(test_formats_that_end_in_nul_are_raw),
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_signals),
 		cmocka_unit_test(test_every_option_of_a_verb_is_reachable),

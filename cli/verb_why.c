@@ -84,8 +84,24 @@ static char *seen_from(const char *here, const char *path)
 	return tidied;
 }
 
+/* What passes the filter is an event of the kinds asked for: "; as created, deleted only". */
+static void add_kinds(struct bytes *out, unsigned kinds)
+{
+	const char *before = "; as ";
+
+	for (unsigned kind = 1; kind <= kinds; kind <<= 1) {
+		if (!(kinds & kind))
+			continue;
+		emit(out, before);
+		emit(out, watcher_kind_name((int)kind));
+		before = ", ";
+	}
+	if (kinds)
+		emit(out, " only (--events)");
+}
+
 /* The directory an answer is given for: the current one, or / for paths outside of it. */
-static int explain(const watcher_filter *f, const char *path, struct bytes *out)
+static int explain(const watcher_filter *f, const char *path, unsigned kinds, struct bytes *out)
 {
 	static const char fails[] = "does not pass";
 	watcher_verdict *v;
@@ -123,6 +139,8 @@ static int explain(const watcher_filter *f, const char *path, struct bytes *out)
 		emit_safe(out, v->prunes, strlen(v->prunes), EMIT_TERMINAL);
 		emit(out, "/");
 	}
+	if (v->passes && kinds != WATCHER_ALL)
+		add_kinds(out, kinds);
 	emit(out, "\n");
 	watcher_verdict_free(v);
 	return 0;
@@ -141,7 +159,7 @@ int verb_why(struct settings *s)
 	if ((r = filter_open(&f, s)) != 0)
 		return r;
 	for (size_t i = 0; i < s->paths.n && r == 0; i++)
-		r = explain(f, s->paths.v[i], &out);
+		r = explain(f, s->paths.v[i], s->kinds, &out);
 	if (r == 0)
 		r = print_out(&out);
 	bytes_free(&out);

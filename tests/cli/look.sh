@@ -75,6 +75,9 @@ is 'why: . and .. in paths, several at once' "$(cd t/d 2>/dev/null || cd t/e; "$
 ./z.o: does not pass: ignored: *.o (.gitignore:2)
 ../../t/a: passes: no rule is against it
 ..: passes: no rule is against it"
+is 'why: the kinds that pass' "$("$W" why --events deleted,created t/a t/z.o)" 't/a: passes: no rule is against it; as created, deleted only (--events)
+t/z.o: does not pass: ignored: *.o (.gitignore:2)'
+is 'why: all kinds' "$("$W" why --events all t/a)" 't/a: passes: no rule is against it'
 is 'why: behind -- is a path' "$("$W" why -- -q)" '-q: passes: no rule is against it'
 like 'why: built in' "$("$W" why .git/HEAD)" '^\.git/HEAD: does not pass: '
 

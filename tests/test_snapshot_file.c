@@ -382,6 +382,30 @@ static void test_leaves_others(void **state)
 	watcher_snapshot_free(s);
 }
 
+/* The file beside has a name of its own where one made of the file's would be too long. */
+static void test_long_names(void **state)
+{
+	watcher_snapshot *s = take(), *again = NULL;
+	char name[NAME_MAX + 2];
+
+	(void)state;
+	for (size_t len = 238; len <= NAME_MAX; len++) {
+		memset(name, 'n', len);
+		name[len] = '\0';
+		assert_int_equal(watcher_snapshot_save(s, name, NULL), 0);
+		assert_int_equal(watcher_snapshot_load(&again, name, NULL), 0);
+		watcher_snapshot_free(again);
+		put(".whendo-0.new", SNAP_MAGIC "rest", 12); /* left, of any of them */
+		assert_int_equal(files_here(), 1 + 2);
+		assert_int_equal(remove(name), 0);
+	}
+	name[NAME_MAX] = 'n';
+	name[NAME_MAX + 1] = '\0';
+	assert_int_equal(watcher_snapshot_save(s, name, NULL), UV_ENAMETOOLONG);
+	assert_int_equal(files_here(), 1);
+	watcher_snapshot_free(s);
+}
+
 /* The file beside was taken for a left one between two calls: the save begins again. */
 static void test_taken_away(void **state)
 {
@@ -560,6 +584,7 @@ int main(void)
 		TEST(test_replaces_files_only), TEST(test_behind_links), TEST(test_keeps_rights),
 		TEST(test_killed),	TEST(test_leaves_others), TEST(test_taken_away),
 		TEST(test_damaged),	TEST(test_forged),	TEST(test_too_deep),
+		TEST(test_long_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,19 +61,30 @@ static int open_new(const char *name, int mode)
 	return fd;
 }
 
-/* A new file beside `file`; its name is left in `name`. */
-static int open_beside(struct bytes *name, const char *file, int mode)
+/* A new file whose name begins with the first bytes of `file`; it is left in `name`. */
+static int open_named(struct bytes *name, const char *file, size_t len, int mode)
 {
 	int r = UV_EEXIST;
 
 	for (unsigned i = 0; i < MOST_BESIDE && r == UV_EEXIST; i++) {
 		bytes_clear(name);
-		if (bytes_addf(name, "%s.whendo-%u.new", file, i) < 0)
+		if (bytes_addf(name, "%.*s.whendo-%u.new", (int)len, file, i) < 0)
 			return UV_ENOMEM;
 		r = open_new(name->data, mode);
 		if (r == UV_EEXIST && was_left(name->data) && unlink(name->data) == 0)
 			r = open_new(name->data, mode);
 	}
+	return r;
+}
+
+/* A new file beside `file`: of its name or, where that is too long, of none but its directory. */
+static int open_beside(struct bytes *name, const char *file, int mode)
+{
+	const char *slash = strrchr(file, '/');
+	int r = open_named(name, file, strlen(file), mode);
+
+	if (r == UV_ENAMETOOLONG)
+		r = open_named(name, file, slash ? (size_t)(slash - file) + 1 : 0, mode);
 	return r;
 }
 

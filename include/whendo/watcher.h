@@ -693,12 +693,13 @@ WHENDO_API int watcher_snapshot_take(watcher_snapshot **s, const char *const *ro
 				     const watch_options *options, watcher_error *err);
 
 /*
- * Writes a snapshot to a file: to another one beside it, FILE.whendo-N.new, which is synced and
- * renamed, so that `file` is the old one or the new one whatever happens; what a process left
- * there that was killed meanwhile goes with the next save. A link to a file stays, and that file
- * is replaced. The new file may be read by nobody who could not read the old one. UV_EINVAL: what
- * is there is no regular file, which is left alone, UV_EISDIR a directory; other errors are those
- * of open(2), write(2), fsync(2) and rename(2), after which the old file is as it was; UV_ENOMEM.
+ * Writes a snapshot to a file: to another one beside it, FILE.whendo-N.new (.whendo-N.new where
+ * that is too long for a name), which is synced and renamed, so that `file` is the old one or the
+ * new one whatever happens; what a process left there that was killed meanwhile goes with the next
+ * save. A link to a file stays, and that file is replaced. The new file may be read by nobody who
+ * could not read the old one. UV_EINVAL: what is there is no regular file, which is left alone,
+ * UV_EISDIR a directory; other errors are those of open(2), write(2), fsync(2) and rename(2), after
+ * which the old file is as it was; UV_ENOMEM.
  */
 WHENDO_API int watcher_snapshot_save(const watcher_snapshot *s, const char *file,
 				     watcher_error *err);

@@ -264,7 +264,11 @@ static void test_bad_rules_name_the_byte_and_change_nothing(void **state)
 	refuses(x, WATCHER_RULE_PATTERN, "\33\n[", UV_EINVAL, 2,
 		"--pattern '??[': byte 3: set without its ']'");
 	refuses(x, WATCHER_RULE_PATTERN, "", UV_EINVAL, 0, "--pattern '': byte 1: empty pattern");
-	refuses(x, WATCHER_RULE_EXTENSION, "c,", UV_EINVAL, 0, "--ext '': byte 1: empty extension");
+	refuses(x, WATCHER_RULE_EXTENSION, "c,", UV_EINVAL, 2, "--ext 'c,': byte 3: empty extension");
+	refuses(x, WATCHER_RULE_EXTENSION, "c, *.h, a*d", UV_EINVAL, 9,
+		"--ext 'c, *.h, a*d': byte 10: an extension is no glob");
+	refuses(x, WATCHER_RULE_EXTENSION, "c,d/e,f", UV_EINVAL, 3,
+		"--ext 'c,d/e,f': byte 4: an extension has no '/'");
 	refuses(x, WATCHER_RULE_REGEX, "a(b", UV_EINVAL, 3,
 		"--regex 'a(b': byte 4: missing closing parenthesis");
 	refuses(x, WATCHER_RULE_REGEX, "\\C", UV_EINVAL, 2,

@@ -177,18 +177,23 @@ static int add_one(const char *text, size_t len, void *arg)
 				  flags, a->err);
 }
 
-static int add_extensions(struct adding *a, const char *text)
+static int add_extensions(struct adding *a, const char *list)
 {
+	const char *text = list;
 	int r = 0;
 
 	do {
+		struct glob_fault fault;
 		size_t n;
 
 		/* "c, h" and "*.c" can only mean "c,h" and ".c". */
 		text += strspn(text, " ");
 		text += text[0] == '*' && text[1] == '.';
 		n = strcspn(text, ",");
-		r = add_one(text, n, a);
+		r = watcher__extension_check(text, n, &fault);
+		fault.offset += (size_t)(text - list);
+		r = r < 0 ? watcher__rule_refuse(a->err, a->origin, list, r, fault) :
+			    add_one(text, n, a);
 		text += n;
 	} while (r == 0 && *text++ == ',');
 	return r;

@@ -8,7 +8,6 @@
 #include <strings.h>
 
 #include "base/one_line.h"
-#include "glob.h"
 #include "rules_compile.h"
 
 int watcher__rules_new(struct rule_set **set, const char *origin, const char *base)
@@ -61,17 +60,23 @@ struct reading {
 	watcher_error *err;
 };
 
-static int refuse(const struct reading *in, int code, size_t offset, const char *reason)
+int watcher__rule_refuse(watcher_error *err, const char *origin, const char *text, int code,
+			 struct glob_fault fault)
 {
-	if (in->err) {
-		in->err->code = code;
-		in->err->offset = offset;
-		snprintf(in->err->message, sizeof in->err->message,
-			 "%s '%.300s': byte %zu: %s", in->rule.origin, in->rule.text, offset + 1,
-			 reason);
-		one_line(in->err->message);
+	if (err) {
+		err->code = code;
+		err->offset = fault.offset;
+		snprintf(err->message, sizeof err->message, "%s '%.300s': byte %zu: %s", origin,
+			 text, fault.offset + 1, fault.reason);
+		one_line(err->message);
 	}
 	return code;
+}
+
+static int refuse(const struct reading *in, int code, size_t offset, const char *reason)
+{
+	return watcher__rule_refuse(in->err, in->rule.origin, in->rule.text, code,
+				    (struct glob_fault){ offset, reason });
 }
 
 /* Keeps what is to be compared when the glob has no wildcard but one star in front of a name. */
@@ -138,20 +143,25 @@ static int read_full(struct reading *in)
 	return r == UV_EINVAL || r == UV_E2BIG ? refuse(in, r, fault.offset, fault.reason) : r;
 }
 
-static int read_extension(struct reading *in)
+int watcher__extension_check(const char *text, size_t len, struct glob_fault *fault)
 {
 	size_t odd = 0;
 
-	if (in->len == 0)
-		return refuse(in, UV_EINVAL, 0, "empty extension");
-	while (odd < in->len && !memchr("/*?[", in->text[odd], 4))
+	while (odd < len && !memchr("/*?[", text[odd], 4))
 		odd++;
-	if (odd < in->len)
-		return refuse(in, UV_EINVAL, odd,
-			      in->text[odd] == '/' ? "an extension has no '/'"
-						   : "an extension is no glob");
-	if (in->len > GLOB_MAX)
-		return refuse(in, UV_E2BIG, GLOB_MAX, "longer than 4096 bytes");
+	*fault = (struct glob_fault){ odd, "empty extension" };
+	if (odd < len)
+		fault->reason = text[odd] == '/' ? "an extension has no '/'" :
+						   "an extension is no glob";
+	if (len == 0 || odd < len)
+		return UV_EINVAL;
+	*fault = (struct glob_fault){ GLOB_MAX, "longer than 4096 bytes" };
+	return len > GLOB_MAX ? UV_E2BIG : 0;
+}
+
+/* Its text has been checked. */
+static int read_extension(struct reading *in)
+{
 	in->rule.plain = malloc(in->len + 2);
 	if (!in->rule.plain)
 		return UV_ENOMEM;

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "glob.h"
 #include "whendo/watcher.h"
 
 enum rule_flags {
@@ -113,6 +114,13 @@ enum rule_syntax {
  */
 int watcher__rules_add(struct rule_set *set, enum rule_syntax syntax, const char *text, size_t len,
 		       uint32_t line, unsigned flags, watcher_error *err);
+
+/* Fills *err (NULL is fine) with what is wrong at a byte of a rule, and returns `code`. */
+int watcher__rule_refuse(watcher_error *err, const char *origin, const char *text, int code,
+			 struct glob_fault fault);
+
+/* 0, or UV_EINVAL or UV_E2BIG with *fault: what keeps `text` from being an extension. */
+int watcher__extension_check(const char *text, size_t len, struct glob_fault *fault);
 
 /* Forgets the rules from `count` on; they must not have been compiled. */
 void watcher__rules_truncate(struct rule_set *set, uint32_t count);

@@ -366,9 +366,9 @@ WHENDO_API void watcher_filter_free(watcher_filter *f);
  * and the root watched lie within each other, else to the root. Braces in globs given here
  * are expanded, "*.{c,h}", to at most 256.
  * UV_EINVAL: not a glob, regex or extension: err->offset is the byte at fault, in what the message
- * shows (of a list or of braces one alternative); not a regular file; UV_E2BIG: too long, or a file
- * of more than 1 MiB; UV_ENOENT, UV_EACCES, UV_EISDIR, ...: the file; UV_ENOMEM. UV_EBUSY: a watch
- * has it already.
+ * shows (of braces one alternative); not a regular file; UV_E2BIG: too long, or a file of more
+ * than 1 MiB; UV_ENOENT, UV_EACCES, UV_EISDIR, ...: the file; UV_ENOMEM. UV_EBUSY: a watch has it
+ * already.
  */
 WHENDO_API int watcher_filter_add(watcher_filter *f, int rule, const char *text,
 				  const char *origin, watcher_error *err);

@@ -129,6 +129,10 @@ static void add_mount(struct bytes *out, const struct planned *p, const struct m
 		why = info.why;
 		if (strcmp(name, info.name) != 0)
 			but = ", and is polled only if it is named itself";
+		if (strcmp(name, "inotify") == 0 && strcmp(backend, name) != 0) {
+			name = backend;
+			why = "there is no instance of inotify left";
+		}
 	}
 	emit_f(out, "backend    %s on ", name);
 	emit_safe(out, m->point, strlen(m->point), EMIT_TERMINAL);
@@ -176,7 +180,10 @@ static void on_read(watcher *w, int status, void *arg)
 /* Fanotify reads the tree after it is ready; and what cannot be watched is told on the loop. */
 static void wait_until_read(const struct watching *t)
 {
-	if (t->s->backend == WATCHER_BACKEND_FANOTIFY && watcher_sync(t->w, on_read) == 0)
+	watcher_stats_t st;
+
+	watcher_stats(t->w, &st, sizeof st);
+	if (strcmp(st.backend, "fanotify") == 0 && watcher_sync(t->w, on_read) == 0)
 		watcher_run(t->w);
 	else
 		uv_run(t->loop, UV_RUN_NOWAIT);

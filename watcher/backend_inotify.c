@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "watcher/fences.h"
+#include "watcher/limits.h"
 #include "watcher/wakes.h"
 
 #define READ_SIZE   (64 * 1024)
@@ -51,6 +52,19 @@ struct backend {
 	void *closed_arg;
 };
 
+static int refuse(watcher_error *err, int code)
+{
+	char line[200];
+
+	if (code == UV_EMFILE && watcher__out_of_instances()) {
+		watcher__say_instances(line, sizeof line);
+		return watcher__fail(err, code, "cannot watch: %s", line);
+	}
+	if (code == UV_EMFILE)
+		return watcher__fail(err, code, "cannot watch: out of descriptors");
+	return watcher__fail(err, code, "cannot watch: inotify: %s", uv_strerror(code));
+}
+
 static int inotify_open(struct backend **out, const struct backend_config *config,
 			watcher_error *err)
 {
@@ -64,11 +78,7 @@ static int inotify_open(struct backend **out, const struct backend_config *confi
 		int r = -errno;
 
 		free(b);
-		if (r == UV_EMFILE)
-			return watcher__fail(err, r,
-					     "cannot watch: out of inotify instances "
-					     "(fs.inotify.max_user_instances) or of descriptors");
-		return watcher__fail(err, r, "cannot watch: inotify: %s", uv_strerror(r));
+		return refuse(err, r);
 	}
 	wakes_init(&b->wakes, config->loop, b->fd, config->wake, config->arg);
 	*out = b;

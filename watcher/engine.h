@@ -388,15 +388,13 @@ bool watcher__wants_all(const struct watcher *w, uint32_t dir, const struct root
  * are left. */
 bool watcher__cut_rest(struct watcher *w, uint64_t until);
 
-/* ---- mounts.c: what is known of file systems and limits without watching ---- */
+/* ---- mounts.c: what is known of file systems without watching ---- */
 /* Does the kernel tell of all changes on the file system of a path? *type, which may be NULL,
  * gets its name where it does not. */
 bool watcher__mount_notifies(const char *path, const char **type);
 /* The same for a mount that was found below a root. What the kernel shows of itself (proc, sysfs)
  * is left alone there: to read all of it again and again is not what anybody wants. */
 bool watcher__mount_notifies_below(const char *path);
-/* The limit of inotify watches, -1 if there is none to be known, and the sysctl that sets it. */
-long long watcher__watch_limit(const char **sysctl);
 
 /* ---- mounted.c: mounts below roots and on the way to them ---- */
 /* Begins to hear of mounts, where that can be; called again for each new root. UV_ENOMEM. */

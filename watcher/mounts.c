@@ -15,6 +15,7 @@
 #endif
 
 #include "watcher/engine.h"
+#include "watcher/limits.h"
 
 #ifdef __linux__
 /* File systems on which inotify watches succeed and stay silent about changes made elsewhere,
@@ -64,28 +65,6 @@ bool watcher__mount_notifies(const char *path, const char **type)
 bool watcher__mount_notifies_below(const char *path)
 {
 	return !name_among(silent, COUNT(silent), path);
-}
-
-long long watcher__watch_limit(const char **sysctl)
-{
-	static const char *const files[] = { "/proc/sys/fs/inotify/max_user_watches",
-					     "/proc/sys/user/max_inotify_watches" };
-	static const char *const names[] = { "fs.inotify.max_user_watches",
-					     "user.max_inotify_watches" };
-	long long least = -1, n;
-
-	*sysctl = names[0];
-	for (int i = 0; i < 2; i++) {
-		FILE *f = fopen(files[i], "re");
-
-		if (f && fscanf(f, "%lld", &n) == 1 && (least < 0 || n < least)) {
-			least = n;
-			*sysctl = names[i];
-		}
-		if (f)
-			fclose(f);
-	}
-	return least;
 }
 
 /* ---- counting watches ---- */
@@ -159,12 +138,6 @@ bool watcher__mount_notifies_below(const char *path)
 	(void)path;
 	return true;
 }
-
-long long watcher__watch_limit(const char **sysctl)
-{
-	*sysctl = "";
-	return -1;
-}
 #endif
 
 /* ---- the public call ---- */
@@ -206,14 +179,14 @@ static void explain(watcher_backend_info *info, const char *near)
 	}
 	info->name_below = watcher__mount_notifies_below(near) ? watcher__inotify.name :
 								 watcher__poll.name;
-	info->watch_limit = watcher__watch_limit(&info->limit_name);
+	info->watch_limit = watcher__limit(LIMIT_WATCHES, &info->limit_name);
 	info->watches_used = watches_of_user(geteuid());
 #else
 	(void)near;
 	(void)type;
 	info->backend = WATCHER_BACKEND_FSEVENT;
 	info->name = info->name_below = watcher__fsevent.name;
-	info->watch_limit = watcher__watch_limit(&info->limit_name);
+	info->watch_limit = watcher__limit(LIMIT_WATCHES, &info->limit_name);
 	snprintf(info->why, sizeof info->why, "this system has no inotify");
 #endif
 }

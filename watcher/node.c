@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "watcher/limits.h"
 #include "watcher/look.h"
 
 #define UNWATCH_AT_ONCE 256 /* in a turn, and as many between looks at the clock */
@@ -70,7 +71,7 @@ void watcher__tell_limit(struct watcher *w)
 
 		polled += d->flags & DIR_USED && d->backend == 1;
 	}
-	limit = watcher__watch_limit(&sysctl);
+	limit = watcher__limit(LIMIT_WATCHES, &sysctl);
 	watcher__problem(w, NULL, UV_ENOSPC,
 			 "out of inotify watches (%s is %lld, shared by all programs of the user): "
 			 "%llu of %llu directories are polled; to watch all: sysctl %s=%lld",

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/loop.h"
+#include "watcher/limits.h"
 #include "watcher/look.h"
 #include "watcher/options.h"
 
@@ -69,6 +70,33 @@ int watcher__source_open(struct watcher *w, const struct backend_ops *ops, watch
 	return 0;
 }
 
+/* Told once, when the loop turns. */
+static void say_taken_over(struct watcher *w)
+{
+	const char *sysctl;
+	long long limit = watcher__limit(LIMIT_INSTANCES, &sysctl);
+	char line[200];
+
+	watcher__say_instances(line, sizeof line);
+	watcher__problem(w, NULL, UV_EMFILE,
+			 "%s: the backend is %s; for inotify: sysctl %s=%lld", line,
+			 w->sources[0].ops->name, sysctl, limit + 128);
+}
+
+/* Opens the backend that is asked for. Where that is any, and the kernel has no instance left of the
+ * first, it is the next that needs none: *instead is true then. */
+static int open_first(struct watcher *w, bool *instead, watcher_error *err)
+{
+	int r = watcher__source_open(w, find_backend(w->options.backend), err);
+
+	*instead = r == UV_EMFILE && w->options.backend == WATCHER_BACKEND_AUTO &&
+		   watcher__out_of_instances();
+	for (int i = 1; *instead && r < 0 && backends[i]; i++)
+		if (backends[i] != &watcher__fsevent)
+			r = watcher__source_open(w, backends[i], NULL);
+	return r;
+}
+
 static int check_options(struct watcher *w, const watcher_options *options, watcher_error *err)
 {
 	static const watcher_options none = { .size = sizeof none };
@@ -112,6 +140,7 @@ static int check_options(struct watcher *w, const watcher_options *options, watc
 int watcher_open(watcher **out, const watcher_options *options, watcher_error *err)
 {
 	struct watcher *w = calloc(1, sizeof *w);
+	bool instead;
 	int r;
 
 	if (!w)
@@ -137,10 +166,12 @@ int watcher_open(watcher **out, const watcher_options *options, watcher_error *e
 		w->own = true;
 		w->loop = &w->own_loop;
 	}
-	r = watcher__source_open(w, find_backend(w->options.backend), err);
+	r = open_first(w, &instead, err);
 	if (r < 0)
 		goto fail_loop;
 	watcher__pump_init(w);
+	if (instead)
+		say_taken_over(w);
 	*out = w;
 	return 0;
 fail_loop:

@@ -217,8 +217,10 @@ typedef struct watcher_options {
 
 /*
  * Opens a watcher. `options` may be NULL. Nothing is watched before watcher_add().
- * UV_EMFILE: out of descriptors or of fs.inotify.max_user_instances; UV_ENOTSUP: the backend
- * does not exist here or is not permitted; UV_EINVAL: an option out of range; UV_E2BIG;
+ * Where AUTO finds fs.inotify.max_user_instances used up, fanotify takes over if that is permitted,
+ * else polling, and on_problem is told with UV_EMFILE.
+ * UV_EMFILE: out of descriptors, or of the instances of a backend that was asked for; UV_ENOTSUP:
+ * the backend does not exist here or is not permitted; UV_EINVAL: an option out of range; UV_E2BIG;
  * UV_ENOMEM.
  */
 WHENDO_API int watcher_open(watcher **w, const watcher_options *options, watcher_error *err);

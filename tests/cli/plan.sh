@@ -2,7 +2,7 @@
 # plan: roots, the backend of each mount and why, watches against the limit, what is pruned by
 # which rule, and what would run. Nothing is run.
 . tests/lib/tap.sh
-plan 28
+plan 29
 mkdir -p t/d/e t/node_modules/a/b t/.git t/x/__pycache__ t/y/__pycache__ t/skip
 touch t/a t/d/b
 echo node_modules/ >t/.gitignore
@@ -32,6 +32,16 @@ check 'pruned: several places of one rule' has plan '^pruned     t/[xy]/__pycach
 is 'the rules as given' "$(grep -E '^(passes|ignored) ' plan | head -n 2 | tr '\n' ' ')" 'passes     *.c (-p) ignored    skip (-i) '
 check 'the command' has plan '^runs       \./touch-it PWNED$'
 check '... is not run' test ! -e PWNED
+
+said='out of inotify instances (user.max_inotify_instances is 0, shared by all programs of the user): the backend is poll; for inotify: sysctl user.max_inotify_instances=128'
+if unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_inotify_instances' 2>/dev/null; then
+  is 'no instance of inotify' \
+    "$(unshare -Ur sh -c 'echo 0 >/proc/sys/user/max_inotify_instances; exec "$0" plan t' "$W" 2>&1 | sed -n '/^whendo/p;s/^\(backend *[a-z]*\) .*: /\1: /p')" \
+    "whendo: $said
+backend    poll: there is no instance of inotify left"
+else
+  skip 'no instance of inotify' 'no user namespaces'
+fi
 
 is 'no ignores, nothing is pruned' "$("$W" plan --no-ignore t | grep -c '^pruned\|^ignored')" 0
 is '-N: only what would be read' "$("$W" plan -N t | grep -c '^pruned.*node_modules\|^tree       1 directory')" 2

@@ -124,12 +124,77 @@ static void test_gone_when_it_is_watched(void **state)
 	}
 }
 
+static int problems;
+
+static void on_problem(watcher *w, const char *path, const watcher_error *err, void *arg)
+{
+	(void)w;
+	(void)arg;
+	print_message("# %s: %s\n", path, err->message);
+	problems++;
+}
+
+/* What watcher_add() returns is told by that alone; what is watched before and after is as it was. */
+static void fails_once(int backend, enum what what, int error)
+{
+	bool failed = false;
+
+	fault.what = what;
+	fault.error = error;
+	fault.run = 1;
+	for (long k = 1; k == 1 || fault.fired; k++) {
+		watcher *w = open_with(WATCHER(.backend = backend, .on_problem = on_problem));
+		watcher_error err = { 0 };
+		int r;
+
+		make_tree();
+		assert_int_equal(mkdir("beside", 0755), 0);
+		add_with(w, "beside", WATCH(.on_batch = on_told, .arg = &inner));
+		sync_watcher(w);
+		problems = 0;
+		arm(k);
+		r = watcher_add(w, "in", WATCH(), &err);
+		disarm();
+		put("beside/f", "");
+		sync_watcher(w);
+		assert_string_equal(told(&inner), "created beside/f");
+		if (r < 0) {
+			failed = true;
+			assert_int_equal(r, -error);
+			assert_int_equal(err.code, r);
+			if (error != ENOMEM)
+				assert_int_equal(strncmp(err.message, "in: ", 4), 0);
+			assert_int_equal(problems, 0);
+			add_with(w, "in", WATCH());
+			sync_watcher(w);
+			assert_int_equal(problems, 0);
+		}
+		watcher_close(w);
+		assert_int_equal(nftw("in", watch_test_unlink, 16, FTW_DEPTH | FTW_PHYS), 0);
+		assert_int_equal(nftw("beside", watch_test_unlink, 16, FTW_DEPTH | FTW_PHYS), 0);
+	}
+	assert_true(failed);
+}
+
+static void test_a_failing_add_is_told_once(void **state)
+{
+	static const int backends[] = { WATCHER_BACKEND_AUTO, WATCHER_BACKEND_POLL,
+					WATCHER_BACKEND_FSEVENT };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++) {
+		fails_once(backends[i], OPENS, EMFILE);
+		fails_once(backends[i], MEMORY, ENOMEM);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_a_root_in_another),
 		TEST(test_no_watches_on_the_way),
 		TEST(test_gone_when_it_is_watched),
+		TEST(test_a_failing_add_is_told_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -197,7 +197,8 @@ void watcher__look_failed(struct watcher *w, uint32_t dir, int code)
 		w->look->error = code; /* not the directory's fault: a first crawl fails */
 		/* fall through */
 	default:
-		if (!(d->flags & DIR_FAILED))
+		/* What a first crawl fails of, its caller hears. */
+		if (!(d->flags & DIR_FAILED) && !(w->adding && w->look->error == code))
 			watcher__problem(w, w->look->path.data, code, "%s: %s",
 					 w->look->path.data, uv_strerror(code));
 		d->flags |= DIR_FAILED;

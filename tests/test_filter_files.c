@@ -120,6 +120,8 @@ static void test_files_outside_are_named_and_read_again(void **state)
 	assert_int_equal(watcher__filter_outside(x->fr, collect, &paths), 0);
 	bytes_addf(&want, "%s/.git/info/exclude %s/.gitignore %s/a/.gitignore %s/git/ignore ",
 		   x->dir, x->dir, x->dir, x->dir);
+	bytes_addf(&want, "/etc/gitconfig %s/git/config %s/.gitconfig %s/.git/config ", x->dir,
+		   x->dir, x->dir);
 	assert_string_equal(paths.data, want.data);
 	assert_int_equal(watcher__filter_reload_all(x->fr), 0);
 	assert_false(file(x, "one"));

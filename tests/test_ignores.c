@@ -243,6 +243,34 @@ static void rules_outside(watcher *w, int backend)
 	step(w, backend, ": > in/a/m2", "created in/a/m2");
 }
 
+/* Which file is the user's global one is said in files that change, too. */
+static void excludes_elsewhere(watcher *w, int backend)
+{
+	step(w, backend, ": > in/a/k; : > in/a/n", "created in/a/n");
+	step(w, backend, "printf '[core]\n\texcludesFile = ~/m\n' > home/.gitconfig", "");
+	step(w, backend, ": > in/a/k2; : > in/a/m", "created in/a/k2");
+	step(w, backend, "echo 'n*' > home/m", "");
+	step(w, backend, ": > in/a/m2; : > in/a/n2", "created in/a/m2");
+	step(w, backend, "printf '[core]\n\texcludesFile = ~/k\n' > .git/config", "");
+	step(w, backend, ": > in/a/k3; : > in/a/n3", "created in/a/n3");
+	step(w, backend, "rm .git/config home/.gitconfig", "");
+	step(w, backend, ": > in/a/k4; : > in/a/m3", "created in/a/k4|created in/a/m3");
+}
+
+static void test_excludes_that_are_elsewhere(void **state)
+{
+	char home[PATH_MAX];
+
+	(void)state;
+	assert_non_null(getcwd(home, sizeof home - 8));
+	strcat(home, "/home");
+	assert_int_equal(setenv("HOME", home, 1) | unsetenv("XDG_CONFIG_HOME"), 0);
+	each_backend(excludes_elsewhere,
+		     "rm -rf home .git .gitignore; mkdir -p home .git/info in/a; echo 'k*' > home/k; "
+		     "echo 'm*' > home/m; "
+		     "printf '[core]\n\texcludesFile = ~/k\n' > home/.gitconfig");
+}
+
 /* Those of the directories above it, of the repository and of the user are followed, too, where
  * they are and where they may come. */
 static void test_rules_outside_of_the_root(void **state)
@@ -270,6 +298,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_rules_are_read_whatever_is_told),
 		TEST(test_rules_outside_of_the_root),
+		TEST(test_excludes_that_are_elsewhere),
 		TEST(test_rules_move_with_their_directory),
 		TEST(test_rules_that_are_exchanged),
 		TEST(test_rules_above_what_moves),

@@ -86,7 +86,7 @@ bool watcher__filter_reads_files(const watcher_filter *f);
 /*
  * Calls `each` with the path of every file outside of what the root's watch sees, existing or
  * not, that rules are read from: ignore files above the root, info/exclude, git's global
- * excludes; until it returns nonzero, which is then the result. UV_ENOMEM.
+ * excludes, and the configuration that names them; until it returns nonzero, which is then the result. UV_ENOMEM.
  */
 int watcher__filter_outside(const struct filter_root *fr,
 			    int (*each)(const char *path, void *arg), void *arg);

@@ -280,20 +280,30 @@ static int tell_outer(const struct filter_dirs *d, const struct dir_rules *dir,
 	return r;
 }
 
+/* Tells the user's global excludes, and where it is said which file that is. */
+static int tell_global(const struct filter_dirs *d, int (*each)(const char *path, void *arg),
+		       void *arg)
+{
+	const char *top = d->outer_count ? d->outer[0]->rel : d->root;
+	struct bytes global = { 0 };
+	int r = watcher__git_global_path(&global, top);
+
+	if (r == 0)
+		r = each(global.data, arg);
+	if (r == 0 || r == UV_ENOENT)
+		r = watcher__git_configs(top, each, arg);
+	bytes_free(&global);
+	return r;
+}
+
 int watcher__dirs_outside(const struct filter_dirs *d, int (*each)(const char *path, void *arg),
 			  void *arg)
 {
-	struct bytes global = { 0 };
 	int r = 0;
 
 	for (size_t i = 0; i < d->outer_count && r == 0; i++)
 		r = tell_outer(d, d->outer[i], each, arg);
 	for (size_t i = 0; i < d->count && r == 0; i++)
 		r = tell_exclude(d, d->v[i], false, each, arg);
-	if (r == 0 && d->global_tried) {
-		r = watcher__git_global_path(&global, d->outer_count ? d->outer[0]->rel : d->root);
-		r = r == UV_ENOENT ? 0 : r < 0 ? r : each(global.data, arg);
-	}
-	bytes_free(&global);
-	return r;
+	return r == 0 && d->global_tried ? tell_global(d, each, arg) : r;
 }

@@ -167,66 +167,90 @@ int watcher__git_config_excludes(struct bytes *value, const char *text, size_t l
 	return r < 0 ? r : 0;
 }
 
-/* Lets a configuration file have its say; one that cannot be read has none. */
-static int ask_config(struct bytes *value, const char *dir, const char *rest)
-{
-	struct bytes path = { 0 }, text = { .max = IGNORE_FILE_MAX };
-	int r = dir ? add_joined(&path, dir, rest) : UV_ENOENT;
+/* ---- the files of git's configuration ---- */
 
-	if (r == 0)
-		r = watcher__read_small_file(&text, path.data, 0);
-	if (r == 0)
-		r = watcher__git_config_excludes(value, text.data, text.len);
-	bytes_free(&text);
+/* A file in a directory, which may be NULL. */
+static int each_in(const char *dir, const char *rest, int (*each)(const char *path, void *arg),
+		   void *arg)
+{
+	struct bytes path = { 0 };
+	int r = dir ? add_joined(&path, dir, rest) : 0;
+
+	if (r == 0 && dir)
+		r = each(path.data, arg);
 	bytes_free(&path);
-	return r == UV_ENOMEM ? r : 0;
+	return r;
 }
 
-static int ask_repository(struct bytes *value, const char *top)
+static int each_of_repository(const char *top, int (*each)(const char *path, void *arg), void *arg)
 {
 	struct bytes git = { 0 };
 	int r = top ? common_dir(&git, top) : UV_ENOENT;
 
 	if (r == 0)
-		r = ask_config(value, git.data, "/config");
+		r = each_in(git.data, "/config", each, arg);
+	else if (r != UV_ENOMEM)
+		r = 0;
 	bytes_free(&git);
-	return r == UV_ENOMEM ? r : 0;
+	return r;
 }
 
-static int ask_all(struct bytes *value, const char *xdg, const char *home, const char *top)
+/* $HOME, if it is set. */
+static const char *home_dir(void)
 {
-	const char *global = getenv("GIT_CONFIG_GLOBAL");
-	int r = ask_config(value, "/etc/gitconfig", "");
+	const char *home = getenv("HOME");
 
-	if (r == 0 && global)
-		r = ask_config(value, global, "");
-	if (r == 0 && !global && xdg)
-		r = ask_config(value, xdg, "/git/config");
-	if (r == 0 && !global && home)
-		r = ask_config(value, home, "/.gitconfig");
-	return r < 0 ? r : ask_repository(value, top);
+	return home && *home ? home : NULL;
 }
 
 /* $XDG_CONFIG_HOME, or ~/.config. */
-static int config_home(struct bytes *out, const char *home)
+static int config_home(struct bytes *out)
 {
-	const char *xdg = getenv("XDG_CONFIG_HOME");
+	const char *xdg = getenv("XDG_CONFIG_HOME"), *home = home_dir();
 
 	if (xdg && *xdg)
 		return bytes_adds(out, xdg);
 	return home ? add_joined(out, home, "/.config") : 0;
 }
 
+int watcher__git_configs(const char *top, int (*each)(const char *path, void *arg), void *arg)
+{
+	const char *global = getenv("GIT_CONFIG_GLOBAL");
+	struct bytes xdg = { 0 };
+	int r = config_home(&xdg);
+
+	if (r == 0)
+		r = each("/etc/gitconfig", arg);
+	if (r == 0 && global)
+		r = each_in(global, "", each, arg);
+	if (r == 0 && !global)
+		r = each_in(xdg.data, "/git/config", each, arg);
+	if (r == 0 && !global)
+		r = each_in(home_dir(), "/.gitconfig", each, arg);
+	bytes_free(&xdg);
+	return r ? r : each_of_repository(top, each, arg);
+}
+
+/* Lets a configuration file have its say; one that cannot be read has none. */
+static int ask_config(const char *path, void *value)
+{
+	struct bytes text = { .max = IGNORE_FILE_MAX };
+	int r = watcher__read_small_file(&text, path, 0);
+
+	if (r == 0)
+		r = watcher__git_config_excludes(value, text.data, text.len);
+	bytes_free(&text);
+	return r == UV_ENOMEM ? r : 0;
+}
+
 int watcher__git_global_path(struct bytes *path, const char *top)
 {
 	struct bytes value = { 0 }, xdg = { 0 };
-	const char *home = getenv("HOME");
-	int r;
+	const char *home = home_dir();
+	int r = config_home(&xdg);
 
-	home = home && *home ? home : NULL;
-	r = config_home(&xdg, home);
 	if (r == 0)
-		r = ask_all(&value, xdg.data, home, top);
+		r = watcher__git_configs(top, ask_config, &value);
 	if (r == 0 && value.len) {
 		if (strncmp(value.data, "~/", 2) == 0 && home)
 			r = add_joined(path, home, value.data + 1);

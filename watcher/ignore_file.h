@@ -42,4 +42,8 @@ int watcher__git_exclude_path(struct bytes *path, const char *top);
  */
 int watcher__git_global_path(struct bytes *path, const char *top);
 
+/* Calls `each` with the path of every file of git's configuration that is asked for that, there or
+ * not, in that order, until it returns nonzero, which is then the result. UV_ENOMEM. */
+int watcher__git_configs(const char *top, int (*each)(const char *path, void *arg), void *arg);
+
 #endif

@@ -293,6 +293,31 @@ static void test_a_name_that_is_made_again_before_the_index_looks(void **state)
 	assert_int_equal(before_reading, 0);
 }
 
+/* What may not be read may be doubted only itself; what is not there, all it may have moved to. */
+static void test_a_directory_that_may_not_be_read_for_a_while(void **state)
+{
+	char other[80];
+
+	(void)state;
+	make("old");
+	snprintf(other, sizeof other, "%s.other", dir);
+	wait_until_old();
+	begin();
+	finds();
+	work.missed_ns = INT64_MAX;
+	assert_int_equal(chmod(dir, 0), 0);
+	if (getuid() == 0) /* who may read anything */
+		assert_int_equal(seteuid(65534), 0);
+	assert_int_equal(finds(), CHANGE_LOOK);
+	assert_int_equal(seteuid(getuid()), 0);
+	assert_true(work.missed_ns == INT64_MAX);
+	assert_int_equal(chmod(dir, 0755), 0);
+	assert_int_equal(rename(dir, other), 0);
+	assert_int_equal(finds(), CHANGE_LOOK);
+	assert_int_equal(rename(other, dir), 0);
+	assert_true(work.missed_ns == polled.checked_ns);
+}
+
 static int leave(void **state)
 {
 	poll_forget(&polled);
@@ -320,6 +345,7 @@ int main(void)
 		POLL(test_a_write_to_another_file_that_only_the_index_has),
 		POLL(test_a_write_between_the_index_and_a_comparison_under_way),
 		POLL(test_a_name_that_is_made_again_before_the_index_looks),
+		POLL(test_a_directory_that_may_not_be_read_for_a_while),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

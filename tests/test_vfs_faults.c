@@ -126,6 +126,7 @@ static void change(struct memory *m)
 	move(m, "top/a", "top/n/a");
 	take_away(m, "top/c/h");
 	write_to(m, "top/n/a/b/f");
+	write_to(m, "top/g");
 	move(m, "top/g", "top/c/g");
 }
 
@@ -192,8 +193,17 @@ static void sync_again(watcher *w)
 	turn_until(watcher_loop(w), is_set, &watch_test_synced);
 }
 
+static bool is_told(const struct run *r, const char *kind, const char *path)
+{
+	char event[80];
+
+	snprintf(event, sizeof event, " %s %s", kind, path);
+	return strstr(r->text, event) != NULL;
+}
+
 static void check(struct run *r, watcher *w, const char *what, long k)
 {
+	static const char *const written[] = { "top/n/a/b/f", "top/c/g" };
 	struct model tree = { 0 }, index = { 0 };
 	char text[2000];
 
@@ -205,6 +215,10 @@ static void check(struct run *r, watcher *w, const char *what, long k)
 		fail_msg("%s at %ld: events and tree:\n%s\n told:%s", what, k, text, r->text);
 	model_free(&tree);
 	model_free(&index);
+	for (size_t i = 0; i < COUNT(written); i++)
+		if (!is_told(r, "modified", written[i]) && !is_told(r, "created", written[i]))
+			fail_msg("%s at %ld: not told that %s was written to:%s", what, k,
+				 written[i], r->text);
 }
 
 /* True if something failed. `stat` or `list`, whichever is the k-th call, gives `code`; 0: it is

@@ -147,7 +147,8 @@ static void on_compared(uv_work_t *work, int status)
 	for (int i = 0; i < b->njobs; i++)
 		if (b->jobs[i].dir->dead)
 			forget(b, b->jobs[i].id);
-	if (b->compare.failed || bytes_add(&b->found, b->compare.found.data, b->compare.found.len) < 0)
+	/* What was found once is not found again, whatever else was not. */
+	if (bytes_add(&b->found, b->compare.found.data, b->compare.found.len) < 0 || b->compare.failed)
 		b->gap = true;
 	if (b->compare.found.len)
 		b->found_ns = clock_coarse_ns();

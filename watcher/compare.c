@@ -84,12 +84,19 @@ bool watcher__depart(struct watcher *w, uint32_t dir, const struct entry *e)
 	return true;
 }
 
+bool watcher__changed_room(struct watcher *w)
+{
+	struct look *l = w->look;
+
+	return watcher__look_room(l, (void **)&l->changed, l->nchanged, &l->changed_cap,
+				  sizeof *l->changed);
+}
+
 void watcher__note_changed(struct watcher *w, uint32_t dir, uint32_t rec)
 {
 	struct look *l = w->look;
 
-	if (watcher__look_room(l, (void **)&l->changed, l->nchanged, &l->changed_cap,
-			       sizeof *l->changed))
+	if (watcher__changed_room(w))
 		l->changed[l->nchanged++] =
 		    (struct changed){ dir, tree_dir(&w->tree, dir)->gen, rec };
 }

@@ -109,6 +109,8 @@ void watcher__compare(struct watcher *w, uint32_t dir, int fd);
 bool watcher__compare_unchanged(struct watcher *w, uint32_t dir, int fd);
 /* A file has been written to while nobody listened: told when the pass is announced. */
 void watcher__note_changed(struct watcher *w, uint32_t dir, uint32_t rec);
+/* Is there memory for that to be noted? False: the pass has failed. */
+bool watcher__changed_room(struct watcher *w);
 /* An entry is gone: marks it, and notes its end. False without memory: it stays as it was. */
 bool watcher__depart(struct watcher *w, uint32_t dir, const struct entry *e);
 

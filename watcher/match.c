@@ -112,8 +112,8 @@ static bool written_since(struct watcher *w, const struct departure *d, const st
 	if (a->type != WATCHER_TYPE_FILE || !(path = watcher__path(w, a->dir, e.name, e.len)))
 		return false;
 	r = watcher__disk_stat_path(&w->disk, path, false, &st);
-	if (r < 0)
-		return r == UV_ENOENT || r == UV_ENOTDIR;
+	if (r < 0) /* what nothing says of a user's file again is told */
+		return r == UV_ENOENT || r == UV_ENOTDIR || watcher__disk_is_users(&w->disk);
 	return watcher__disk_is_users(&w->disk) ? !is_same_to_source(w, d, &st) :
 						  stat_mtime_ns(&st) >= w->look->since_ns;
 }
@@ -138,6 +138,9 @@ static void match_one(struct watcher *w, uint32_t di, const uint32_t *order, siz
 		if (a->departure != NO_ITEM || a->from || a->type != d->type ||
 		    (a->dir == d->dir && a->replaces) || born_later(w, a))
 			continue;
+		/* No memory to say that it was written to, too: it is gone, and another came. */
+		if (a->type == WATCHER_TYPE_FILE && !watcher__changed_room(w))
+			return;
 		a->departure = di;
 		d->arrival = order[lo];
 		if (written_since(w, d, a))

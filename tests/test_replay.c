@@ -13,7 +13,8 @@
  * the tree then, and in "slowly" it does so while they are made, in pieces, too: both are for a
  * backend that covers trees as a whole. In "faults" watching a directory fails now and then with
  * ENOENT, as it does when the directory is gone, and takes its time; in "refused" with EACCES,
- * until modes are set again; in "limit" with ENOSPC. In "twice" the queue overflows again while what
+ * until modes are set again; in "limit" with ENOSPC. In "begun" a tree is read, slowly, while it
+ * changes: what is told begins with what was found. In "twice" the queue overflows again while what
  * the first overflow has lost is looked for, slowly. In "adds" other watches of what is in the
  * roots come and go meanwhile, each with a listing and events of its own (replay_adds.h). In
  * "ignores" ignore files come, go and move, too, and at the end what is wanted is watched, and
@@ -100,6 +101,7 @@ enum mode {
 	LATE,
 	UNREAD,
 	SLOWLY,
+	BEGUN,
 	OVERFLOW,
 	TWICE,
 	FAULTS,
@@ -112,7 +114,7 @@ enum mode {
 	MODES
 };
 static const char *const mode_names[] = { "plain",    "pieces", "late",	   "unread",
-					  "slowly",   "overflow", "twice", "faults", "refused",
+					  "slowly",   "begun",  "overflow", "twice", "faults", "refused",
 					  "limit",    "adds",   "ignores", "mounts",  "mounts-late" };
 
 /* ---- watches that fail ---- */
@@ -222,6 +224,35 @@ static void read_places(struct model *m, const struct places *p)
 	model_read(m, p->two);
 }
 
+/* What the index has in a directory, as it was read. */
+static void read_index(struct model *m, const watcher *w, uint32_t dir, const char *path)
+{
+	uint32_t rec;
+
+	for (rec = tree_next(&w->tree, dir, NO_REC); rec != NO_REC;
+	     rec = tree_next(&w->tree, dir, rec)) {
+		struct entry e = tree_entry(&w->tree, dir, rec);
+		char below[PATH_MAX];
+
+		snprintf(below, sizeof below, "%s/%.*s", path, (int)e.len, e.name);
+		model_add(m, below, e.type);
+		if (e.node != NO_DIR)
+			read_index(m, w, e.node, below);
+	}
+}
+
+/* What has been found in the root that was added last, where changes are made while it is read. */
+static void read_root(const struct setup *setup, struct run *r, const watcher *w, const char *path)
+{
+	if (setup->mode != BEGUN)
+		return;
+	model_remove(&r->replay.model, path);
+	for (uint32_t i = 0; i < w->tree.nnodes; i++)
+		if (tree_dir(&w->tree, i)->flags & DIR_USED && tree_dir(&w->tree, i)->roots &&
+		    strcmp(tree_dir(&w->tree, i)->roots->given, path) == 0)
+			read_index(&r->replay.model, w, i, path);
+}
+
 static watcher *start_watching(const struct setup *setup, struct run *r)
 {
 	watcher_watch *watch = NULL;
@@ -240,9 +271,12 @@ static watcher *start_watching(const struct setup *setup, struct run *r)
 	    watcher_add(w, r->places.in,
 			WATCH(.kinds = WATCHER_ALL | WATCHER_OVERFLOW, .on_batch = replay_on_batch,
 			      .arg = &r->replay, .watch = &watch, .filter = r->filter),
-			&err) < 0 ||
-	    watcher_watch_add_root(watch, r->places.two, &err) < 0)
+			&err) < 0)
 		fail_msg("%s", err.message);
+	read_root(setup, r, w, r->places.in);
+	if (watcher_watch_add_root(watch, r->places.two, &err) < 0)
+		fail_msg("%s", err.message);
+	read_root(setup, r, w, r->places.two);
 	return w;
 }
 
@@ -391,20 +425,27 @@ static int round_of(const struct setup *setup, uint64_t seed)
 	char *trace = NULL;
 	bool good;
 	watcher *w;
+	pid_t begun = 0;
 
 	places_make(&r.places, seed, &r.how);
 	p->roots[0] = r.places.in;
 	p->roots[1] = r.places.two;
 	p->name = "";
-	p->no_exchanges = r.how.no_exchanges;
+	/* A first reading may find in a directory what comes onto it later. */
+	p->no_exchanges = r.how.no_exchanges && setup->mode != BEGUN;
 	read_places(&p->model, &r.places);
 	if (getenv("REPLAY_TRACE"))
 		p->trace = open_memstream(&trace, &trace_len);
 	for (size_t i = 0; p->trace && i < p->model.n; i++)
 		fprintf(p->trace, "start %d %s\n", p->model.items[i].type, p->model.items[i].path);
 	uv_loop_init(&r.loop);
+	if (setup->mode == BEGUN)
+		begun = changes_start(~seed, &r.places, &r.how, 2000, 0);
+	in_pieces = begun > 0;
 	w = start_watching(setup, &r);
 	make_changes(setup, &r, w, seed);
+	if (begun)
+		assert_int_equal(waitpid(begun, NULL, 0), begun);
 	sync_now(&r, w);
 	good = judge(setup, &r, w, seed);
 	if (r.how.mounts) {
@@ -463,6 +504,7 @@ static const struct setup setups[] = {
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, PLAIN, 60 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, PIECES, 20 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, LATE, 60 },
+	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, BEGUN, 20 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, OVERFLOW, 20 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, TWICE, 5 },
 	{ "inotify", WATCHER_BACKEND_INOTIFY, 0, FAULTS, 40 },

@@ -7,23 +7,30 @@
 
 #define PATHS_CAP 4352 /* PATH_MAX and a name: had before it is needed */
 
-static int prepend(struct backpath *p, const char *s, size_t len)
+static int make_room(struct backpath *p, size_t len)
 {
 	size_t cap = p->cap;
 	char *buf;
 
-	if (p->len + len + 1 > p->cap) {
-		while (cap < p->len + len + 1)
-			cap *= 2;
-		if (!(buf = malloc(cap)))
-			return UV_ENOMEM;
-		buf[cap - 1] = '\0';
-		if (p->len)
-			memcpy(buf + cap - 1 - p->len, backpath_tail(p, p->len), p->len);
-		free(p->buf);
-		p->buf = buf;
-		p->cap = cap;
-	}
+	if (p->len + len + 1 <= p->cap)
+		return 0;
+	while (cap < p->len + len + 1)
+		cap *= 2;
+	if (!(buf = malloc(cap)))
+		return UV_ENOMEM;
+	buf[cap - 1] = '\0';
+	if (p->len)
+		memcpy(buf + cap - 1 - p->len, backpath_tail(p, p->len), p->len);
+	free(p->buf);
+	p->buf = buf;
+	p->cap = cap;
+	return 0;
+}
+
+static int prepend(struct backpath *p, const char *s, size_t len)
+{
+	if (make_room(p, len) < 0)
+		return UV_ENOMEM;
 	p->len += len;
 	if (len)
 		memcpy(p->buf + p->cap - 1 - p->len, s, len);
@@ -46,9 +53,13 @@ int watcher__paths_init(struct watcher *w)
 /* Puts the name of a directory, and a slash behind it if anything follows. */
 static int prepend_dir(struct backpath *p, const char *name, size_t len)
 {
-	if (p->len && prepend(p, "/", 1) < 0)
+	if (make_room(p, len + 1) < 0)
 		return UV_ENOMEM;
-	return prepend(p, name, len);
+	if (p->len)
+		p->buf[p->cap - 1 - ++p->len] = '/';
+	p->len += len;
+	memcpy(p->buf + p->cap - 1 - p->len, name, len);
+	return 0;
 }
 
 static int prepend_node(struct watcher *w, struct backpath *p, const struct dir *d)

@@ -36,16 +36,11 @@ static const struct half_move *half_of(const struct watcher *w, uint32_t node)
 
 uint32_t watcher__told_up(struct watcher *w, uint32_t dir, const char **name, size_t *len)
 {
-	const struct arrival *a = w->look->active ? watcher__arrival_at(w, dir) : NULL;
 	const struct dir *d = tree_dir(&w->tree, dir);
 	const struct half_move *h;
+	const struct arrival *a;
 	struct entry e;
 
-	if (a && watcher__is_pending(w, a)) {
-		*name = a->from;
-		*len = a->from_len;
-		return a->from_dir;
-	}
 	if (d->parent == NO_DIR) {
 		/* What changes in it is found by a pass only: there is a root in it. */
 		if (!w->look->active || !(h = half_of(w, dir)))
@@ -55,6 +50,12 @@ uint32_t watcher__told_up(struct watcher *w, uint32_t dir, const char **name, si
 		return h->dir;
 	}
 	e = tree_entry(&w->tree, d->parent, d->rec);
+	a = w->look->active && e.marks & ENTRY_NEW ? watcher__arrival_at(w, dir) : NULL;
+	if (a && watcher__is_pending(w, a)) {
+		*name = a->from;
+		*len = a->from_len;
+		return a->from_dir;
+	}
 	*name = e.name;
 	*len = e.len;
 	return d->parent;

@@ -236,7 +236,9 @@ static int unknown_verb(char **argv)
 	char hint[SAY_HINT], *rest;
 
 	verb_names(names);
-	if (*say_hint(hint, word, names)) {
+	if (!*word) {
+		say_error("'': an empty verb; see whendo --help");
+	} else if (*say_hint(hint, word, names)) {
 		say_error("%s: unknown verb%s", word, hint);
 	} else if (access(word, F_OK) == 0) {
 		say_error(

@@ -25,7 +25,8 @@ static int voice_open(struct voice *v, const struct settings *s)
 		return 0;
 	v->log_fd = open(s->log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 	if (v->log_fd < 0) {
-		say_error("%s: %s", s->log_file, strerror(errno));
+		say_error("--log-file: '%s' cannot be written: %s", s->log_file,
+			  strerror(errno));
 		return EXIT_USAGE;
 	}
 	return 0;

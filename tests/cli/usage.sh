@@ -1,7 +1,7 @@
 #!/bin/sh
 # Wrong use: one line on stderr that names what is wrong and what is near, exit 2.
 . tests/lib/tap.sh
-plan 74
+plan 76
 
 # wrong NAME PATTERN ARGS...: exit 2, nothing on stdout, one line that matches.
 wrong() {
@@ -17,6 +17,7 @@ wrong() {
 }
 
 wrong 'unknown verb' 'lgo: unknown verb; did you mean log\?' lgo
+wrong 'an empty verb' "'': an empty verb; see whendo --help" ''
 wrong 'command without --' 'make: unknown verb; to run it when something changes: whendo -- make' make
 mkdir src
 wrong '... and its arguments' "make: unknown verb; to run it when something changes: whendo -- make 'a b'" make 'a b'
@@ -61,6 +62,7 @@ wrong 'bad glob' '-p: .*' log -p '[a'
 wrong 'bad regex' '--regex: .*' log --regex '(a'
 is '... says the option once' "$(grep -o -- --regex err | wc -l)" 1
 wrong 'missing workdir' "-C: 'nowhere' cannot be entered: No such file or directory" run -C nowhere -- true
+wrong 'a log file that cannot be' "--log-file: 'none/x' cannot be written: No such file or directory" log --log-file none/x
 wrong 'workdir without a name' "--workdir: '' cannot be entered: .*" run --workdir= -- true
 : >file
 wrong 'workdir that is a file' "-C: 'file' cannot be entered: Not a directory" plan -C file -- true

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The verbs that look: snapshot, diff, why; and wait and log in scripts.
 . tests/lib/tap.sh
-plan 32
+plan 34
 mkdir -p t/d t/ignored .git
 echo 1 >t/a
 echo 1 >t/d/b

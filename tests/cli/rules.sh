@@ -163,7 +163,7 @@ rules:
     regex: "("
 X
 printf 'rules:\n  - run: x\n    ext: "c,"\n' >glob.yaml
-is '--check reads patterns, too' "$("$W" rules --check glob.yaml 2>&1; echo $?)" "whendo: glob.yaml:3:10: '': byte 1: empty extension
+is '--check reads patterns, too' "$("$W" rules --check glob.yaml 2>&1; echo $?)" "whendo: glob.yaml:3:10: 'c,': byte 3: empty extension
 2"
 mistake 'a bad signal' ":3:18: stop-signal: 'TREM' is no signal; did you mean TERM\?" <<'X'
 rules:

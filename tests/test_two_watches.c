@@ -169,6 +169,45 @@ static void test_the_second_is_added_meanwhile(void **state)
 		}
 }
 
+/* One around the first is told of what is in the first's tree from the call on, though it is read later.
+ * With `rested` the first has been read by then. */
+static void added_around(int backend, bool rested)
+{
+	const unsigned kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED;
+	watcher_error err;
+	watcher *w;
+
+	if (watcher_open(&w, WATCHER(.backend = backend, .poll_interval_ms = 20), &err) < 0) {
+		assert_int_equal(backend, WATCHER_BACKEND_FANOTIFY);
+		return;
+	}
+	told(&left);
+	told(&right);
+	add_with(w, "left/d", WATCH(.on_batch = on_told, .arg = &left, .kinds = kinds));
+	if (rested)
+		sync_watcher(w);
+	add_with(w, "left", WATCH(.on_batch = on_told, .arg = &right, .kinds = kinds));
+	assert_int_equal(mkfifo("left/d/e/g", 0600), 0);
+	sync_watcher(w);
+	assert_string_equal(told(&left), "created left/d/e/g");
+	assert_string_equal(told(&right), "created left/d/e/g");
+	watcher_close(w);
+	assert_int_equal(unlink("left/d/e/g"), 0);
+}
+
+static void test_the_second_is_added_around(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++)
+		for (int rested = 0; rested < 2; rested++) {
+			make();
+			next_tick();
+			added_around(backends[i], rested);
+			assert_int_equal(rename("left/d", "right/d"), 0);
+			clean();
+		}
+}
+
 /* What is told of a path is told by a watch that has it below one of its roots. */
 static void root_is_its_own(watcher_watch *watch, const watcher_event *e, void *arg)
 {
@@ -199,6 +238,7 @@ int main(void)
 		TEST(test_what_was_in_it_ends_there),
 		TEST(test_a_link_back),
 		TEST(test_the_second_is_added_meanwhile),
+		TEST(test_the_second_is_added_around),
 		TEST(test_exchange_between_same_handlers),
 	};
 

@@ -22,6 +22,29 @@ bool watcher__is_root_here(struct watcher *w, uint32_t dir, uint32_t owner)
 	return path && strcmp(path, o->roots->real) == 0;
 }
 
+bool watcher__graft_due(const struct watcher *w, uint32_t dir)
+{
+	const char *top;
+	size_t len;
+
+	while (tree_dir(&w->tree, dir)->parent != NO_DIR)
+		dir = tree_dir(&w->tree, dir)->parent;
+	if (!tree_dir(&w->tree, dir)->roots)
+		return false;
+	top = tree_dir(&w->tree, dir)->roots->real;
+	LIST_EACH(it, next, &w->watches) {
+		LIST_EACH(ri, rnext, &LIST_ENTRY(it, struct watcher_watch, link)->roots) {
+			const struct root *root = LIST_ENTRY(ri, struct root, link);
+
+			len = root->real ? strlen(root->real) : 0;
+			if (root->node != NO_DIR && root->node != dir && !root->single &&
+			    strncmp(root->real, top, len) == 0 && (len == 1 || top[len] == '/'))
+				return true;
+		}
+	}
+	return false;
+}
+
 static bool may_hold(const struct watcher *w, uint32_t fresh, uint32_t top)
 {
 	const struct dir *f = tree_dir(&w->tree, fresh);

@@ -507,10 +507,16 @@ static bool resolve(struct watcher *w, uint64_t until)
 	return (all_foreign && s->ops->late->foreign(s->backend)) || watcher__late_go(w, until);
 }
 
-static bool read_if_unread(struct watcher *w, int32_t id)
+/* What a root around its own is to be told, too, waits for the reading to come from there. */
+static bool read_if_unread(struct watcher *w, int32_t id, uint64_t until)
 {
 	uint32_t dir = id < 0 ? IDS_NONE : ids_get(&w->sources[0].nodes, id);
 
+	if (dir == IDS_NONE)
+		return true;
+	if (watcher__graft_due(w, dir) && !watcher__late_go(w, until))
+		return false;
+	dir = ids_get(&w->sources[0].nodes, id); /* all of it may have been read by that */
 	return dir == IDS_NONE || !(tree_dir(&w->tree, dir)->flags & DIR_UNREAD) ||
 	       read_late(w, dir);
 }
@@ -549,7 +555,7 @@ static bool prepare(struct watcher *w, const struct change *c, uint64_t until)
 		break;
 	}
 	w->late->asked = false;
-	return read_if_unread(w, c->id) && read_if_unread(w, c->id2) &&
+	return read_if_unread(w, c->id, until) && read_if_unread(w, c->id2, until) &&
 	       (!exchanges_dir(w, c) || watcher__late_go(w, until));
 }
 

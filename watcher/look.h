@@ -124,6 +124,8 @@ bool watcher__is_root_here(struct watcher *w, uint32_t dir, uint32_t owner);
  * it cannot. */
 bool watcher__graft(struct watcher *w, uint32_t fresh, uint32_t top);
 void watcher__grafts_make(struct watcher *w);
+/* Is it in a root's own tree, below another root by its path, which has not been read so far? */
+bool watcher__graft_due(const struct watcher *w, uint32_t dir);
 /* What is at a node's path. */
 enum found {
 	THE_SAME, /* the directory that the index has there */

@@ -41,7 +41,7 @@ int __wrap_inotify_add_watch(int fd, const char *path, uint32_t mask)
 	struct stat st;
 	int wd;
 
-	if ((unwatchable || exchanged || missing || only) && stat(path, &st) == 0)
+	if ((unwatchable || exchanged || tried || missing || only) && stat(path, &st) == 0)
 		ino = st.st_ino;
 	if (ino && ino == tried) {
 		tried = 0;
@@ -180,6 +180,30 @@ static void test_read_as_what_replaced_it_fanotify(void **state)
 	if (getuid() != 0)
 		skip();
 	read_as_what_replaced_it(WATCHER_BACKEND_FANOTIFY);
+}
+
+/* A directory is found where the last of its moves has led it when that was not in the queue yet: by then
+ * it comes onto itself. */
+static void test_moves_onto_itself(void **state)
+{
+	struct stat st;
+	char text[4000];
+
+	(void)state;
+	w = open_with(WATCHER(.backend = WATCHER_BACKEND_INOTIFY));
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &seen));
+	sync_watcher(w);
+	assert_int_equal(mkdir("in/c", 0755) | mkdir("in/c/z", 0755) | mkdir("in/c/x", 0755), 0);
+	assert_int_equal(rename("in/d/e", "in/b") | stat("in/c/x", &st), 0);
+	tried = st.st_ino;
+	when_tried = "mv -T in/b in/c/z";
+	sync_watcher(w);
+	assert_int_equal(tried, 0);
+	assert_string_equal(told(&seen), "created in/c, created in/c/x, moved in/d/e in/c/z, "
+					 "moved in/d/e/f in/c/z/f, created in/b, deleted in/c/z/f, "
+					 "moved in/b in/c/z, created in/c/z/f");
+	if (index_check(w, text, sizeof text))
+		fail_msg("%s", text);
 }
 
 /* What is polled, and could be watched by now, is not told twice. */
@@ -520,6 +544,7 @@ int main(void)
 		MOVES_TEST(test_out_of_what_has_left),
 		MOVES_TEST(test_read_as_what_replaced_it),
 		MOVES_TEST(test_read_as_what_replaced_it_fanotify),
+		MOVES_TEST(test_moves_onto_itself),
 		MOVES_TEST(test_polled_found_elsewhere),
 		MOVES_TEST(test_polled_found_where_replaced),
 		MOVES_TEST(test_exchange_with_what_is_there),

@@ -268,6 +268,9 @@ static bool adopt(struct watcher *w, uint32_t fresh, uint32_t node)
 	/* It was not as believed: what has the old name now? The kernel tells, but for a mount. */
 	if (taken || (old_dir != NO_DIR && (mounts || !watcher__look_waits(w, node))))
 		watcher__node_limbo(w, old_dir);
+	/* It may have come by a move that the queue still holds, which is then one onto itself. */
+	if (!w->look->silent && !w->look->everywhere)
+		watcher__node_limbo(w, node);
 	if (!watcher__look_waits(w, node)) {
 		look_moved(w, node, false);
 		watcher__mounts_doubt(w);

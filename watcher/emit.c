@@ -403,9 +403,12 @@ bool watcher__ends_for_some(struct watcher *w, const struct news *n)
 		return false;
 	nsrc = hits_from(w, n, src);
 	ndst = hits_to(w, n, dst);
-	for (int i = 0; i < nsrc; i++)
-		if (partner(dst, ndst, src[i].root) < 0)
+	for (int i = 0; i < nsrc; i++) {
+		int k = partner(dst, ndst, src[i].root);
+
+		if (k < 0 || dst[k].root->watch->depth) /* it ends, or what is deep in it may */
 			return true;
+	}
 	return false;
 }
 

@@ -376,14 +376,38 @@ void watcher__emit_replaced(struct watcher *w, struct news *move, int type)
 		watcher__emit(w, &gone);
 }
 
-/* Those who see where the move that the news is of began: count, or UV_ENOMEM. */
+/* Is a move told to those who see where it began, or do they want neither side of it? */
+static bool move_passes(struct watcher *w, const struct news *move, const struct hit *from)
+{
+	struct hit dst[HITS_MAX];
+	struct side side = side_of(&w->dest_path, from);
+	int n, k;
+
+	if (move->type == WATCHER_TYPE_DIR && from->root->watch->flags & WATCHER_IGNORE_DIRECTORIES)
+		return false;
+	if (side_passes(&side, move->type, WATCHER_MOVED))
+		return true;
+	n = watcher__hits_told(w, &w->work_path, move->dest_dir, move->dest, move->dest_len, dst);
+	k = partner(dst, n, from->root);
+	if (k < 0)
+		return false;
+	side = side_of(&w->work_path, &dst[k]);
+	return side_passes(&side, move->type, WATCHER_MOVED);
+}
+
+/* Those who are told of the move that the news is of where it began: count, or UV_ENOMEM. */
 static int told_of_move(struct watcher *w, const struct news *n, struct hit *hits)
 {
 	const struct news *m = n->onto;
+	int count, left = 0;
 
 	if (!m || m->dir == NO_DIR)
 		return 0;
-	return watcher__hits_told(w, &w->dest_path, m->dir, m->name, m->len, hits);
+	count = watcher__hits_told(w, &w->dest_path, m->dir, m->name, m->len, hits);
+	for (int i = 0; i < count; i++)
+		if (move_passes(w, m, &hits[i]))
+			hits[left++] = hits[i];
+	return count < 0 ? count : left;
 }
 
 /* Does the source that has this news know nothing but what it finds by looking? */

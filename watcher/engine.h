@@ -329,7 +329,7 @@ void watcher__outside_check(struct watcher *w);
 /* ---- emit.c ---- */
 /* May fill in news->type and ->ino of what was created. */
 void watcher__emit(struct watcher *w, struct news *news);
-/* Is the move out of what some watch has? */
+/* Does the move, or what is in what moves, leave what some watch has? */
 bool watcher__ends_for_some(struct watcher *w, const struct news *move);
 /* A move has taken the name of something of that type: those who do not see where it began are
  * told so. Before the move itself. */

@@ -25,8 +25,8 @@ static void arrive(struct watcher *w, uint32_t dir, const char *name, uint8_t le
 		   uint64_t ino, uint32_t twin)
 {
 	bool came = tree_dir(&w->tree, dir)->flags & DIR_CAME;
-	bool silent = w->look->silent && !is_root_of_others(w, dir, name, len);
 	struct look *l = w->look;
+	bool silent = l->silent && (l->past || !is_root_of_others(w, dir, name, len));
 	uint32_t rec, node;
 
 	/* Without memory to tell of it, it is not known either: found again by another pass. */

@@ -273,15 +273,23 @@ static int partner(const struct hit *hits, int n, const struct root *root)
 	return -1;
 }
 
+/* A directory has the name of a root that is a file: it is that root when its way has been walked
+ * anew, and is told of then. */
+static bool is_no_file(struct watcher *w, const struct news *n, struct root *root)
+{
+	if (!root->single || n->type != WATCHER_TYPE_DIR)
+		return false;
+	root->recheck = w->recheck_roots = true;
+	return true;
+}
+
 /* Of the roots over a name those that are to be told the news. */
 static int kept(struct watcher *w, const struct news *news, struct hit *hits, int n)
 {
 	int left = 0;
 
-	if (!w->adding && !news->behind)
-		return n;
 	for (int i = 0; i < n; i++)
-		if (hits[i].root != w->adding &&
+		if (hits[i].root != w->adding && !is_no_file(w, news, hits[i].root) &&
 		    (!news->behind || watcher__sees_behind(w, hits[i].root, news->link)))
 			hits[left++] = hits[i];
 	return n < 0 ? n : left;
@@ -307,7 +315,7 @@ static struct side side_of(const struct backpath *p, const struct hit *hit)
  * to, or nothing. */
 static void recheck_file(struct watcher *w, const struct news *n, struct root *root)
 {
-	if (root->single && n->type != WATCHER_TYPE_DIR && n->only != root)
+	if (root->single && n->only != root)
 		root->recheck = w->recheck_roots = true;
 }
 

@@ -478,13 +478,14 @@ bool watcher__look_take(struct watcher *w, uint32_t dir, struct listing *li)
 	struct listing own = l->listing;
 	bool silent = l->silent, failed = l->failed, taken;
 
-	l->silent = true;
+	l->silent = l->past = true;
 	l->failed = false;
 	l->listing = *li;
 	watcher__compare(w, dir, -1);
 	*li = l->listing;
 	l->listing = own;
 	taken = !l->failed;
+	l->past = false;
 	l->silent = silent;
 	l->failed = failed;
 	return taken;

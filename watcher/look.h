@@ -88,6 +88,7 @@ struct look {
 	size_t ngrafts, grafts_cap;
 	int64_t since_ns;
 	bool active, silent, everywhere, failed;
+	bool past; /* silent: what is read is as it was before the changes that are still to come */
 	bool calm;    /* the queue was empty twice: what does not fit is not on its way */
 	bool content; /* change times of files are looked at, too */
 	bool strange; /* what is being compared is another directory than the one in the index */

@@ -196,8 +196,8 @@ static void end_single(struct watcher *w, struct root *root)
 {
 	uint32_t rec = tree_find(&w->tree, root->node, root->single, strlen(root->single));
 
-	if (rec == NO_REC)
-		return;
+	if (rec == NO_REC || tree_entry(&w->tree, root->node, rec).type == WATCHER_TYPE_DIR)
+		return; /* it has been told to be gone */
 	root_news(w, root, WATCHER_DELETED);
 	if (!is_shared(w, root))
 		tree_erase(&w->tree, root->node, rec);

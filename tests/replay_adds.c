@@ -57,14 +57,18 @@ static void take_root(struct added *a)
 {
 	const struct root *root = root_of(a);
 	struct watcher *w = a->watch->w;
+	uint32_t rec;
 
 	a->unread = watcher__late_active(w);
-	if (root->node != NO_DIR && !root->single)
+	if (root->node != NO_DIR && !root->single) {
 		take_dir(&a->replay.model, w, a->root, root->node);
-	else
-		a->replay.gone = root->node == NO_DIR ||
-				 tree_find(&w->tree, root->node, root->single,
-					   strlen(root->single)) == NO_REC;
+		return;
+	}
+	rec = root->node == NO_DIR ? NO_REC :
+				     tree_find(&w->tree, root->node, root->single, strlen(root->single));
+	/* Where there was a directory the file is still to come. */
+	a->replay.gone = rec == NO_REC ||
+			 tree_entry(&w->tree, root->node, rec).type == WATCHER_TYPE_DIR;
 }
 
 /* ---- which there are ---- */
@@ -186,8 +190,7 @@ static unsigned judge(const struct added *a, char *text, size_t size)
 		len += (size_t)snprintf(text + len, size - len, "  %s%s: %s\n", a->name, a->root,
 					there ? "only on disk" : "only in events");
 	}
-	/* What was a file when it was found is watched as one, also if a directory replaces it. */
-	if (there && S_ISDIR(st.st_mode) && !root_of(a)->single)
+	if (there && S_ISDIR(st.st_mode))
 		model_read(&disk, a->root);
 	wrong += (unsigned)model_compare(&a->replay.model, &disk, text + len, size - len);
 	model_free(&disk);

@@ -192,12 +192,22 @@ static bool is_shared(const struct watcher *w, const struct root *root)
 	return false;
 }
 
-static void end_single(struct watcher *w, struct root *root)
+/* The entry of a root that is a file, NO_REC if there is none: a directory is no such thing. */
+static uint32_t single_rec(const struct watcher *w, const struct root *root)
 {
 	uint32_t rec = tree_find(&w->tree, root->node, root->single, strlen(root->single));
 
-	if (rec == NO_REC || tree_entry(&w->tree, root->node, rec).type == WATCHER_TYPE_DIR)
-		return; /* it has been told to be gone */
+	if (rec != NO_REC && tree_entry(&w->tree, root->node, rec).type == WATCHER_TYPE_DIR)
+		return NO_REC;
+	return rec;
+}
+
+static void end_single(struct watcher *w, struct root *root)
+{
+	uint32_t rec = single_rec(w, root);
+
+	if (rec == NO_REC)
+		return;
 	root_news(w, root, WATCHER_DELETED);
 	if (!is_shared(w, root))
 		tree_erase(&w->tree, root->node, rec);
@@ -214,7 +224,7 @@ static void tell_known(struct watcher *w, struct root *root)
 
 	if (!root->single)
 		watcher__emit_created_in(w, &n, root->node);
-	else if (tree_find(&w->tree, root->node, root->single, strlen(root->single)) != NO_REC)
+	else if (single_rec(w, root) != NO_REC)
 		root_news(w, root, WATCHER_CREATED);
 	tell_leaving(w, &n, root->node);
 }

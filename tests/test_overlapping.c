@@ -126,6 +126,38 @@ static void test_second_is_added_to_what_was_emptied(void **state)
 	}
 }
 
+/* The directory that a root is to come to is on its way only, and no less a part of what is added around
+ * it: what is done there before that has been read is told. */
+static void test_second_is_added_around_what_waits(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(backends); i++) {
+		watcher_error err;
+		watcher *w;
+
+		assert_int_equal(mkdir("n", 0755) | mkdir("n/d", 0755) | mkfifo("n/f", 0600), 0);
+		if (watcher_open(&w, WATCHER(.backend = backends[i]), &err) < 0) {
+			assert_int_equal(backends[i], WATCHER_BACKEND_FANOTIFY);
+			assert_int_equal(unlink("n/f") | rmdir("n/d") | rmdir("n"), 0);
+			continue;
+		}
+		told(&first);
+		told(&second);
+		add_with(w, "n/d/e", WATCH(.on_batch = on_told, .arg = &first));
+		add_with(w, "n", WATCH(.on_batch = on_told, .arg = &second));
+		assert_int_equal(link("n/f", "n/d/g"), 0);
+		sync_watcher(w);
+		assert_int_equal(mkfifo("n/d/e", 0600), 0);
+		sync_watcher(w);
+		assert_string_equal(told(&first), "created n/d/e");
+		assert_string_equal(told(&second), "created n/d/g, created n/d/e");
+		check_index(w);
+		watcher_close(w);
+		assert_int_equal(unlink("n/d/g") | unlink("n/d/e") | unlink("n/f") | rmdir("n/d") |
+				 rmdir("n"), 0);
+	}
+}
+
 /* What the one in it does not want is not known of it, and wanted by the one around it. */
 static void test_second_wants_less(void **state)
 {
@@ -475,6 +507,7 @@ int main(void)
 		TEST(test_second_is_added_around_the_first),
 		TEST(test_second_is_added_within_a_pass),
 		TEST(test_second_is_added_to_what_was_emptied),
+		TEST(test_second_is_added_around_what_waits),
 		TEST(test_second_wants_less),
 		TEST(test_first_wants_less),
 		TEST(test_second_is_removed_within_a_pass),

@@ -114,7 +114,7 @@ static int unknown_keys(const struct backend *b, const struct fan_key *keys[2])
 		int32_t id = fan_find(b, of[i]);
 
 		if (of[i] && !fan_later_foreign(b, of[i]) &&
-		    (id < 0 || b->dirs[id].level <= WATCH_SELF))
+		    (id < 0 || b->dirs[id].level < WATCH_ALL))
 			keys[n++] = of[i];
 	}
 	return n;

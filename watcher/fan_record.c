@@ -15,18 +15,21 @@
 #define RENAMED_MAX (256 * 1024) /* within one drain: then all is looked at */
 
 /* The number of a directory that changes in it are wanted of; -1. *unknown: it may be one that
- * has not been read yet. Of some only the end or a move is wanted: they count as without. */
+ * has not been read yet, also where it is on the way to a root. Of some only the end or a move is
+ * wanted: they count as without. */
 static int32_t listened(struct backend *b, const struct fan_key *key, const char *name,
 			uint64_t mask, bool *unknown)
 {
 	int32_t id = fan_find(b, key);
 
-	if (id >= 0 && b->dirs[id].level > WATCH_SELF)
+	if (id >= 0 && b->dirs[id].level >= WATCH_ALL)
 		return id;
 	if (b->later.on && !fan_later_foreign(b, key)) {
 		*unknown = true;
 		return -1;
 	}
+	if (id >= 0 && b->dirs[id].level > WATCH_SELF)
+		return id;
 	if (strcmp(name, ".") == 0)
 		return id;
 	if (!(mask & (FAN_RENAME | FAN_ONDIR)))

@@ -261,7 +261,7 @@ static const struct row rows[] = {
 	{ "created and removed", "mkdir d; : > d/a",
 	  { { "rm d/a; : > d/b", "+d/b -d/a", "created d/b, deleted d/a" } } },
 	{ "made and gone at once", "mkdir d", { { "", "+d/x *d/x -d/x", "created d/x, modified d/x, deleted d/x" } } },
-	{ "what is there is not told twice", ": > a; mkdir d", { { "", "+a +d/", "" } } },
+	{ "what is there is not told twice", ": > a; mkdir d", { { "", "?. +a +d/", "" } } },
 	{ "what is not there is not told to be gone", "mkdir d", { { "", "-a -d/x <d/y#1 -e/", "" } } },
 	{ "a file where the index has a directory", "mkdir d; : > d/f",
 	  { { "rm -r d; : > d", "+d", "deleted d/f, deleted d/, created d" } } },

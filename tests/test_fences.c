@@ -245,6 +245,19 @@ static void test_fences_read_before_what_it_is_in(void **state)
 		    "created in/d/sub/x");
 }
 
+/* The tree is read first without a fence. What comes onto a directory before that is read, with what is in
+ * it, was not in what had the name: that is told to be empty before the other is told to move there. */
+static void test_fences_replaced_while_the_tree_is_read_first(void **state)
+{
+	(void)state;
+	mark = "mark";
+	after = "mv -T in/m in/n";
+	assert_int_equal(system("mkdir in/n in/m; : > in/mark; : > in/m/f"), 0);
+	watch_in(WATCHER_BACKEND_INOTIFY);
+	assert_null(after);
+	assert_told("deleted in/n/f, moved in/m in/n, created in/n/f");
+}
+
 #define FENCES_TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 
 int main(void)
@@ -255,6 +268,7 @@ int main(void)
 		FENCES_TEST(test_fences_changed_while_read),
 		FENCES_TEST(test_fences_changed_while_read_fanotify),
 		FENCES_TEST(test_fences_read_before_what_it_is_in),
+		FENCES_TEST(test_fences_replaced_while_the_tree_is_read_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -266,6 +266,20 @@ static void begin(struct watcher *w)
 	l->directories = l->files = 0;
 }
 
+/* What is read here is read without fences, which would be as many system calls. Nothing in the index is
+ * newer than the queue if that is empty now, as it is where nothing has changed meanwhile. */
+static void compare_to_queue(struct watcher *w)
+{
+	struct source *s = &w->sources[0];
+
+	if (!w->uncertain || !(s->ops->caps & BACKEND_EXACT) || watcher__late_active(w))
+		return;
+	if (s->ops->fill(s->backend, w->backlogged) == FILL_NOTHING)
+		w->uncertain = false;
+	else
+		watcher__pump_soon(w); /* the kernel does not wake anybody for it any more */
+}
+
 static int end(struct watcher *w, uint64_t start)
 {
 	struct look *l = w->look;
@@ -274,6 +288,7 @@ static int end(struct watcher *w, uint64_t start)
 		run_threads(w);
 	watcher__look_go(w, UINT64_MAX);
 	l->silent = false;
+	compare_to_queue(w);
 	w->stats.crawl_ns += uv_hrtime() - start;
 	return l->error;
 }

@@ -334,7 +334,9 @@ static bool read_fenced(struct watcher *w, uint32_t dir, int fd, bool fresh)
 	watcher__disk_read(&w->disk, fd, &l->listing);
 	if (fenced && s->ops->fence(s->backend, d->id, fd, false) < 0)
 		watcher__node_limbo(w, dir); /* the next look takes it away */
-	if (fenced && !l->listing.error)
+	if (l->listing.error)
+		return true; /* nothing has been read */
+	if (fenced)
 		watcher__node_ahead(w, dir, fresh);
 	else
 		w->uncertain = true;

@@ -414,12 +414,13 @@ static void landed_link(struct watcher *w, struct news *n, uint32_t rec, uint32_
 }
 
 /* May a directory be told to hold what was not in it by then? It was read later, or is to be read again, or
- * what was mounted there was, or nothing but looking tells of it, or changes are lost. */
+ * what was mounted there was, or nothing but looking tells of it, or changes are lost, or it may have been
+ * read by a first crawl that the queue has not passed. */
 static bool in_doubt(const struct watcher *w, const struct entry *e)
 {
 	const struct dir *d = e->node == NO_DIR ? NULL : tree_dir(&w->tree, e->node);
 
-	return d && (w->gap ||
+	return d && (w->gap || w->uncertain ||
 		     d->flags & (DIR_AHEAD | DIR_LIMBO | DIR_MOUNTED | DIR_UNMOUNTED) ||
 		     !(w->sources[d->backend].ops->caps & BACKEND_EXACT));
 }

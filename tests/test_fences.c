@@ -258,6 +258,25 @@ static void test_fences_replaced_while_the_tree_is_read_first(void **state)
 	assert_told("deleted in/n/f, moved in/m in/n, created in/n/f");
 }
 
+/* Where what had the name turns out to be half of an exchange it is new with all that is in it, also to
+ * those who are told of its move: they were told that it was empty. */
+static void test_fences_exchanged_when_the_tree_has_been_read_first(void **state)
+{
+	(void)state;
+	mark = "mark";
+	after = "rm in/mark"; /* its end is in the queue */
+	assert_int_equal(system("mkdir -p in/d in/e/s; : > in/mark; : > in/d/f; : > in/e/s/g"), 0);
+	w = open_with(WATCHER(.backend = WATCHER_BACKEND_INOTIFY));
+	add_with(w, "in", WATCH(.kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED,
+				.flags = WATCHER_WATCHDOG_EVENTS, .on_batch = on_told, .arg = &seen));
+	assert_int_equal(syscall(SYS_renameat2, AT_FDCWD, "in/d", AT_FDCWD, "in/e", 2), 0);
+	assert_told("deleted in/mark, deleted in/e/s/g, deleted in/e/s, moved in/d in/e, "
+		    "moved in/d/f in/e/f, moved in/e in/d, created in/d/s, created in/d/s/g");
+	assert_int_equal(syscall(SYS_renameat2, AT_FDCWD, "in/d", AT_FDCWD, "in/e", 2), 0);
+	assert_told("moved in/d in/e, moved in/d/s in/e/s, moved in/d/s/g in/e/s/g, "
+		    "moved in/e in/d, moved in/e/f in/d/f");
+}
+
 #define FENCES_TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 
 int main(void)
@@ -269,6 +288,7 @@ int main(void)
 		FENCES_TEST(test_fences_changed_while_read_fanotify),
 		FENCES_TEST(test_fences_read_before_what_it_is_in),
 		FENCES_TEST(test_fences_replaced_while_the_tree_is_read_first),
+		FENCES_TEST(test_fences_exchanged_when_the_tree_has_been_read_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -413,39 +413,6 @@ static void landed_link(struct watcher *w, struct news *n, uint32_t rec, uint32_
 		watcher__look_behind(w, n->dest_dir, rec);
 }
 
-/* May a directory be told to hold what was not in it by then? It was read later, or is to be read again, or
- * what was mounted there was, or nothing but looking tells of it, or changes are lost, or it may have been
- * read by a first crawl that the queue has not passed. */
-static bool in_doubt(const struct watcher *w, const struct entry *e)
-{
-	const struct dir *d = e->node == NO_DIR ? NULL : tree_dir(&w->tree, e->node);
-
-	return d && (w->gap || w->uncertain ||
-		     d->flags & (DIR_AHEAD | DIR_LIMBO | DIR_MOUNTED | DIR_UNMOUNTED) ||
-		     !(w->sources[d->backend].ops->caps & BACKEND_EXACT));
-}
-
-/* What is in what a move replaces ends: for all if that is behind a link, or not known to be there; that a
- * directory was emptied has been told to those who know of the move. The type of it, 0: there is nothing. */
-static int tell_replaced(struct watcher *w, const struct news *n)
-{
-	uint32_t rec = tree_find(&w->tree, n->dest_dir, n->dest, n->dest_len);
-	struct news gone = *n;
-	struct entry e;
-
-	if (rec == NO_REC)
-		return 0;
-	e = tree_entry(&w->tree, n->dest_dir, rec);
-	if (e.node != NO_DIR)
-		watcher__halves_below_gone(w, e.node); /* before what they were in */
-	gone.kind = WATCHER_DELETED;
-	if (watcher__kernel_dir(w, &e) && !in_doubt(w, &e))
-		gone.onto = n;
-	if (e.node != NO_DIR)
-		watcher__emit_gone_below(w, &gone, n->dest_dir, n->dest, n->dest_len, e.node);
-	return watcher__type_of_entry(w, &e);
-}
-
 /* Is it at that name, as far as can be seen? If nothing is, it has moved on. */
 static bool is_there(struct watcher *w, const struct half_move *h, const struct change *c,
 		     uint32_t dir)
@@ -493,6 +460,24 @@ static struct news news_of_move(const struct half_move *h, const struct change *
 			      .complete = true };
 }
 
+/* What is in what was told to be empty, before it was known to be half of an exchange, is new to all. */
+static void tell_landed(struct watcher *w, const struct half_move *h, struct news *n)
+{
+	struct news born = *n;
+
+	if (!h->emptied || h->node == NO_DIR) {
+		watcher__emit_moved(w, n, h->node);
+		return;
+	}
+	watcher__emit(w, n);
+	news_at(&born, n->dest_dir, n->dest, n->dest_len);
+	born.kind = WATCHER_CREATED;
+	born.dest = NULL;
+	born.exchange = born.complete = false;
+	born.synthetic = true;
+	watcher__emit_created_below(w, &born, h->node);
+}
+
 static void land(struct watcher *w, const struct change *c, uint32_t dir, struct half_move *h)
 {
 	struct news n = news_of_move(h, c, dir);
@@ -506,7 +491,7 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 	if (!tree_alive(&w->tree, h->dir, h->gen))
 		n.dir = NO_DIR;
 	if (tree_alive(&w->tree, dir, gen))
-		replaced = tell_replaced(w, &n);
+		replaced = watcher__tell_replaced(w, &n);
 	watcher__push_off(w, c, dir, h);
 	if (!tree_alive(&w->tree, h->dir, h->gen))
 		n.dir = NO_DIR;
@@ -525,7 +510,7 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 	}
 	if (replaced)
 		watcher__emit_replaced(w, &n, replaced);
-	watcher__emit_moved(w, &n, h->node);
+	tell_landed(w, h, &n);
 	verify(w, h, c, dir);
 	if (h->node != NO_DIR && n.dir != NO_DIR)
 		watcher__rules_left(w, n.dir, n.name, n.len);

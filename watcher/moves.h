@@ -47,6 +47,9 @@ void watcher__half_drop(struct watcher *w, uint32_t node);
 void watcher__half_found(struct watcher *w, uint32_t node);
 
 /* ---- pushed_off.c ---- */
+/* What is in what a move replaces ends: for all if that is behind a link, or not known to be there; that a
+ * directory was emptied has been told to those who know of the move. The type of it, 0: there is nothing. */
+int watcher__tell_replaced(struct watcher *w, const struct news *n);
 /* What a move lands on leaves its name without an event of its own; `by`: what takes it. */
 void watcher__push_off(struct watcher *w, const struct change *c, uint32_t dir,
 		       const struct half_move *by);

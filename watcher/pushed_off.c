@@ -337,6 +337,37 @@ void watcher__pushed_gone(struct watcher *w, uint32_t node, const struct change 
 
 /* ---- being pushed off ---- */
 
+/* May a directory be told to hold what was not in it by then? It was read later, or is to be read again, or
+ * what was mounted there was, or nothing but looking tells of it, or changes are lost, or it may have been
+ * read by a first crawl that the queue has not passed. */
+static bool in_doubt(const struct watcher *w, const struct entry *e)
+{
+	const struct dir *d = e->node == NO_DIR ? NULL : tree_dir(&w->tree, e->node);
+
+	return d && (w->gap || w->uncertain ||
+		     d->flags & (DIR_AHEAD | DIR_LIMBO | DIR_MOUNTED | DIR_UNMOUNTED) ||
+		     !(w->sources[d->backend].ops->caps & BACKEND_EXACT));
+}
+
+int watcher__tell_replaced(struct watcher *w, const struct news *n)
+{
+	uint32_t rec = tree_find(&w->tree, n->dest_dir, n->dest, n->dest_len);
+	struct news gone = *n;
+	struct entry e;
+
+	if (rec == NO_REC)
+		return 0;
+	e = tree_entry(&w->tree, n->dest_dir, rec);
+	if (e.node != NO_DIR)
+		watcher__halves_below_gone(w, e.node); /* before what they were in */
+	gone.kind = WATCHER_DELETED;
+	if (watcher__kernel_dir(w, &e) && !in_doubt(w, &e))
+		gone.onto = n;
+	if (e.node != NO_DIR)
+		watcher__emit_gone_below(w, &gone, n->dest_dir, n->dest, n->dest_len, e.node);
+	return watcher__type_of_entry(w, &e);
+}
+
 void watcher__pushed_remember(struct watcher *w, const struct half_move *h)
 {
 	if (w->npushed == PUSHED_MAX) {
@@ -363,6 +394,7 @@ void watcher__push_off(struct watcher *w, const struct change *c, uint32_t dir,
 	if (e.node != NO_DIR)
 		watcher__halves_below_gone(w, e.node);
 	h = watcher__half_of(w, dir, &e, c);
+	h.emptied = in_doubt(w, &e);
 	if (by && tree_alive(&w->tree, by->dir, by->gen)) {
 		h.back_dir = by->dir;
 		h.back_gen = by->gen;

@@ -14,7 +14,7 @@
  * backend that covers trees as a whole. In "faults" watching a directory fails now and then with
  * ENOENT, as it does when the directory is gone, and takes its time; in "refused" with EACCES,
  * until modes are set again; in "limit" with ENOSPC. In "begun" a tree is read, slowly, while it
- * changes: what is told begins with what was found. In "twice" the queue overflows again while what
+ * changes, by threads in half of the rounds: what is told begins with what was found. In "twice" the queue overflows again while what
  * the first overflow has lost is looked for, slowly. In "adds" other watches of what is in the
  * roots come and go meanwhile, each with a listing and events of its own (replay_adds.h). In
  * "ignores" ignore files come, go and move, too, and at the end what is wanted is watched, and
@@ -32,6 +32,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,7 @@ struct run {
 	struct adds adds;
 	struct replay replay;
 	watcher_filter *filter; /* NULL: none */
+	pid_t begun; /* changes the tree while it is read first */
 };
 
 static void on_sync(watcher *w, int status, void *arg)
@@ -241,16 +243,33 @@ static void read_index(struct model *m, const watcher *w, uint32_t dir, const ch
 	}
 }
 
-/* What has been found in the root that was added last, where changes are made while it is read. */
+/* What has been found in a root that was added, where changes are made while it is read; or will be. */
 static void read_root(const struct setup *setup, struct run *r, const watcher *w, const char *path)
 {
 	if (setup->mode != BEGUN)
 		return;
 	model_remove(&r->replay.model, path);
+	if (watcher__late_active(w)) {
+		model_read(&r->replay.model, path);
+		return;
+	}
 	for (uint32_t i = 0; i < w->tree.nnodes; i++)
 		if (tree_dir(&w->tree, i)->flags & DIR_USED && tree_dir(&w->tree, i)->roots &&
 		    strcmp(tree_dir(&w->tree, i)->roots->given, path) == 0)
 			read_index(&r->replay.model, w, i, path);
+}
+
+/* What covers trees as a whole reads them later, as they were before the first of the changes that it has
+ * been told of: what that is can be seen if there are none for a moment. */
+static void hold_changes(const struct setup *setup, const struct run *r, int with)
+{
+	int status;
+
+	if (setup->mode != BEGUN || setup->backend != WATCHER_BACKEND_FANOTIFY)
+		return;
+	assert_int_equal(kill(r->begun, with), 0);
+	if (with == SIGSTOP)
+		assert_int_equal(waitpid(r->begun, &status, WUNTRACED), r->begun);
 }
 
 static watcher *start_watching(const struct setup *setup, struct run *r)
@@ -258,8 +277,10 @@ static watcher *start_watching(const struct setup *setup, struct run *r)
 	watcher_watch *watch = NULL;
 	watcher_error err;
 	watcher *w;
+	bool late;
 
 	bounded = overflows(setup);
+	hold_changes(setup, r, SIGSTOP);
 	if (setup->mode == IGNORES) {
 		assert_int_equal(watcher_filter_new(&r->filter, NULL), 0);
 		assert_int_equal(watcher_filter_set(r->filter, WATCHER_FILTER_GITIGNORE), 0);
@@ -274,9 +295,16 @@ static watcher *start_watching(const struct setup *setup, struct run *r)
 			&err) < 0)
 		fail_msg("%s", err.message);
 	read_root(setup, r, w, r->places.in);
+	late = watcher__late_active(w);
+	if (late)
+		read_root(setup, r, w, r->places.two);
+	hold_changes(setup, r, SIGCONT);
+	if (late)
+		usleep(1000); /* to change what is added next */
 	if (watcher_watch_add_root(watch, r->places.two, &err) < 0)
 		fail_msg("%s", err.message);
-	read_root(setup, r, w, r->places.two);
+	if (!late)
+		read_root(setup, r, w, r->places.two);
 	return w;
 }
 
@@ -413,9 +441,22 @@ static bool judge(const struct setup *setup, struct run *r, watcher *w, uint64_t
 	return !differ && !flaws && !r->replay.bad;
 }
 
+/* Where there are more than a few directories threads read the tree first. */
+static void make_room_for_threads(const struct places *p)
+{
+	char path[sizeof p->in + 20];
+
+	for (int i = 0; i < 24; i++) {
+		snprintf(path, sizeof path, "%s/quiet%d", i % 2 ? p->in : p->two, i);
+		assert_int_equal(mkdir(path, 0755), 0);
+	}
+}
+
 static int round_of(const struct setup *setup, uint64_t seed)
 {
-	struct run r = { .how.unmerged = setup->mode == UNREAD || setup->mode == SLOWLY,
+	bool fanotify = setup->backend == WATCHER_BACKEND_FANOTIFY;
+	struct run r = { .how.unmerged = setup->mode == UNREAD || setup->mode == SLOWLY ||
+					 (setup->mode == BEGUN && fanotify),
 			 .how.mounts = has_mounts(setup),
 			 .how.ignores = setup->mode == IGNORES,
 			 .how.few = setup->mode == ADDS && seed % 2,
@@ -425,14 +466,14 @@ static int round_of(const struct setup *setup, uint64_t seed)
 	char *trace = NULL;
 	bool good;
 	watcher *w;
-	pid_t begun = 0;
 
 	places_make(&r.places, seed, &r.how);
+	if (setup->mode == BEGUN && seed % 2)
+		make_room_for_threads(&r.places);
 	p->roots[0] = r.places.in;
 	p->roots[1] = r.places.two;
 	p->name = "";
-	/* A first reading may find in a directory what comes onto it later. */
-	p->no_exchanges = r.how.no_exchanges && setup->mode != BEGUN;
+	p->no_exchanges = r.how.no_exchanges;
 	read_places(&p->model, &r.places);
 	if (getenv("REPLAY_TRACE"))
 		p->trace = open_memstream(&trace, &trace_len);
@@ -440,12 +481,12 @@ static int round_of(const struct setup *setup, uint64_t seed)
 		fprintf(p->trace, "start %d %s\n", p->model.items[i].type, p->model.items[i].path);
 	uv_loop_init(&r.loop);
 	if (setup->mode == BEGUN)
-		begun = changes_start(~seed, &r.places, &r.how, 2000, 0);
-	in_pieces = begun > 0;
+		r.begun = changes_start(~seed, &r.places, &r.how, 2000, 0);
+	in_pieces = r.begun > 0;
 	w = start_watching(setup, &r);
 	make_changes(setup, &r, w, seed);
-	if (begun)
-		assert_int_equal(waitpid(begun, NULL, 0), begun);
+	if (r.begun)
+		assert_int_equal(waitpid(r.begun, NULL, 0), r.begun);
 	sync_now(&r, w);
 	good = judge(setup, &r, w, seed);
 	if (r.how.mounts) {
@@ -519,6 +560,7 @@ static const struct setup setups[] = {
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, LATE, 40 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, UNREAD, 40 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, SLOWLY, 20 },
+	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, BEGUN, 20 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, OVERFLOW, 5 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, TWICE, 5 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, ADDS, 10 },
@@ -526,15 +568,18 @@ static const struct setup setups[] = {
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, MOUNTS, 4 },
 	{ "fanotify", WATCHER_BACKEND_FANOTIFY, 0, MOUNTS_LATE, 4 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, PLAIN, 20 },
+	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, BEGUN, 20 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, OVERFLOW, 5 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, ADDS, 10 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, IGNORES, 10 },
 	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, PLAIN, 20 },
+	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, BEGUN, 20 },
 	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, OVERFLOW, 5 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, MOUNTS, 4 },
 	{ "fsevent", WATCHER_BACKEND_FSEVENT, 0, MOUNTS_LATE, 4 },
 	{ "nameless", WATCHER_BACKEND_FSEVENT, WATCHER__NAMELESS, MOUNTS, 4 },
 	{ "poll", WATCHER_BACKEND_POLL, 0, PLAIN, 20 },
+	{ "poll", WATCHER_BACKEND_POLL, 0, BEGUN, 20 },
 	{ "poll", WATCHER_BACKEND_POLL, 0, ADDS, 10 },
 	{ "poll", WATCHER_BACKEND_POLL, 0, IGNORES, 10 },
 	{ "poll", WATCHER_BACKEND_POLL, 0, MOUNTS, 4 },

@@ -107,12 +107,14 @@ static bool some_dir(char *path, size_t size, const char *top)
 	return true;
 }
 
-void adds_begin(struct adds *a, uint64_t seed)
+void adds_begin(struct adds *a, uint64_t seed, const struct changes *how)
 {
 	static const unsigned rarely[] = { 2, 5, 20, 100 };
 
 	rng = seed;
-	*a = (struct adds){ .rarely = rarely[dice(4)], .stay = dice(2) };
+	*a = (struct adds){ .rarely = rarely[dice(4)],
+			    .stay = dice(2),
+			    .no_exchanges = how->no_exchanges };
 }
 
 static void drop(struct adds *a, struct added *one, FILE *trace)
@@ -163,6 +165,7 @@ void adds_perhaps(struct adds *a, watcher *w, const struct places *p, FILE *trac
 		drop(a, one, trace);
 	else if (some_dir(path, sizeof path, dice(2) ? p->in : p->two))
 		add(one, number, w, path, trace);
+	one->replay.no_exchanges = a->no_exchanges;
 }
 
 void adds_end(struct adds *a, FILE *trace)

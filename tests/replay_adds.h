@@ -26,12 +26,13 @@ struct adds {
 	struct added more[6];
 	unsigned rarely; /* one call in so many adds or removes one */
 	bool stay;       /* none is removed */
+	bool no_exchanges; /* no move of the kernel's is the first half of one */
 	unsigned bad;    /* events of those that are removed by now */
 	char first_bad[sizeof ((struct replay *)0)->first_bad];
 };
 
 /* Whether many or few, and whether they stay, comes of the seed. */
-void adds_begin(struct adds *a, uint64_t seed);
+void adds_begin(struct adds *a, uint64_t seed, const struct changes *how);
 /* Perhaps adds a watch of some directory of the roots, or removes one. */
 void adds_perhaps(struct adds *a, watcher *w, const struct places *p, FILE *trace);
 /* Removes some of those that are left, or none. */

@@ -354,7 +354,7 @@ static void make_changes(const struct setup *setup, struct run *r, watcher *w, u
 	r->start_ns = clock_wall_ns();
 	rng = seed;
 	fault = errors[setup->mode];
-	adds_begin(&r->adds, seed);
+	adds_begin(&r->adds, seed, &r->how);
 	change(setup, r, w, seed, blind ? 0 : UINT_MAX);
 	if (setup->mode == TWICE) {
 		slow = true;

@@ -261,15 +261,19 @@ static void read_root(const struct setup *setup, struct run *r, const watcher *w
 
 /* What covers trees as a whole reads them later, as they were before the first of the changes that it has
  * been told of: what that is can be seen if there are none for a moment. */
-static void hold_changes(const struct setup *setup, const struct run *r, int with)
+static void hold_changes(const struct setup *setup, struct run *r, int with)
 {
-	int status;
+	int status = 0;
 
-	if (setup->mode != BEGUN || setup->backend != WATCHER_BACKEND_FANOTIFY)
+	if (setup->backend != WATCHER_BACKEND_FANOTIFY || !r->begun)
 		return;
 	assert_int_equal(kill(r->begun, with), 0);
 	if (with == SIGSTOP)
 		assert_int_equal(waitpid(r->begun, &status, WUNTRACED), r->begun);
+	if (with == SIGSTOP && !WIFSTOPPED(status)) { /* it had ended */
+		assert_int_equal(status, 0);
+		r->begun = 0;
+	}
 }
 
 static watcher *start_watching(const struct setup *setup, struct run *r)

@@ -65,18 +65,35 @@ static void filter_problem(const char *path, const watcher_error *err, void *arg
 	watcher__problem(root->watch->w, path, err->code, "%s", err->message);
 }
 
-/* A root's rules are read from where it is now; a file named as a root passes them all. */
+/* A file is looked up by its name, and rules that lie about are not read for it. */
+static int bind_file(struct filter_root **fr, const struct root *root, const struct way *y)
+{
+	struct bytes path = { 0 };
+	int r = bytes_adds(&path, y->at.data);
+
+	if (r == 0 && path.len > 1)
+		r = bytes_addc(&path, '/');
+	if (r == 0)
+		r = bytes_adds(&path, y->name);
+	if (r == 0)
+		r = watcher__filter_bind_virtual(fr, root->watch->filter, path.data, root->given);
+	bytes_free(&path);
+	return r;
+}
+
+/* A root's rules are read from where it is now. */
 static int bind_filter(struct watcher *w, struct root *root, const struct way *y)
 {
 	struct filter_root *fr = NULL;
 	int64_t now_ns = clock_coarse_ns();
-	int r = 0;
+	int r;
 
-	if (root->watch->filter && !y->name[0])
-		r = watcher__disk_is_users(&w->disk) ?
-			watcher__filter_bind_virtual(&fr, root->watch->filter, y->at.data,
-						     root->given) :
-			watcher__filter_bind(&fr, root->watch->filter, y->at.data, root->given);
+	if (y->name[0])
+		r = bind_file(&fr, root, y);
+	else if (watcher__disk_is_users(&w->disk))
+		r = watcher__filter_bind_virtual(&fr, root->watch->filter, y->at.data, root->given);
+	else
+		r = watcher__filter_bind(&fr, root->watch->filter, y->at.data, root->given);
 	if (r < 0)
 		return r;
 	if (fr)

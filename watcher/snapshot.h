@@ -21,7 +21,7 @@
 
 /* Flags of an entry. */
 enum {
-	SNAP_HIDDEN = 1 << 0, /* a directory that does not pass the filter, what is in it may */
+	SNAP_HIDDEN = 1 << 0, /* a root, or directory, that does not pass the filter: what is in it may */
 	SNAP_UNREAD = 1 << 1, /* a directory that may not be read */
 	SNAP_FLAGS = SNAP_HIDDEN | SNAP_UNREAD
 };

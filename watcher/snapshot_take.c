@@ -158,7 +158,7 @@ static int bind_filters(struct take *t)
 		char *real;
 		int r;
 
-		if (s->entries[i].type != WATCHER_TYPE_DIR)
+		if (s->entries[i].type == WATCHER_TYPE_UNKNOWN)
 			continue;
 		if (watcher__disk_is_users(&t->disk)) {
 			r = watcher__filter_bind_virtual(&t->filters[i], t->filter, given, given);
@@ -172,7 +172,7 @@ static int bind_filters(struct take *t)
 		}
 		if (r < 0)
 			return no_memory(t);
-		if (!watcher__filter_pass(t->filters[i], "", 0, WATCHER_TYPE_DIR, 0))
+		if (!watcher__filter_pass(t->filters[i], "", 0, s->entries[i].type, 0))
 			s->entries[i].flags |= SNAP_HIDDEN;
 	}
 	return 0;

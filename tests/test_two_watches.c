@@ -191,8 +191,32 @@ static void added_around(int backend, bool rested)
 	sync_watcher(w);
 	assert_string_equal(told(&left), "created left/d/e/g");
 	assert_string_equal(told(&right), "created left/d/e/g");
-	watcher_close(w);
 	assert_int_equal(unlink("left/d/e/g"), 0);
+	watcher_close(w);
+}
+
+/* The first's own directory moves before the one around it has been read: with all that is in it. */
+static void moves_unread(int backend, bool rested)
+{
+	const unsigned kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED;
+	watcher_error err;
+	watcher *w;
+
+	if (watcher_open(&w, WATCHER(.backend = backend, .poll_interval_ms = 20), &err) < 0)
+		return;
+	told(&left);
+	told(&right);
+	add_with(w, "left/d", WATCH(.on_batch = on_told, .arg = &left, .kinds = kinds));
+	if (rested)
+		sync_watcher(w);
+	add_with(w, "left", WATCH(.on_batch = on_told, .arg = &right, .kinds = kinds));
+	assert_int_equal(rename("left/d", "left/x"), 0);
+	sync_watcher(w);
+	assert_string_equal(told(&left), "deleted left/d/e/f, deleted left/d/e, deleted left/d");
+	assert_string_equal(told(&right), "moved left/d left/x, moved left/d/e left/x/e, "
+					  "moved left/d/e/f left/x/e/f");
+	watcher_close(w);
+	assert_int_equal(rename("left/x", "left/d"), 0);
 }
 
 static void test_the_second_is_added_around(void **state)
@@ -203,6 +227,7 @@ static void test_the_second_is_added_around(void **state)
 			make();
 			next_tick();
 			added_around(backends[i], rested);
+			moves_unread(backends[i], rested);
 			assert_int_equal(rename("left/d", "right/d"), 0);
 			clean();
 		}

@@ -36,6 +36,7 @@ struct late {
 	struct listing listing;
 	bool taking, failed; /* a listing is being taken in; there is no memory for all of it */
 	uint32_t dir;        /* whose that is */
+	uint32_t owner;      /* of the number that was to be a node's */
 	bool told;           /* of what is tried again */
 	uint64_t due_ns, progress_ns;
 };
@@ -125,7 +126,7 @@ static int open_moved(struct watcher *w, uint32_t dir)
 	struct source *s = source_of(w, dir);
 	const char *under = root_above(w, dir);
 	struct mention m = { .present = false };
-	uint32_t owner, up = d->parent;
+	uint32_t up = d->parent;
 	char name[256];
 	struct entry e;
 	int in, fd, r;
@@ -152,8 +153,9 @@ static int open_moved(struct watcher *w, uint32_t dir)
 		close(fd);
 	if (r < 0)
 		return r;
-	if (watcher__node_claim(w, dir, 0, m.id, &owner) < 0)
-		return -ESTALE;
+	r = watcher__node_claim(w, dir, 0, m.id, &w->late->owner);
+	if (r < 0)
+		return r == UV_EEXIST ? r : -ESTALE;
 	return s->ops->late->open_dir(s->backend, m.id, under);
 }
 
@@ -295,6 +297,8 @@ static int read_listing(struct watcher *w, uint32_t dir, int fd, struct listing 
 		nothing_in(w, dir, li);
 		return 0;
 	}
+	if (fd == UV_EEXIST)
+		return known_already(w, dir, w->late->owner);
 	if (fd < 0)
 		return fd;
 	if (d->parent != NO_DIR || d->id < 0) /* a root is watched already */

@@ -12,6 +12,15 @@
 
 static struct told outer, inner;
 
+struct named_backend {
+	int number;
+	const char *name;
+};
+static const struct named_backend all_backends[] = { { WATCHER_BACKEND_INOTIFY, "inotify" },
+						     { WATCHER_BACKEND_FSEVENT, "fsevent" },
+						     { WATCHER_BACKEND_POLL, "poll" },
+						     { WATCHER_BACKEND_FANOTIFY, "fanotify" } };
+
 static inline watcher *open_watcher(int backend)
 {
 	outer.text[0] = inner.text[0] = '\0';
@@ -31,6 +40,19 @@ static inline void make_tree(void)
 	assert_int_equal(mkdir("in/c", 0755), 0);
 	assert_int_equal(mkdir("in/c/d", 0755), 0);
 	put("in/c/f", "");
+}
+
+static inline void run(const char *command)
+{
+	if (system(command) != 0)
+		fail_msg("%s", command);
+}
+
+/* Changes are lost, as far as it knows. */
+static inline void make_gap(watcher *w)
+{
+	EACH_ENGINE(engine, w)
+		engine->gap = true;
 }
 
 static inline void check(watcher *w)

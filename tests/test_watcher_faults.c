@@ -11,12 +11,14 @@
 #include "watch_faults.h"
 
 #include "index_check.h"
+#include "watcher/engine.h"
 
 static const char *const names_of_what[] = { "memory", "watches", "opens",   "reads",		"work",
 					     "inits",  "marks",	  "handles", "opens by handle", "queue" };
 static long stride = 1; /* not at each k where that takes too long, and has little to add */
 
 static int backend; /* of the lives that follow */
+static bool behind; /* their watch has an engine of its own, behind that of another */
 
 static bool is_sticky(void)
 {
@@ -173,14 +175,33 @@ static watcher_filter *make_filter(void)
 	return f;
 }
 
+static void on_nothing(watcher_watch *watch, watcher_batch *batch, void *arg)
+{
+	(void)watch;
+	(void)batch;
+	(void)arg;
+}
+
+static void add_another(watcher *w)
+{
+	watcher_error err = { 0 };
+	int r = watcher_add(w, "in/c", WATCH(.on_batch = on_nothing), &err);
+
+	if (r < 0) {
+		check_failed(r, &err);
+		assert_int_equal(watcher_add(w, "in/c", WATCH(.on_batch = on_nothing), &err), 0);
+	}
+}
+
 static watcher *open_and_add(watcher_watch **watch)
 {
 	watcher_filter *f = make_filter();
 	watch_options o = { .size = sizeof o, .on_batch = on_names, .watch = watch, .filter = f,
-			    .ignores = LIST("*.tmp"),
+			    .ignores = LIST("*.tmp"), .follow_symlinks = behind,
 			    .kinds = WATCHER_CHANGES | WATCHER_OVERFLOW };
 	const watcher_options *options = WATCHER(.on_problem = on_problem, .backend = backend,
 						 .poll_interval_ms = 3600000);
+	watcher_stats_t before, stats;
 	watcher_error err = { 0 };
 	watcher *w = NULL;
 	int r = watcher_open(&w, options, &err);
@@ -191,14 +212,15 @@ static watcher *open_and_add(watcher_watch **watch)
 		assert_int_equal(watcher_open(&w, options, &err), 0);
 	}
 	memset(&err, 0, sizeof err);
+	if (behind)
+		add_another(w);
+	watcher_stats(w, &before, sizeof before);
 	r = watcher_add(w, "in", &o, &err);
 	if (r < 0) {
-		watcher_stats_t stats;
-
 		check_failed(r, &err);
 		watcher_stats(w, &stats, sizeof stats);
-		assert_int_equal(stats.directories, 0);
-		assert_int_equal(stats.watches, 0);
+		assert_int_equal(stats.directories, before.directories);
+		assert_int_equal(stats.watches, before.watches);
 		r = watcher_add(w, "in", &o, &err);
 		if (r < 0)
 			fail_msg("again: %s", err.message);
@@ -253,8 +275,10 @@ static void check_index(watcher *w)
 {
 	char text[4000];
 
-	if (index_check(w, text, sizeof text))
-		fail_msg("the index is not what there is:\n%s", text);
+	EACH_ENGINE(engine, w) {
+		if (!engine->closing && index_check(engine, text, sizeof text))
+			fail_msg("the index is not what there is:\n%s", text);
+	}
 }
 
 static void life(void)
@@ -328,6 +352,17 @@ static void test_memory_from_then_on(void **state)
 {
 	(void)state;
 	all_lives(MEMORY, ENOMEM, FROM_THEN_ON);
+}
+
+static void test_memory_behind_another(void **state)
+{
+	(void)state;
+	behind = true;
+	all_lives(MEMORY, ENOMEM, 1);
+	all_lives(MEMORY, ENOMEM, FROM_THEN_ON);
+	all_lives(WATCHES, ENOSPC, FROM_THEN_ON);
+	all_lives(OPENS, EMFILE, 1);
+	behind = false;
 }
 
 /* More than the memory that is kept for the case holds: told in pieces, nothing left out. */
@@ -493,7 +528,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_memory_once),	  TEST(test_memory_from_then_on),
-		TEST(test_a_full_backlog_without_memory),
+		TEST(test_memory_behind_another), TEST(test_a_full_backlog_without_memory),
 		TEST(test_watch_limit),	  TEST(test_watch_refused),
 		TEST(test_open_fails),	  TEST(test_read_fails),
 		TEST(test_fsevent),	  TEST(test_poll),

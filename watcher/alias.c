@@ -94,7 +94,7 @@ static void let_go(struct watcher *w, uint32_t i, bool look)
 	e = tree_entry(&w->tree, a.dir, rec);
 	if (e.type == WATCHER_TYPE_DIR && e.node == NO_DIR)
 		watcher__look_new_dir(w, a.dir, rec);
-	else if (e.type == WATCHER_TYPE_SYMLINK && watcher__follows(w, a.dir))
+	else if (e.type == WATCHER_TYPE_SYMLINK && w->follow)
 		watcher__look_behind(w, a.dir, rec);
 }
 

@@ -119,7 +119,7 @@ void watcher__add_entry(struct watcher *w, struct news *n)
 	}
 	if (n->type != type)
 		tree_set_type(&w->tree, n->dir, rec, n->type);
-	if (n->type == WATCHER_TYPE_SYMLINK && watcher__follows(w, n->dir))
+	if (n->type == WATCHER_TYPE_SYMLINK && w->follow)
 		watcher__look_behind(w, n->dir, rec);
 }
 
@@ -231,6 +231,15 @@ static bool was_another(const struct entry *e, const struct change *c)
 	       (c->is_dir || (e->ino && e->ino != c->ino));
 }
 
+/* A link may be another by now, in the same inode number. */
+static void link_touched(struct watcher *w, uint32_t dir, const struct entry *e)
+{
+	if (e->node != NO_DIR)
+		watcher__node_limbo(w, e->node);
+	else if (w->follow)
+		watcher__look_behind(w, dir, e->rec);
+}
+
 static void happened(struct watcher *w, const struct change *c, uint32_t dir, int kind)
 {
 	struct news n = watcher__news_of(c, kind, dir);
@@ -261,6 +270,8 @@ static void happened(struct watcher *w, const struct change *c, uint32_t dir, in
 				watcher__look_at(w, e.node);
 		}
 	}
+	if (rec != NO_REC && n.type == WATCHER_TYPE_SYMLINK && !(caps_of(w, dir) & BACKEND_EXACT))
+		link_touched(w, dir, &e);
 	n.complete = kind == WATCHER_CLOSED;
 	n.may_touch = n.kind == WATCHER_ATTRIB && !c->is_dir &&
 		      w->sources[tree_dir(&w->tree, dir)->backend].ops->caps & BACKEND_EXACT;

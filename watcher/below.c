@@ -7,15 +7,9 @@
 #include "watcher/apply.h"
 #include "watcher/look.h"
 
-/* The way down from the place that the news names to what it is about. */
-struct below {
-	struct bytes rel; /* ... as its name there */
-	uint32_t link;	  /* the last node on it that is behind a link, or NO_DIR */
-};
-
-/* Calls one() for every announced entry below `node`, with the way to it behind what `b` holds
+/* Calls one() for every announced entry below `node`, with the way to it behind what `rel` holds
  * already. */
-typedef void below_cb(struct watcher *w, const struct below *b, const struct entry *e, void *arg);
+typedef void below_cb(struct watcher *w, const struct bytes *rel, const struct entry *e, void *arg);
 
 enum walk {
 	BEFORE, /* a directory before its content */
@@ -35,32 +29,20 @@ static bool next_in(struct watcher *w, uint32_t node, struct told_one *t, struct
 	return false;
 }
 
-/* Goes into a node; returns what `link` is again when it is left. */
-static uint32_t enter(struct watcher *w, struct below *b, uint32_t node)
-{
-	uint32_t link = b->link;
-
-	if (tree_dir(&w->tree, node)->flags & DIR_LINK)
-		b->link = node;
-	return link;
-}
-
-static void walk_below(struct watcher *w, uint32_t node, struct below *b, enum walk how,
+static void walk_below(struct watcher *w, uint32_t node, struct bytes *rel, enum walk how,
 		       below_cb *one, void *arg)
 {
-	uint32_t link = enter(w, b, node);
-	size_t len = b->rel.len;
+	size_t len = rel->len;
 	struct told_one t = TOLD_NONE;
 
-	while (next_in(w, node, &t, &b->rel, len)) {
+	while (next_in(w, node, &t, rel, len)) {
 		if (how != AFTER)
-			one(w, b, &t.e, arg);
+			one(w, rel, &t.e, arg);
 		if (t.e.node != NO_DIR)
-			walk_below(w, t.e.node, b, how, one, arg);
+			walk_below(w, t.e.node, rel, how, one, arg);
 		if (how == AFTER)
-			one(w, b, &t.e, arg);
+			one(w, rel, &t.e, arg);
 	}
-	b->link = link;
 }
 
 /* Of what has moved, as Watchdog tells it: the directories, the rest, then what is in them. */
@@ -73,43 +55,39 @@ static bool has_turn(const struct entry *e, enum pass pass)
 	return (e->type == WATCHER_TYPE_DIR) == (pass == DIRECTORIES);
 }
 
-static void walk_levels(struct watcher *w, uint32_t node, struct below *b, enum pass pass,
+static void walk_levels(struct watcher *w, uint32_t node, struct bytes *rel, enum pass pass,
 			below_cb *one, void *arg)
 {
-	uint32_t link = enter(w, b, node);
-	size_t len = b->rel.len;
+	size_t len = rel->len;
 	struct told_one t = TOLD_NONE;
 
-	while (next_in(w, node, &t, &b->rel, len)) {
+	while (next_in(w, node, &t, rel, len)) {
 		if (!has_turn(&t.e, pass))
 			continue;
 		if (pass != INSIDE)
-			one(w, b, &t.e, arg);
+			one(w, rel, &t.e, arg);
 		for (int next = DIRECTORIES; pass == INSIDE && next <= INSIDE; next++)
-			walk_levels(w, t.e.node, b, (enum pass)next, one, arg);
+			walk_levels(w, t.e.node, rel, (enum pass)next, one, arg);
 	}
-	b->link = link;
 }
 
 /* News like that of what is there. */
-static struct news news_below(struct watcher *w, const struct news *like, const struct below *b,
+static struct news news_below(struct watcher *w, const struct news *like, const struct bytes *rel,
 			      const struct entry *e)
 {
 	struct news n = *like;
 
-	n.behind = b->link != NO_DIR;
-	n.link = b->link;
-	n.name = b->rel.data;
-	n.len = b->rel.len;
+	n.name = rel->data;
+	n.len = rel->len;
 	n.type = watcher__type_of_entry(w, e);
 	n.ino = e->ino;
 	n.sub_move = true;
 	return n;
 }
 
-static void gone_one(struct watcher *w, const struct below *b, const struct entry *e, void *arg)
+static void gone_one(struct watcher *w, const struct bytes *rel, const struct entry *e, void *arg)
 {
-	struct news n = news_below(w, arg, b, e);
+	struct news n = news_below(w, arg, rel, e);
 
 	n.kind = WATCHER_DELETED;
 	n.synthetic = true;
@@ -120,34 +98,34 @@ void watcher__emit_gone_below(struct watcher *w, const struct news *like, uint32
 			      const char *name, size_t len, uint32_t node)
 {
 	struct news n = *like;
-	struct below b = { .link = NO_DIR };
+	struct bytes rel = { 0 };
 
 	n.dir = dir;
 	n.dest = NULL;
 	n.half_move = n.complete = false;
-	if (bytes_add(&b.rel, name, len) < 0)
+	if (bytes_add(&rel, name, len) < 0)
 		w->gap = true;
 	else
-		walk_below(w, node, &b, AFTER, gone_one, &n);
-	bytes_free(&b.rel);
+		walk_below(w, node, &rel, AFTER, gone_one, &n);
+	bytes_free(&rel);
 }
 
-static void created_one(struct watcher *w, const struct below *b, const struct entry *e, void *arg)
+static void created_one(struct watcher *w, const struct bytes *rel, const struct entry *e, void *arg)
 {
-	struct news n = news_below(w, arg, b, e);
+	struct news n = news_below(w, arg, rel, e);
 
 	watcher__emit(w, &n);
 }
 
 void watcher__emit_created_below(struct watcher *w, struct news *n, uint32_t node)
 {
-	struct below b = { .link = NO_DIR };
+	struct bytes rel = { 0 };
 
-	if (bytes_add(&b.rel, n->name, n->len) < 0)
+	if (bytes_add(&rel, n->name, n->len) < 0)
 		w->gap = true;
 	else
-		walk_below(w, node, &b, BEFORE, created_one, n);
-	bytes_free(&b.rel);
+		walk_below(w, node, &rel, BEFORE, created_one, n);
+	bytes_free(&rel);
 }
 
 void watcher__emit_created_in(struct watcher *w, const struct news *like, uint32_t node)
@@ -178,10 +156,10 @@ struct moved_below {
 	size_t src_len, dest_len;
 };
 
-static void moved_one(struct watcher *w, const struct below *b, const struct entry *e, void *arg)
+static void moved_one(struct watcher *w, const struct bytes *rel, const struct entry *e, void *arg)
 {
 	struct moved_below *m = arg;
-	struct news n = news_below(w, &m->like, b, e);
+	struct news n = news_below(w, &m->like, rel, e);
 
 	m->src.len = m->src_len;
 	if (bytes_add(&m->src, n.name + m->dest_len, n.len - m->dest_len) < 0) {
@@ -199,18 +177,18 @@ static void moved_one(struct watcher *w, const struct below *b, const struct ent
 static void moved_below(struct watcher *w, const struct news *like, uint32_t node, bool ending)
 {
 	struct moved_below m = { .like = *like, .src_len = like->len, .dest_len = like->dest_len };
-	struct below b = { .link = NO_DIR };
+	struct bytes rel = { 0 };
 
 	m.like.ending = ending;
 	if (bytes_add(&m.src, like->name, like->len) < 0 ||
-	    bytes_add(&b.rel, like->dest, like->dest_len) < 0)
+	    bytes_add(&rel, like->dest, like->dest_len) < 0)
 		w->gap = true;
 	else if (ending)
-		walk_below(w, node, &b, AFTER, moved_one, &m);
+		walk_below(w, node, &rel, AFTER, moved_one, &m);
 	else
 		for (int pass = DIRECTORIES; pass <= INSIDE; pass++)
-			walk_levels(w, node, &b, (enum pass)pass, moved_one, &m);
-	bytes_free(&b.rel);
+			walk_levels(w, node, &rel, (enum pass)pass, moved_one, &m);
+	bytes_free(&rel);
 	bytes_free(&m.src);
 }
 

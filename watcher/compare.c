@@ -57,7 +57,7 @@ static void arrive(struct watcher *w, uint32_t dir, const char *name, uint8_t le
 			tree_dir(&w->tree, node)->flags |= DIR_CAME;
 		if (!silent && !watcher__look_waits(w, dir)) /* else it is told whether it came */
 			watcher__mounts_came(w);
-	} else if (type == WATCHER_TYPE_SYMLINK && watcher__follows(w, dir)) {
+	} else if (type == WATCHER_TYPE_SYMLINK && w->follow) {
 		watcher__look_behind(w, dir, rec);
 	}
 }
@@ -158,7 +158,7 @@ static void compare_one(struct watcher *w, uint32_t dir, const char *name, uint8
 		tree_set_marks(&w->tree, dir, rec, e.marks | ENTRY_SEEN);
 		if (type == WATCHER_TYPE_DIR && e.node == NO_DIR)
 			watcher__look_new_dir(w, dir, rec);
-		else if (type == WATCHER_TYPE_SYMLINK && e.node == NO_DIR && watcher__follows(w, dir))
+		else if (type == WATCHER_TYPE_SYMLINK && e.node == NO_DIR && w->follow)
 			watcher__look_behind(w, dir, rec); /* to where it did not lead before */
 		else if (type == WATCHER_TYPE_DIR)
 			tree_dir(&w->tree, e.node)->by_number = true;
@@ -197,7 +197,7 @@ static bool take_whole(struct watcher *w, uint32_t dir)
 
 		if (e.type == WATCHER_TYPE_DIR)
 			watcher__look_new_dir(w, dir, rec);
-		else if (e.type == WATCHER_TYPE_SYMLINK && watcher__follows(w, dir))
+		else if (e.type == WATCHER_TYPE_SYMLINK && w->follow)
 			watcher__look_behind(w, dir, rec);
 	}
 	return true;

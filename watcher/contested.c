@@ -262,8 +262,7 @@ static bool adopt(struct watcher *w, uint32_t fresh, uint32_t node)
 	tree_dir_free(&w->tree, fresh);
 	tree_attach(&w->tree, dir, rec, node);
 	watcher__rules_arrived(w, node);
-	if (w->filters || (old_dir != NO_DIR && watcher__follows(w, old_dir) &&
-			   !watcher__follows(w, dir)))
+	if (w->filters)
 		watcher__look_rules(w, node);
 	/* It was not as believed: what has the old name now? The kernel tells, but for a mount. */
 	if (taken || (old_dir != NO_DIR && (mounts || !watcher__look_waits(w, node))))

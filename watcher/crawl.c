@@ -183,7 +183,7 @@ static void progress(struct watcher *w, uint64_t *told)
 	if (now - *told < PROGRESS_NS)
 		return;
 	*told = now;
-	w->options.on_progress(w, w->look->directories, w->look->files, w->options.arg);
+	w->options.on_progress(w->head, w->look->directories, w->look->files, w->options.arg);
 }
 
 static void run(struct watcher *w, struct crawl *c)

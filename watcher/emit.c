@@ -289,8 +289,7 @@ static int kept(struct watcher *w, const struct news *news, struct hit *hits, in
 	int left = 0;
 
 	for (int i = 0; i < n; i++)
-		if (hits[i].root != w->adding && !is_no_file(w, news, hits[i].root) &&
-		    (!news->behind || watcher__sees_behind(w, hits[i].root, news->link)))
+		if (hits[i].root != w->adding && !is_no_file(w, news, hits[i].root))
 			hits[left++] = hits[i];
 	return n < 0 ? n : left;
 }

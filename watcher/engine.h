@@ -72,7 +72,7 @@ struct watcher_watch {
 	struct watcher_batch *batch, *spare; /* undelivered; being delivered */
 	const watcher_filter *filter;
 	unsigned kinds, flags;
-	int depth, follow;
+	int depth;
 	int next_handler;
 	bool removed;
 };
@@ -142,8 +142,6 @@ struct news {
 	bool half_move; /* CREATED or DELETED by a move from or to the outside */
 	bool sub_move;  /* follows from the move of a directory above */
 	bool came;      /* was in a directory that was moved in: Watchdog tells nothing else of it */
-	bool behind;    /* its name leads through a link, last through that of the node `link` */
-	uint32_t link;
 };
 
 /* What on_problem will be told once no step of the pipeline is half done. */
@@ -185,13 +183,18 @@ static inline const char *backpath_tail(const struct backpath *p, size_t len)
 
 /* A call of watcher_sync() that is not told yet. */
 struct sync {
-	watcher_sync_cb cb;
+	watcher_sync_cb cb; /* NULL: that of the head is told */
+	uint64_t number;    /* in all engines the same */
 	int round; /* so many more times at rest */
 	int tries; /* of what was unsettled, since it was asked for */
 	bool held; /* all else is told */
 };
 
+/* An engine: what the user opened, or one behind it; see engines.c. */
 struct watcher {
+	struct watcher *head; /* that which the user has */
+	struct link ring;     /* all engines of it */
+	bool follow;	      /* its watches follow links */
 	uv_loop_t *loop, own_loop;
 	bool own, running, closing;
 	bool closed_in_callback; /* of a private loop, not in watcher_run(): freed by another close */
@@ -231,7 +234,8 @@ struct watcher {
 	bool recheck_roots, rules_due, gap, ready_due, exact_counts, pumping, backlogged;
 	bool tight;          /* a batch uses its last memory: it is delivered before more comes */
 	bool leaving;        /* watches were removed within a pass */
-	bool watch_limit_due, watch_limit_told, unwatchable_told;
+	bool watch_limit_due;
+	bool watch_limit_told, unwatchable_told, instances_told; /* of the head */
 	struct late *late;   /* see late.c */
 	struct mounts *mounts; /* NULL: nothing is to be known of them */
 	struct alias *aliases;
@@ -245,7 +249,7 @@ struct watcher {
 	uint64_t turn_ns;    /* uv_hrtime() of the turn */
 	struct created created;
 	struct debounce debounce;
-	uint64_t batch_number;
+	uint64_t batch_number; /* of the head */
 	unsigned dispatching;
 	bool paused, stop;
 	uv_timer_t timer;
@@ -256,6 +260,7 @@ struct watcher {
 	uv_work_t freeing; /* a large index, in the thread pool */
 	struct sync *syncs;
 	uint32_t nsyncs, syncs_cap;
+	uint64_t sync_number; /* of the head: the last */
 	watcher_stats_t stats;
 	struct backpath path, dest_path, work_path;
 };
@@ -268,9 +273,8 @@ struct hit {
 	size_t rel_len;
 };
 #define HITS_MAX 64
-/* Roots over `name` in `dir` (no name: over the directory itself) whose depth reaches there, and that
- * see behind the links on the way, the nearest first; the path up to the top is left in `p`. Count of
- * hits, or UV_ENOMEM. */
+/* Roots over `name` in `dir` (no name: over the directory itself) whose depth reaches there, the
+ * nearest first; the path up to the top is left in `p`. Count of hits, or UV_ENOMEM. */
 int watcher__hits(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
 		  size_t len, struct hit *hits);
 /* The same where those have it who were told of everything so far. */
@@ -284,17 +288,10 @@ int watcher__paths_init(struct watcher *w);
  * call; NULL when out of memory. */
 const char *watcher__path(struct watcher *w, uint32_t dir, const char *name, size_t len);
 
-/* Should `name` in `dir` (a directory) be crawled and watched, for any root? */
+/* Should `name` in `dir` (a directory, or a link to one) be crawled and watched, for any root? */
 bool watcher__wanted(struct watcher *w, uint32_t dir, const char *name, size_t len);
-/* The same of a link, and of what is behind it. */
-bool watcher__wanted_behind(struct watcher *w, uint32_t dir, const char *name, size_t len);
-/* Does a root at or above the node of a link see what is behind it? It follows links, or has it at
- * its own place, too, and is told of it here (see alias.c). */
-bool watcher__sees_behind(const struct watcher *w, const struct root *root, uint32_t link);
 /* Is any root attached at or above the node, near enough for its depth, its filter open? */
 bool watcher__covered(struct watcher *w, uint32_t dir);
-/* Are directories behind symbolic links in this directory wanted? */
-bool watcher__follows(struct watcher *w, uint32_t dir);
 /* Is this name in a narrow directory one that a root asks for? */
 bool watcher__narrow_wants(struct watcher *w, uint32_t dir, const char *name, size_t len);
 
@@ -380,10 +377,7 @@ void watcher__tell_limit(struct watcher *w);
 /* ---- release.c: letting go of trees ---- */
 /* Lets go of what no root wants any more, at and below a node; nothing is told. */
 void watcher__release(struct watcher *w, uint32_t dir);
-/* The same at and below the node that a root has left. */
-void watcher__root_left(struct watcher *w, const struct root *root, uint32_t node);
-/* Does a root at or above a node want all that is below it, what is behind links only if that root or
- * `but` follows them, and is not `but`? */
+/* Does a root at or above a node, that is not `but`, want all that is below it? */
 bool watcher__wants_all(const struct watcher *w, uint32_t dir, const struct root *but);
 /* Gives back what nodes have that are cut off. False: uv_hrtime() has passed `until`, and some
  * are left. */
@@ -560,6 +554,22 @@ void watcher__syncs_cancel(struct watcher *w);
 /* ---- watcher.c ---- */
 /* Opens a backend as the next source; errors as watcher_open(). */
 int watcher__source_open(struct watcher *w, const struct backend_ops *ops, watcher_error *err);
+/* Opens an engine behind the head; errors as watcher_open(). */
+int watcher__open_behind(struct watcher **out, struct watcher *head, watcher_error *err);
+/* Closes an engine behind the head, which goes on. */
+void watcher__close_behind(struct watcher *w);
+
+/* ---- engines.c: one for each watch that follows links, and one for all others ---- */
+/* The next engine behind the same head; NULL: that was the last. */
+struct watcher *watcher__next_engine(const struct watcher *w);
+#define EACH_ENGINE(it, head) for (struct watcher *it = (head); it; it = watcher__next_engine(it))
+/* The one for a watch that follows links, or does not; errors as watcher_open(). */
+int watcher__engine_for(struct watcher **out, struct watcher *head, bool follow,
+			watcher_error *err);
+/* Closes it if no watch is left in it, and it is not the head. */
+void watcher__engine_leave(struct watcher *w);
+/* Is a callback of any of them running? */
+bool watcher__calls(const struct watcher *head);
 
 /* ---- watch.c ---- */
 /* A checked copy of what a caller gave. UV_EINVAL, UV_E2BIG. */

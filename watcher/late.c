@@ -400,7 +400,7 @@ static void progress(struct watcher *w)
 	if (!w->options.on_progress || now - w->late->progress_ns < PROGRESS_NS)
 		return;
 	w->late->progress_ns = now;
-	w->options.on_progress(w, w->look->directories, w->look->files, w->options.arg);
+	w->options.on_progress(w->head, w->look->directories, w->look->files, w->options.arg);
 }
 
 static void late_end(struct watcher *w)

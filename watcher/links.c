@@ -12,9 +12,12 @@ bool watcher__leads_elsewhere(struct watcher *w, uint32_t node)
 	const char *path = watcher__path(w, node, NULL, 0);
 	struct stat st;
 
-	/* Before it is read for the first time nothing is known; nor while there is nothing. */
-	return d->dev && path && watcher__disk_stat_path(&w->disk, path, true, &st) == 0 &&
-	       (st.st_ino != d->ino || watcher__dev32(st.st_dev) != d->dev);
+	if (!d->dev || !path) /* before it is read for the first time nothing is known */
+		return false;
+	if (watcher__disk_stat_path(&w->disk, path, true, &st) == 0)
+		return st.st_ino != d->ino || watcher__dev32(st.st_dev) != d->dev;
+	watcher__node_limbo(w, node);
+	return false;
 }
 
 void watcher__look_behind(struct watcher *w, uint32_t dir, uint32_t rec)
@@ -24,7 +27,7 @@ void watcher__look_behind(struct watcher *w, uint32_t dir, uint32_t rec)
 	struct stat st;
 	uint32_t node;
 
-	if (!watcher__wanted_behind(w, dir, e.name, e.len) ||
+	if (!watcher__wanted(w, dir, e.name, e.len) ||
 	    !(path = watcher__path(w, dir, e.name, e.len)) ||
 	    watcher__disk_stat_path(&w->disk, path, true, &st) < 0 ||
 	    !S_ISDIR(st.st_mode))

@@ -477,8 +477,6 @@ static void add_links(struct watcher *w)
 
 static void add_places(struct watcher *w)
 {
-	bool links = false;
-
 	LIST_EACH(it, next, &w->watches) {
 		struct watcher_watch *watch = LIST_ENTRY(it, struct watcher_watch, link);
 
@@ -488,9 +486,8 @@ static void add_places(struct watcher *w)
 			if (root->node != NO_DIR)
 				add_place(w->mounts, strdup(root->real), root->node);
 		}
-		links |= watch->follow;
 	}
-	if (links)
+	if (w->follow)
 		add_links(w);
 }
 

@@ -409,7 +409,7 @@ static void landed_link(struct watcher *w, struct news *n, uint32_t rec, uint32_
 		watcher__emit_gone_below(w, &gone, n->dest_dir, n->dest, n->dest_len, node);
 		watcher__node_drop(w, node);
 	}
-	if (watcher__follows(w, n->dest_dir))
+	if (w->follow)
 		watcher__look_behind(w, n->dest_dir, rec);
 }
 
@@ -520,12 +520,10 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 		landed_dir(w, dir, rec, h->node);
 	if (h->node == NO_DIR || tree_entry(&w->tree, dir, rec).node != h->node)
 		return;
-	/* By its new path, or by rules, other things in it are wanted, or nothing behind links. What came to
-	 * be in it while it was nowhere was wanted by nobody. */
-	if (w->filters || h->pushed ||
-	    (n.dir != NO_DIR && watcher__follows(w, n.dir) && !watcher__follows(w, dir)))
+	/* By its new path, or by rules, other things in it are wanted. What came to be in it while it was nowhere was wanted by nobody. */
+	if (w->filters || h->pushed)
 		watcher__reconsider(w, h->node);
-	if (h->is_dir && watcher__follows(w, dir))
+	if (h->is_dir && w->follow)
 		watcher__look_behind_below(w, h->node);
 }
 

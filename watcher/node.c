@@ -62,10 +62,10 @@ void watcher__tell_limit(struct watcher *w)
 	const char *sysctl;
 	long long limit;
 
-	if (!w->watch_limit_due || w->watch_limit_told)
+	if (!w->watch_limit_due || w->head->watch_limit_told)
 		return;
 	w->watch_limit_due = false;
-	w->watch_limit_told = true;
+	w->head->watch_limit_told = true;
 	for (uint32_t i = 0; i < w->tree.nnodes; i++) {
 		const struct dir *d = tree_dir(&w->tree, i);
 
@@ -106,10 +106,10 @@ static int fall_back(struct watcher *w, uint32_t dir, const char *path, int why)
 		return why;
 	if (why == UV_ENOSPC)
 		w->watch_limit_due = true;
-	else if (!w->unwatchable_told)
+	else if (!w->head->unwatchable_told)
 		watcher__problem(w, path, why, "%s: %s cannot watch here (%s): polled", path,
 				 w->sources[0].ops->name, uv_strerror(why));
-	w->unwatchable_told |= why != UV_ENOSPC;
+	w->head->unwatchable_told |= why != UV_ENOSPC;
 	watcher__node_unwatch(w, dir); /* its number is that of the first source */
 	d->backend = (uint8_t)source;
 	return 0;
@@ -338,7 +338,7 @@ void watcher__reconsider(struct watcher *w, uint32_t dir)
 		struct entry e = tree_entry(&w->tree, dir, rec);
 
 		if (e.type == WATCHER_TYPE_SYMLINK && e.node == NO_DIR &&
-		    !(e.marks & ENTRY_DOOMED) && watcher__follows(w, dir))
+		    !(e.marks & ENTRY_DOOMED) && w->follow)
 			watcher__look_behind(w, dir, rec);
 		if (e.type != WATCHER_TYPE_DIR || e.marks & ENTRY_DOOMED)
 			continue;

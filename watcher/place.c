@@ -89,41 +89,13 @@ static bool root_sees(const struct root *root, const char *rel, size_t len)
 	return within_depth(root, rel, len);
 }
 
-/* Is a name of the directory behind that link where the root has it without any? */
-static bool has_alias(const struct watcher *w, const struct root *root, uint32_t link)
-{
-	for (uint32_t i = 0; i < w->naliases; i++) {
-		const struct alias *a = &w->aliases[i];
-		uint32_t dir = a->dir;
-
-		if (a->link || a->owner != link || !tree_alive(&w->tree, link, a->owner_gen) ||
-		    !tree_alive(&w->tree, dir, a->gen))
-			continue;
-		while (dir != NO_DIR && dir != root->node)
-			dir = tree_dir(&w->tree, dir)->flags & DIR_LINK ?
-				      NO_DIR :
-				      tree_dir(&w->tree, dir)->parent;
-		if (dir != NO_DIR)
-			return true;
-	}
-	return false;
-}
-
-bool watcher__sees_behind(const struct watcher *w, const struct root *root, uint32_t link)
-{
-	return root->watch->follow || root->node == link || has_alias(w, root, link);
-}
-
-/* Those that are attached to a node, behind the n that there are; the path so far is relative to it,
- * and leads through a link, or NO_DIR. */
-static int add_hits(struct watcher *w, const struct backpath *p, uint32_t dir, uint32_t link,
-		    struct hit *hits, int n)
+/* Those that are attached to a node, behind the n that there are; the path so far is relative to it. */
+static int add_hits(struct watcher *w, const struct backpath *p, uint32_t dir, struct hit *hits, int n)
 {
 	for (struct root *r = tree_dir(&w->tree, dir)->roots; r && n < HITS_MAX;
 	     r = r->next_at_node) {
 		/* A single file's events are about the root itself. */
-		if (!root_sees(r, backpath_tail(p, p->len), p->len) ||
-		    (link != NO_DIR && !watcher__sees_behind(w, r, link)))
+		if (!root_sees(r, backpath_tail(p, p->len), p->len))
 			continue;
 		hits[n].root = r;
 		hits[n++].rel_len = r->single ? 0 : p->len;
@@ -131,25 +103,17 @@ static int add_hits(struct watcher *w, const struct backpath *p, uint32_t dir, u
 	return n;
 }
 
-/* The last link on the way to something in a node, where there is none further down. */
-static uint32_t link_at(const struct watcher *w, uint32_t dir, uint32_t link)
-{
-	return link == NO_DIR && tree_dir(&w->tree, dir)->flags & DIR_LINK ? dir : link;
-}
-
 int watcher__hits(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
 		  size_t len, struct hit *hits)
 {
 	const struct dir *d;
-	uint32_t link = NO_DIR;
 	int n = 0;
 
 	p->len = 0;
 	if (prepend(p, name, len) < 0)
 		return UV_ENOMEM;
 	for (;; dir = d->parent) {
-		n = add_hits(w, p, dir, link, hits, n);
-		link = link_at(w, dir, link);
+		n = add_hits(w, p, dir, hits, n);
 		d = tree_dir(&w->tree, dir);
 		if (d->parent == NO_DIR)
 			return n;
@@ -161,7 +125,6 @@ int watcher__hits(struct watcher *w, struct backpath *p, uint32_t dir, const cha
 int watcher__hits_told(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
 		       size_t len, struct hit *hits)
 {
-	uint32_t link = NO_DIR;
 	int n = 0;
 
 	if (!watcher__look_pending(w)) /* as in the index */
@@ -170,8 +133,7 @@ int watcher__hits_told(struct watcher *w, struct backpath *p, uint32_t dir, cons
 	if (prepend(p, name, len) < 0)
 		return UV_ENOMEM;
 	for (;;) {
-		n = add_hits(w, p, dir, link, hits, n);
-		link = link_at(w, dir, link);
+		n = add_hits(w, p, dir, hits, n);
 		if ((dir = watcher__told_up(w, dir, &name, &len)) == NO_DIR)
 			return n;
 		if (prepend_dir(p, name, len) < 0)
@@ -230,19 +192,6 @@ bool watcher__wanted(struct watcher *w, uint32_t dir, const char *name, size_t l
 	return n == UV_ENOMEM;
 }
 
-bool watcher__wanted_behind(struct watcher *w, uint32_t dir, const char *name, size_t len)
-{
-	struct hit hits[HITS_MAX];
-	int n = watcher__hits(w, &w->work_path, dir, name, len, hits);
-
-	for (int i = 0; i < n; i++)
-		if (hits[i].root->watch->follow &&
-		    root_wants(hits[i].root, backpath_tail(&w->work_path, hits[i].rel_len),
-			       hits[i].rel_len))
-			return true;
-	return n == UV_ENOMEM;
-}
-
 bool watcher__covered(struct watcher *w, uint32_t dir)
 {
 	const struct dir *d = tree_dir(&w->tree, dir);
@@ -251,18 +200,6 @@ bool watcher__covered(struct watcher *w, uint32_t dir)
 		if (!r->watch->removed)
 			return true;
 	return d->parent != NO_DIR && watcher__wanted(w, dir, NULL, 0);
-}
-
-bool watcher__follows(struct watcher *w, uint32_t dir)
-{
-	for (const struct dir *d;; dir = d->parent) {
-		d = tree_dir(&w->tree, dir);
-		for (const struct root *r = d->roots; r; r = r->next_at_node)
-			if (r->watch->follow)
-				return true;
-		if (d->parent == NO_DIR)
-			return false;
-	}
 }
 
 bool watcher__narrow_wants(struct watcher *w, uint32_t dir, const char *name, size_t len)

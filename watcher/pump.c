@@ -135,7 +135,7 @@ static void deliver_watch(struct watcher_watch *watch)
 
 	watch->batch = watch->spare;
 	watch->spare = NULL;
-	batch->number = w->batch_number;
+	batch->number = w->head->batch_number;
 	w->stats.events_out += batch->n;
 	LIST_EACH(it, next, &watch->handlers) {
 		struct handler *h = LIST_ENTRY(it, struct handler, link);
@@ -182,7 +182,7 @@ static void deliver(struct watcher *w)
 	}
 	if (!any)
 		return;
-	w->batch_number++;
+	w->head->batch_number++;
 	w->stats.batches++;
 	w->dispatching++;
 	LIST_EACH(it, next, &w->watches) {
@@ -313,7 +313,7 @@ static void tell_problems(struct watcher *w)
 		struct problem *p = LIST_ENTRY(w->problems.next, struct problem, link);
 
 		list_remove(&p->link);
-		w->options.on_problem(w, p->has_path ? p->path : NULL, &p->err, w->options.arg);
+		w->options.on_problem(w->head, p->has_path ? p->path : NULL, &p->err, w->options.arg);
 		free(p);
 	}
 	w->dispatching--;
@@ -324,10 +324,14 @@ static void announce_ready(struct watcher *w)
 {
 	w->ready_due = false;
 	watcher__emit_control(w, WATCHER_READY);
+	EACH_ENGINE(other, w->head) {
+		if (other->ready_due)
+			return; /* and says so for all */
+	}
 	if (!w->options.on_ready)
 		return;
 	w->dispatching++;
-	w->options.on_ready(w, w->options.arg);
+	w->options.on_ready(w->head, w->options.arg);
 	w->dispatching--;
 	watcher__sweep_removed(w);
 }
@@ -462,15 +466,19 @@ void watcher__pump(struct watcher *w)
 	    !watcher__unwatch_rest(w, uv_hrtime() + UNWATCH_NS))
 		watcher__pump_soon(w);
 	set_timer(w);
+	watcher__engine_leave(w);
 }
 
-void watcher_pause(watcher *w)
+void watcher_pause(watcher *head)
 {
-	w->paused = true;
+	EACH_ENGINE(w, head)
+		w->paused = true;
 }
 
-void watcher_resume(watcher *w)
+void watcher_resume(watcher *head)
 {
-	w->paused = false;
-	watcher__pump_soon(w);
+	EACH_ENGINE(w, head) {
+		w->paused = false;
+		watcher__pump_soon(w);
+	}
 }

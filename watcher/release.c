@@ -24,17 +24,10 @@ static bool holds_many(const struct tree *t, uint32_t dir, unsigned *left)
 
 bool watcher__wants_all(const struct watcher *w, uint32_t dir, const struct root *but)
 {
-	uint32_t link = NO_DIR;
-
-	for (; dir != NO_DIR; dir = tree_dir(&w->tree, dir)->parent) {
+	for (; dir != NO_DIR; dir = tree_dir(&w->tree, dir)->parent)
 		for (const struct root *r = tree_dir(&w->tree, dir)->roots; r; r = r->next_at_node)
-			if (r != but && !r->watch->removed && !r->single && !r->filter && !r->watch->depth &&
-			    (r->watch->follow || !but || !but->watch->follow) &&
-			    (link == NO_DIR || watcher__sees_behind(w, r, link)))
+			if (r != but && !r->watch->removed && !r->single && !r->filter && !r->watch->depth)
 				return true;
-		if (link == NO_DIR && tree_dir(&w->tree, dir)->flags & DIR_LINK)
-			link = dir;
-	}
 	return false;
 }
 
@@ -100,39 +93,18 @@ static bool is_moving(const struct watcher *w, uint32_t dir)
 	return watcher__is_half(w, dir);
 }
 
-static void release_tree(struct watcher *w, uint32_t dir)
+void watcher__release(struct watcher *w, uint32_t dir)
 {
 	unsigned left = MANY;
 
+	if (watcher__wants_all(w, dir, NULL) || is_moving(w, dir))
+		return;
 	/* Numbers of nodes that are cut off may stay in use where each is a watch of its own. */
 	if (w->nsources == 1 && w->sources[0].ops->caps & BACKEND_SLOW_UNWATCH &&
 	    holds_many(&w->tree, dir, &left) && !watcher__covered(w, dir))
 		cut(w, dir);
 	else
 		release(w, dir);
-}
-
-/* What is behind links, where all else is wanted. */
-static void release_links(struct watcher *w, uint32_t dir)
-{
-	for (uint32_t i = 0; i < w->tree.nnodes; i++)
-		if ((tree_dir(&w->tree, i)->flags & (DIR_USED | DIR_LINK)) == (DIR_USED | DIR_LINK) &&
-		    tree_is_below(&w->tree, i, dir) && !watcher__wants_all(w, i, NULL))
-			release_tree(w, i);
-}
-
-void watcher__release(struct watcher *w, uint32_t dir)
-{
-	if (!watcher__wants_all(w, dir, NULL) && !is_moving(w, dir))
-		release_tree(w, dir);
-}
-
-void watcher__root_left(struct watcher *w, const struct root *root, uint32_t dir)
-{
-	if (root->watch->follow && watcher__wants_all(w, dir, NULL))
-		release_links(w, dir);
-	else
-		watcher__release(w, dir);
 }
 
 static void give_back(struct watcher *w)

@@ -260,7 +260,7 @@ static void end_root(struct watcher *w, struct root *root)
 		root_news(w, root, WATCHER_DELETED);
 	}
 	detach(w, root);
-	watcher__root_left(w, root, node);
+	watcher__release(w, node);
 	if (!root->waiting)
 		watcher__problem(w, root->given, UV_ENOENT, "%s: gone; waiting for it to come back",
 				 root->given);
@@ -307,7 +307,7 @@ static bool only_file_gone(struct watcher *w, const struct root *root, const str
 /* Nothing behind a link is covered until it is known where that leads: all is read at once then. */
 static void read_links(struct watcher *w, const struct root *root)
 {
-	if (root->watch->follow && !root->single && watcher__late_active(w))
+	if (w->follow && !root->single && watcher__late_active(w))
 		watcher__late_go(w, UINT64_MAX);
 }
 
@@ -560,7 +560,7 @@ void watcher__root_free(struct watcher *w, struct root *root)
 		watcher__anchors_forget(w, root);
 		if (node != NO_DIR) {
 			detach(w, root);
-			watcher__root_left(w, root, node);
+			watcher__release(w, node);
 		}
 	}
 	watcher__filter_unbind(root->filter);

@@ -85,14 +85,9 @@ static void end_with(struct watcher *w, const struct news *top, const struct byt
  * `top` is, or nothing: it is that. */
 static void end_all_in(struct watcher *w, uint32_t node, const struct news *top, struct bytes *rel)
 {
-	bool link = tree_dir(&w->tree, node)->flags & DIR_LINK;
 	struct told_one t = TOLD_NONE;
-	struct news in = *top;
 	size_t len = rel->len;
 
-	in.behind |= link;
-	if (link)
-		in.link = node;
 	while (watcher__told_next(w, node, &t)) {
 		if (t.arrival != NO_ITEM || t.departure != NO_ITEM || entry_is_told(&t.e)) {
 			end_one(w, node, &t);
@@ -105,8 +100,8 @@ static void end_all_in(struct watcher *w, uint32_t node, const struct news *top,
 			continue;
 		}
 		if (t.e.node != NO_DIR)
-			end_all_in(w, t.e.node, &in, rel);
-		end_with(w, &in, rel, &t.e);
+			end_all_in(w, t.e.node, top, rel);
+		end_with(w, top, rel, &t.e);
 	}
 	rel->len = len;
 }

@@ -8,22 +8,25 @@
 
 #define SYNC_TRIES 9 /* that one waits for: 350 ms if all are in vain */
 
-int watcher_sync(watcher *w, watcher_sync_cb cb)
+static int make_room(struct watcher *w)
 {
 	uint32_t cap = w->syncs_cap ? w->syncs_cap * 2 : 4;
 	struct sync *p;
+
+	if (w->nsyncs < w->syncs_cap)
+		return 0;
+	if (!(p = realloc(w->syncs, cap * sizeof *w->syncs)))
+		return UV_ENOMEM;
+	w->syncs = p;
+	w->syncs_cap = cap;
+	return 0;
+}
+
+/* There is room for it. */
+static void begin(struct watcher *w, watcher_sync_cb cb)
+{
 	bool exact = true;
 
-	if (!cb)
-		return UV_EINVAL;
-	if (w->closing)
-		return UV_ECANCELED;
-	if (w->nsyncs == w->syncs_cap) {
-		if (!(p = realloc(w->syncs, cap * sizeof *w->syncs)))
-			return UV_ENOMEM;
-		w->syncs = p;
-		w->syncs_cap = cap;
-	}
 	for (int i = 0; i < w->nsources; i++) {
 		const struct source *s = &w->sources[i];
 
@@ -33,9 +36,37 @@ int watcher_sync(watcher *w, watcher_sync_cb cb)
 	}
 	w->calm_rounds = 0; /* what waits to be looked at again is looked at first */
 	w->limbo_due_ns = 0;
-	w->syncs[w->nsyncs++] = (struct sync){ .cb = cb, .round = exact ? 1 : 3 };
+	w->syncs[w->nsyncs++] = (struct sync){ .cb = cb,
+					       .number = w->head->sync_number,
+					       .round = exact ? 1 : 3 };
 	watcher__pump_soon(w);
+}
+
+int watcher_sync(watcher *head, watcher_sync_cb cb)
+{
+	if (!cb)
+		return UV_EINVAL;
+	if (head->closing)
+		return UV_ECANCELED;
+	EACH_ENGINE(w, head) {
+		if (make_room(w) < 0)
+			return UV_ENOMEM;
+	}
+	head->sync_number++;
+	EACH_ENGINE(w, head) {
+		if (!w->closing)
+			begin(w, w == head ? cb : NULL);
+	}
 	return 0;
+}
+
+/* Does an engine behind the head still have that sync, or one before it? */
+static bool is_behind(const struct watcher *head, uint64_t number)
+{
+	for (struct watcher *w = watcher__next_engine(head); w; w = watcher__next_engine(w))
+		if (!w->closing && w->nsyncs && w->syncs[0].number <= number)
+			return true;
+	return false;
 }
 
 bool watcher__sync_is_new(const struct watcher *w)
@@ -97,6 +128,20 @@ static void keep(struct watcher *w, uint32_t *kept, uint32_t i)
 	w->syncs[(*kept)++] = s;
 }
 
+static void tell(struct watcher *w, struct sync *s)
+{
+	watcher_sync_cb cb = s->cb;
+
+	s->cb = NULL;
+	if (!cb) {
+		watcher__pump_soon(w->head);
+		return;
+	}
+	w->dispatching++;
+	cb(w, 0, w->options.arg);
+	w->dispatching--;
+}
+
 void watcher__syncs_finish(struct watcher *w)
 {
 	uint32_t kept = 0, n = w->nsyncs;
@@ -112,18 +157,18 @@ void watcher__syncs_finish(struct watcher *w)
 			keep(w, &kept, i);
 			continue;
 		}
+		if (w == w->head && is_behind(w, w->syncs[i].number)) {
+			w->syncs[i].held = true;
+			keep(w, &kept, i);
+			continue;
+		}
 		if (--w->syncs[i].round > 0) {
 			keep(w, &kept, i);
 			watcher__pump_soon(w);
 			continue;
 		}
 		watcher__limbo_give_up(w);
-		watcher_sync_cb cb = w->syncs[i].cb;
-
-		w->syncs[i].cb = NULL;
-		w->dispatching++;
-		cb(w, 0, w->options.arg);
-		w->dispatching--;
+		tell(w, &w->syncs[i]);
 	}
 	/* Those that callbacks have added stay. */
 	for (uint32_t i = n; i < w->nsyncs; i++)

@@ -161,7 +161,6 @@ static int watch_new(struct watcher_watch **out, struct watcher *w, const watch_
 	if (o->flags & WATCHER_WATCHDOG_EVENTS && watch->kinds & WATCHER_MODIFIED)
 		watch->kinds |= WATCHER_ATTRIB; /* of which MODIFIED is made */
 	watch->depth = o->depth;
-	watch->follow = o->follow_symlinks;
 	watch->batch = batch_new();
 	watch->spare = batch_new();
 	if (watch->batch && watch->spare)
@@ -219,23 +218,29 @@ static int add_root(struct watcher_watch *watch, const char *path, watcher_error
 	return r;
 }
 
-int watcher_add(watcher *w, const char *path, const watch_options *options, watcher_error *err)
+int watcher_add(watcher *head, const char *path, const watch_options *options, watcher_error *err)
 {
+	struct watcher *w;
 	struct watcher_watch *watch = NULL;
 	watch_options o;
 	int r;
 
 	if (err)
 		err->message[0] = '\0';
-	if (w->closing)
+	if (head->closing)
 		return watcher__fail(err, UV_ECANCELED, "the watcher is being closed");
 	r = watcher__watch_options(&o, options, err);
+	if (r == 0 && o.vfs)
+		r = watcher__fail(err, UV_EINVAL, "watch options: vfs is given to watcher_open()");
 	if (r == 0)
-		r = o.vfs ? watcher__fail(err, UV_EINVAL,
-					  "watch options: vfs is given to watcher_open()") :
-			    watch_new(&watch, w, &o, err);
+		r = watcher__engine_for(&w, head, o.follow_symlinks, err);
 	if (r < 0)
 		return r;
+	r = watch_new(&watch, w, &o, err);
+	if (r < 0) {
+		watcher__engine_leave(w);
+		return r;
+	}
 	list_append(&w->watches, &watch->link);
 	update_kinds(w);
 	r = add_root(watch, path, err);
@@ -244,6 +249,7 @@ int watcher_add(watcher *w, const char *path, const watch_options *options, watc
 	if (r < 0) {
 		watcher__watch_free(watch);
 		update_kinds(w);
+		watcher__engine_leave(w);
 		return r;
 	}
 	if (o.watch)
@@ -282,12 +288,15 @@ void watcher_remove(watcher_watch *watch)
 		watcher__watch_free(watch);
 	if (!w->closing)
 		update_kinds(w);
+	watcher__engine_leave(w);
 }
 
-void watcher_remove_all(watcher *w)
+void watcher_remove_all(watcher *head)
 {
-	LIST_EACH(it, next, &w->watches) {
-		watcher_remove(LIST_ENTRY(it, struct watcher_watch, link));
+	EACH_ENGINE(w, head) {
+		LIST_EACH(it, next, &w->watches) {
+			watcher_remove(LIST_ENTRY(it, struct watcher_watch, link));
+		}
 	}
 }
 
@@ -301,7 +310,7 @@ const char *watcher_watch_root(const watcher_watch *watch, size_t i)
 
 watcher *watcher_watch_watcher(const watcher_watch *watch)
 {
-	return watch->w;
+	return watch->w->head;
 }
 
 int watcher_watch_add_handler(int *id, watcher_watch *watch, const watch_options *handlers)

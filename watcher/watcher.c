@@ -77,6 +77,9 @@ static void say_taken_over(struct watcher *w)
 	long long limit = watcher__limit(LIMIT_INSTANCES, &sysctl);
 	char line[200];
 
+	if (w->head->instances_told)
+		return;
+	w->head->instances_told = true;
 	watcher__say_instances(line, sizeof line);
 	watcher__problem(w, NULL, UV_EMFILE,
 			 "%s: the backend is %s; for inotify: sysctl %s=%lld", line,
@@ -137,54 +140,98 @@ static int check_options(struct watcher *w, const watcher_options *options, watc
 	return 0;
 }
 
-int watcher_open(watcher **out, const watcher_options *options, watcher_error *err)
+static struct watcher *new_engine(struct watcher *head)
 {
 	struct watcher *w = calloc(1, sizeof *w);
-	bool instead;
-	int r;
 
 	if (!w)
-		return watcher__fail(err, UV_ENOMEM, "out of memory");
+		return NULL;
+	w->head = head ? head : w;
+	list_init(&w->ring);
 	tree_init(&w->tree);
 	list_init(&w->watches);
 	list_init(&w->problems);
 	watcher__created_init(w);
-	r = check_options(w, options, err);
-	if (r < 0)
-		goto fail;
-	if (watcher__paths_init(w) < 0 || watcher__look_init(w) < 0 || watcher__late_init(w) < 0) {
-		r = watcher__fail(err, UV_ENOMEM, "out of memory");
-		goto fail;
-	}
-	w->loop = w->options.loop;
-	if (!w->loop) {
-		r = loop_open(&w->own_loop);
-		if (r < 0) {
-			watcher__fail(err, r, "cannot open a loop: %s", uv_strerror(r));
-			goto fail;
-		}
-		w->own = true;
-		w->loop = &w->own_loop;
-	}
-	r = open_first(w, &instead, err);
-	if (r < 0)
-		goto fail_loop;
-	watcher__pump_init(w);
-	if (instead)
-		say_taken_over(w);
-	*out = w;
-	return 0;
-fail_loop:
+	return w;
+}
+
+/* Of what could not be opened. */
+static void free_engine(struct watcher *w)
+{
 	if (w->own)
 		uv_loop_close(&w->own_loop);
-fail:
 	watcher__look_fini(w);
 	watcher__late_fini(w);
 	free(w->path.buf);
 	free(w->dest_path.buf);
 	free(w->work_path.buf);
 	free(w);
+}
+
+/* Its options and its disk are there. */
+static int open_engine(struct watcher *w, watcher_error *err)
+{
+	bool instead;
+	int r;
+
+	if (watcher__paths_init(w) < 0 || watcher__look_init(w) < 0 || watcher__late_init(w) < 0)
+		return watcher__fail(err, UV_ENOMEM, "out of memory");
+	w->loop = w->options.loop;
+	if (!w->loop) {
+		r = loop_open(&w->own_loop);
+		if (r < 0)
+			return watcher__fail(err, r, "cannot open a loop: %s", uv_strerror(r));
+		w->own = true;
+		w->loop = &w->own_loop;
+	}
+	r = open_first(w, &instead, err);
+	if (r < 0)
+		return r;
+	watcher__pump_init(w);
+	if (instead)
+		say_taken_over(w);
+	return 0;
+}
+
+int watcher_open(watcher **out, const watcher_options *options, watcher_error *err)
+{
+	struct watcher *w = new_engine(NULL);
+	int r;
+
+	if (!w)
+		return watcher__fail(err, UV_ENOMEM, "out of memory");
+	r = check_options(w, options, err);
+	if (r == 0)
+		r = open_engine(w, err);
+	if (r < 0)
+		free_engine(w);
+	else
+		*out = w;
 	return r;
+}
+
+int watcher__open_behind(struct watcher **out, struct watcher *head, watcher_error *err)
+{
+	const watcher_vfs *vfs = watcher__disk_is_users(&head->disk) ? &head->disk.vfs : NULL;
+	struct watcher *w = new_engine(head);
+	int r;
+
+	if (!w)
+		return watcher__fail(err, UV_ENOMEM, "out of memory");
+	w->options = head->options;
+	w->options.loop = head->loop;
+	w->options.on_closed = NULL;
+	w->paused = head->paused;
+	r = watcher__disk_init(&w->disk, vfs, err);
+	if (r == 0)
+		r = open_engine(w, err);
+	if (r < 0) {
+		free_engine(w);
+		return r;
+	}
+	list_append(&head->ring, &w->ring);
+	*out = w;
+	return 0;
 }
 
 struct uv_loop_s *watcher_loop(watcher *w)
@@ -192,8 +239,13 @@ struct uv_loop_s *watcher_loop(watcher *w)
 	return w->loop;
 }
 
+static void part_closed(struct watcher *w);
+
 static void free_all(struct watcher *w)
 {
+	struct watcher *head = w->head;
+
+	list_remove(&w->ring);
 	watcher__look_fini(w);
 	watcher__late_fini(w);
 	for (int i = 0; i < w->nsources; i++) {
@@ -226,6 +278,8 @@ static void free_all(struct watcher *w)
 	free(w->work_path.buf);
 	if (w->options.on_closed)
 		w->options.on_closed(w->options.arg);
+	if (head != w && head->closing)
+		part_closed(head);
 	free(w);
 }
 
@@ -280,16 +334,9 @@ static void finish_private(struct watcher *w)
 	free_all(w);
 }
 
-void watcher_close(watcher *w)
+static void close_engine(struct watcher *w)
 {
-	if (!w || (w->closing && (!w->closed_in_callback || w->dispatching)))
-		return;
-	if (w->closing) {
-		finish_private(w);
-		return;
-	}
 	w->closing = true;
-	watcher__syncs_cancel(w);
 	LIST_EACH(it, next, &w->watches) {
 		struct watcher_watch *watch = LIST_ENTRY(it, struct watcher_watch, link);
 
@@ -303,11 +350,34 @@ void watcher_close(watcher *w)
 	uv_close((uv_handle_t *)&w->more, on_handle_closed);
 	for (int i = 0; i < w->nsources; i++)
 		w->sources[i].ops->close(w->sources[i].backend, on_source_closed, w);
+}
+
+void watcher__close_behind(struct watcher *w)
+{
+	close_engine(w);
+}
+
+void watcher_close(watcher *w)
+{
+	if (!w || (w->closing && (!w->closed_in_callback || watcher__calls(w))))
+		return;
+	if (w->closing) {
+		finish_private(w);
+		return;
+	}
+	w->closing = true;
+	watcher__syncs_cancel(w);
+	close_engine(w);
+	for (struct watcher *e = watcher__next_engine(w); e; e = watcher__next_engine(e)) {
+		w->open_handles++;
+		if (!e->closing)
+			close_engine(e);
+	}
 	if (!w->own)
 		return;
 	if (w->running)
 		uv_stop(w->loop);
-	else if (w->dispatching) /* somebody else turns the loop, which lies in the watcher */
+	else if (watcher__calls(w)) /* somebody else turns the loop, which lies in the watcher */
 		w->closed_in_callback = true;
 	else
 		finish_private(w);
@@ -315,7 +385,7 @@ void watcher_close(watcher *w)
 
 int watcher_run(watcher *w)
 {
-	if (w->running || w->dispatching)
+	if (w->running || watcher__calls(w))
 		return UV_EBUSY;
 	w->running = true;
 	w->stop = false;
@@ -362,19 +432,32 @@ static void count_watches(const struct source *s, watcher_stats_t *stats)
 				  ids_get(&s->nodes, s->anchors.slots[i].id) == IDS_NONE;
 }
 
-void watcher_stats(const watcher *w, watcher_stats_t *stats, size_t stats_size)
+static void count_engine(const struct watcher *w, watcher_stats_t *s)
 {
-	watcher_stats_t s = w->stats;
-
-	s.directories = w->tree.dirs;
+	s->events_in += w->stats.events_in;
+	s->events_out += w->stats.events_out;
+	s->batches += w->stats.batches;
+	s->overflows += w->stats.overflows;
+	s->recoveries += w->stats.recoveries;
+	s->backlog_bytes += w->stats.backlog_bytes;
+	s->crawl_ns += w->stats.crawl_ns;
+	s->directories += w->tree.dirs;
 	for (uint32_t i = 0; i < w->tree.nnodes; i++)
 		if (tree_dir(&w->tree, i)->flags & DIR_USED)
-			s.files += files_in(&w->tree, i);
-	s.index_bytes = w->tree.bytes;
+			s->files += files_in(&w->tree, i);
+	s->index_bytes += w->tree.bytes;
 	for (int i = 0; i < w->nsources; i++) {
-		s.index_bytes += w->sources[i].nodes.nslots * sizeof(struct ids_slot);
-		count_watches(&w->sources[i], &s);
+		s->index_bytes += w->sources[i].nodes.nslots * sizeof(struct ids_slot);
+		count_watches(&w->sources[i], s);
 	}
-	s.backend = w->sources[0].ops->name;
+}
+
+void watcher_stats(const watcher *w, watcher_stats_t *stats, size_t stats_size)
+{
+	watcher_stats_t s = { .backend = w->sources[0].ops->name };
+
+	for (const struct watcher *e = w; e; e = watcher__next_engine(e))
+		if (e == w || !e->closing)
+			count_engine(e, &s);
 	memcpy(stats, &s, stats_size < sizeof s ? stats_size : sizeof s);
 }

@@ -454,8 +454,8 @@ typedef struct watch_options {
 	size_t size;
 	const char *const *roots; /* more roots besides the one given to watcher_add */
 	int depth;                /* 0: everything below; 1: the root's own entries; ... */
-	int follow_symlinks;      /* directories behind symbolic links too; loops end by
-				     device and inode */
+	int follow_symlinks;      /* directories behind symbolic links too; loops end by device
+				     and inode. Shares nothing with other watches: watcher(3) */
 	unsigned kinds;           /* 0: WATCHER_CHANGES; control kinds only if asked for */
 	unsigned flags;
 	/* Filters, all optional; lists end with NULL. In short: patterns and extensions say what
@@ -490,8 +490,8 @@ typedef struct watch_options {
  * read into the index and is watched: a change made after the return is reported. A path that
  * does not exist yet is waited for through its nearest existing ancestor. Relative paths are
  * taken from the current directory of the call. A single file is watched through its
- * directory, so it survives being replaced by rename. Watches may overlap; they share kernel
- * watches. A move from one root of the watch to another is one MOVED event.
+ * directory, so it survives being replaced by rename. Watches may overlap; those that
+ * do not follow links share kernel watches. A move from one root of the watch to another is one MOVED event.
  * UV_EINVAL: empty path, bad option; UV_ENOENT: a relative path, and the current directory was
  * removed, or what vanished while it was being added; UV_EACCES: a root cannot be read;
  * UV_ENOTDIR: a component is a file; UV_ELOOP; UV_ENOSPC: watches ran out and nothing else may

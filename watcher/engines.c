@@ -1,0 +1,60 @@
+/*
+ * One engine for each watch that follows links, and one for all others.
+ *
+ * The index has one place for a directory. What is in the tree and behind a link as well, though, is at
+ * another place for each watch that follows the link, and only where it is for those that do not. So
+ * a watch that follows links has an engine of its own: an index, a backend, and its debouncing. What
+ * the user opened is the first, the head: its callbacks are called for all, its sync waits for all.
+ */
+#include "watcher/engine.h"
+
+struct watcher *watcher__next_engine(const struct watcher *w)
+{
+	struct watcher *next = LIST_ENTRY(w->ring.next, struct watcher, ring);
+
+	return next == w->head ? NULL : next;
+}
+
+int watcher__engine_for(struct watcher **out, struct watcher *head, bool follow,
+			watcher_error *err)
+{
+	int r;
+
+	EACH_ENGINE(w, head) {
+		if (!w->closing && (list_empty(&w->watches) || !(follow || w->follow))) {
+			w->follow = follow;
+			*out = w;
+			return 0;
+		}
+	}
+	r = watcher__open_behind(out, head, err);
+	if (r == 0)
+		(*out)->follow = follow;
+	return r;
+}
+
+void watcher__engine_leave(struct watcher *w)
+{
+	struct watcher *head = w->head;
+
+	if (w == head || w->closing || w->dispatching || w->pumping || !list_empty(&w->watches))
+		return;
+	head->ready_due |= w->ready_due;
+	w->ready_due = false;
+	head->stats.events_in += w->stats.events_in;
+	head->stats.events_out += w->stats.events_out;
+	head->stats.batches += w->stats.batches;
+	head->stats.overflows += w->stats.overflows;
+	head->stats.recoveries += w->stats.recoveries;
+	head->stats.crawl_ns += w->stats.crawl_ns;
+	watcher__close_behind(w);
+	watcher__pump_soon(head); /* its sync waits for this one no more */
+}
+
+bool watcher__calls(const struct watcher *head)
+{
+	for (const struct watcher *w = head; w; w = watcher__next_engine(w))
+		if (w->dispatching)
+			return true;
+	return false;
+}

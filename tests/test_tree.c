@@ -322,6 +322,42 @@ static void test_fill_after_pins(void **state)
 }
 
 /* 10,000 directories of ten files: at most 120 bytes a directory and 32 a file. */
+/* What comes and goes while the tree is pinned, as in passes, is not kept for ever. */
+static void test_erased_while_pinned(void **state)
+{
+	uint32_t top, dir, kept;
+	struct tree t;
+	char name[40];
+	uint64_t bytes;
+
+	(void)state;
+	tree_init(&t);
+	top = tree_dir_new(&t);
+	dir = tree_dir_new(&t);
+	tree_attach(&t, top, tree_insert(&t, top, "d", 1, WATCHER_TYPE_DIR, 7), dir);
+	kept = tree_insert(&t, dir, "kept", 4, WATCHER_TYPE_FILE, 8);
+	tree_attach(&t, dir, tree_insert(&t, dir, "e", 1, WATCHER_TYPE_DIR, 9), tree_dir_new(&t));
+	bytes = t.bytes;
+	for (int i = 0; i < 20000; i++) {
+		size_t len = (size_t)sprintf(name, "one of many names %d", i);
+
+		tree_pin(&t);
+		tree_erase(&t, dir, tree_insert(&t, dir, name, len, WATCHER_TYPE_FILE, 10));
+		tree_erase(&t, top, tree_insert(&t, top, name, len, WATCHER_TYPE_FILE, 10));
+		tree_tidy(&t);
+		assert_int_equal(tree_entry(&t, dir, kept).ino, 8); /* it stays where it is */
+		tree_unpin(&t);
+		tree_tidy(&t);
+		kept = tree_find(&t, dir, "kept", 4);
+	}
+	assert_true(t.bytes < bytes + 64 * 1024);
+	assert_int_equal(tree_entry(&t, dir, kept).ino, 8);
+	assert_int_equal(tree_entry(&t, dir, tree_find(&t, dir, "e", 1)).ino, 9);
+	assert_int_equal(tree_entry(&t, top, tree_find(&t, top, "d", 1)).node, dir);
+	assert_int_equal(tree_dir(&t, dir)->count, 2);
+	tree_fini(&t);
+}
+
 static void test_what_it_costs(void **state)
 {
 	struct tree t;
@@ -361,6 +397,7 @@ int main(void)
 		cmocka_unit_test(test_marks),	    cmocka_unit_test(test_below),
 		cmocka_unit_test(test_cut),	    cmocka_unit_test(test_fill),
 		cmocka_unit_test(test_fill_after_pins),
+		cmocka_unit_test(test_erased_while_pinned),
 		cmocka_unit_test(test_what_it_costs),
 	};
 

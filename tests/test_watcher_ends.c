@@ -185,10 +185,48 @@ static void test_removed_watch_is_silent(void **state)
 	watcher_close(w);
 }
 
+static uint64_t index_bytes(const watcher *w)
+{
+	watcher_stats_t st;
+
+	watcher_stats(w, &st, sizeof st);
+	return st.index_bytes;
+}
+
+/* What comes and goes leaves nothing in the index, be it told or found. */
+static void test_what_came_and_went_is_not_kept(void **state)
+{
+	static const int backends[] = { WATCHER_BACKEND_INOTIFY, WATCHER_BACKEND_FSEVENT,
+					WATCHER_BACKEND_POLL };
+	char name[60];
+
+	(void)state;
+	for (size_t b = 0; b < COUNT(backends); b++) {
+		watcher *w = open_with(WATCHER(.backend = backends[b]));
+		uint64_t before;
+
+		add_with(w, ".", WATCH(.kinds = 0));
+		put("stays", "");
+		before = index_bytes(w);
+		for (int i = 0; i < 3000; i++) {
+			sprintf(name, "a name that comes and goes at once %d", i % 1000);
+			assert_int_equal(i % 100 < 50 ? mkfifo(name, 0600) : 0, 0);
+			sprintf(name, "a name that comes and goes at once %d", i % 1000 - 50);
+			assert_int_equal(i % 100 < 50 ? 0 : unlink(name), 0);
+			if (i % 50 == 49)
+				sync_watcher(w);
+		}
+		assert_true(index_bytes(w) < before + 48 * 1024);
+		assert_int_equal(unlink("stays"), 0);
+		watcher_close(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_nothing_is_left),
+		TEST(test_what_came_and_went_is_not_kept),
 		TEST(test_close_does_not_block),
 		TEST(test_removed_tree_gives_its_watches_back),
 		TEST(test_removed_watch_is_silent),

@@ -359,6 +359,7 @@ static bool turn(struct watcher *w)
 		return false;
 	if (w->leaving)
 		watcher__sweep_removed(w);
+	tree_tidy(&w->tree);
 	for (;; w->turn_ns = uv_hrtime()) {
 		before_ns = clock_coarse_ns();
 		filled = fill(w);

@@ -12,6 +12,7 @@
 #include "whendo/watcher.h"
 
 /* Below this many entries a look through the block is as fast as a hash. */
+#define TIDY_FROM (16 * 1024) /* bytes that are not worth going through all */
 #define HASH_FROM 12
 #define HAS_NODE  (1 << 5)
 #define TYPE_MASK 0x07
@@ -283,6 +284,14 @@ static void compact(struct tree *t, struct dir *d)
 	}
 }
 
+static void squeeze(struct tree *t, struct dir *d)
+{
+	if (!d->count)
+		drop_entries(t, d);
+	else if (d->dead > 512 && d->dead > d->len / 2)
+		compact(t, d);
+}
+
 void tree_erase(struct tree *t, uint32_t dir, uint32_t rec)
 {
 	struct dir *d = tree_dir(t, dir);
@@ -297,15 +306,25 @@ void tree_erase(struct tree *t, uint32_t dir, uint32_t rec)
 	d->block[rec + 8] = 0;
 	d->dead += PACKED_HEAD + rec_len(d, rec);
 	d->count--;
-	if (!d->count && !t->pins)
-		drop_entries(t, d);
-	else if (!t->pins && d->dead > 512 && d->dead > d->len / 2)
-		compact(t, d);
+	if (t->pins)
+		t->dead += PACKED_HEAD + rec_len(d, rec);
+	else
+		squeeze(t, d);
 }
 
 void tree_unpin(struct tree *t)
 {
 	t->pins--;
+}
+
+void tree_tidy(struct tree *t)
+{
+	if (t->pins || t->dead <= TIDY_FROM + t->bytes / 8)
+		return;
+	t->dead = 0;
+	for (uint32_t id = 0; id < t->nnodes; id++)
+		if (tree_dir(t, id)->flags & DIR_USED)
+			squeeze(t, tree_dir(t, id));
 }
 
 struct entry tree_entry(const struct tree *t, uint32_t dir, uint32_t rec)

@@ -93,6 +93,7 @@ struct tree {
 	uint32_t cut; /* nodes that are cut off, chained by `rec`; NO_DIR: none */
 	uint64_t dirs, bytes;
 	unsigned pins; /* > 0: erasing does not compact */
+	uint64_t dead; /* bytes that were erased then, since tree_tidy() has gone through all */
 };
 
 void tree_init(struct tree *t);
@@ -144,6 +145,8 @@ static inline void tree_pin(struct tree *t)
 	t->pins++;
 }
 void tree_unpin(struct tree *t);
+/* Squeezes out what was erased while the tree was pinned, once that is much: not while it is. */
+void tree_tidy(struct tree *t);
 
 /* True if `node` is `top` or below it. */
 bool tree_is_below(const struct tree *t, uint32_t node, uint32_t top);

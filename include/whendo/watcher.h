@@ -248,7 +248,8 @@ WHENDO_API void watcher_close(watcher *w);
 WHENDO_API struct uv_loop_s *watcher_loop(watcher *w);
 
 /* Holds delivery: the kernel is still read, what arrives is merged and kept, up to
- * max_backlog_bytes. Resume delivers it. For consumers that are slow for a while. */
+ * max_backlog_bytes. Resume delivers it. For consumers that are slow for a while. Within a
+ * callback: the delivery that is going on ends, to other watches, too. */
 WHENDO_API void watcher_pause(watcher *w);
 WHENDO_API void watcher_resume(watcher *w);
 

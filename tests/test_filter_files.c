@@ -163,6 +163,7 @@ static void test_filter_and_ignore_files_are_relative_to_their_directory(void **
 static void test_what_cannot_be_read_is_told(void **state)
 {
 	struct fixture *x = *state;
+	watcher_verdict *v;
 	char want[200];
 
 	assert_int_equal(mkfifo(".ignore", 0600), 0);
@@ -176,6 +177,9 @@ static void test_what_cannot_be_read_is_told(void **state)
 		 x->dir);
 	assert_string_equal(x->problem, want);
 	assert_true(file(x, "x"));
+	assert_int_equal(watcher_filter_check(&v, x->f, ".", "x", WATCHER_TYPE_UNKNOWN, 0, NULL), 0);
+	watcher_verdict_free(v);
+	assert_int_equal(x->problems, 2);
 }
 
 static int only_even(const char *path, int type, unsigned kind, void *arg)

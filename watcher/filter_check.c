@@ -119,7 +119,7 @@ static int walk_down(struct filter_root *fr, const struct bytes *rel, bool is_di
 		/* The root itself is entered whatever the rules say of it. */
 		if (at > 0 && *stop < 0 && !watcher__filter_descend(fr, rel->data, at))
 			*stop = (long)at;
-		if (at < rel->len)
+		if (at > 0 && at < rel->len) /* those of the root are read */
 			r = watcher__filter_reload(fr, rel->data, at);
 	}
 	return r < 0 ? r : 0;

@@ -7,7 +7,7 @@
 
 #define FOLLOW 1
 
-static int ready, closed, problems, statuses[8], nstatuses;
+static int ready, closed, problems, statuses[64], nstatuses;
 
 static void on_ready(watcher *w, void *arg)
 {
@@ -32,6 +32,7 @@ static void on_problem(watcher *w, const char *path, const watcher_error *err, v
 static void on_status(watcher *w, int status, void *arg)
 {
 	assert_ptr_equal(w, *(watcher **)arg);
+	assert_true(nstatuses < (int)COUNT(statuses));
 	statuses[nstatuses++] = status;
 }
 

@@ -93,6 +93,28 @@ static void test_fanotify_takes_over_where_it_may(void **state)
 	is_watched_by("fanotify");
 }
 
+/* A watch that follows links, which needs one of its own, has left by the time it can be told. */
+static void test_told_when_the_watch_has_left(void **state)
+{
+	struct told seen = { 0 };
+	watcher_watch *follower;
+	watcher *w;
+
+	(void)state;
+	no_instances = false;
+	no_fanotify = true;
+	assert_int_equal(mkdir("in", 0755), 0);
+	w = open_with(WATCHER(.on_problem = on_problem));
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &seen));
+	no_instances = true;
+	follower = add_with(w, "in", WATCH(.on_batch = on_told, .arg = &seen, .follow_symlinks = 1));
+	watcher_remove(follower);
+	sync_watcher(w);
+	assert_int_equal(said.n, 1);
+	assert_int_equal(said.code, UV_EMFILE);
+	watcher_close(w);
+}
+
 static void test_inotify_alone_says_which_limit(void **state)
 {
 	watcher_error err = { 0 };
@@ -137,6 +159,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		OURS(test_polling_takes_over),
 		OURS(test_fanotify_takes_over_where_it_may),
+		OURS(test_told_when_the_watch_has_left),
 		OURS(test_inotify_alone_says_which_limit),
 		OURS(test_out_of_descriptors),
 	};

@@ -33,20 +33,32 @@ int watcher__engine_for(struct watcher **out, struct watcher *head, bool follow,
 	return r;
 }
 
-void watcher__engine_leave(struct watcher *w)
+/* What the user is still to be told, and has counted. */
+static void leave_to_head(struct watcher *w)
 {
 	struct watcher *head = w->head;
 
-	if (w == head || w->closing || w->dispatching || w->pumping || !list_empty(&w->watches))
-		return;
 	head->ready_due |= w->ready_due;
 	w->ready_due = false;
+	LIST_EACH(it, next, &w->problems) {
+		list_remove(it);
+		list_append(&head->problems, it);
+	}
 	head->stats.events_in += w->stats.events_in;
 	head->stats.events_out += w->stats.events_out;
 	head->stats.batches += w->stats.batches;
 	head->stats.overflows += w->stats.overflows;
 	head->stats.recoveries += w->stats.recoveries;
 	head->stats.crawl_ns += w->stats.crawl_ns;
+}
+
+void watcher__engine_leave(struct watcher *w)
+{
+	struct watcher *head = w->head;
+
+	if (w == head || w->closing || w->dispatching || w->pumping || !list_empty(&w->watches))
+		return;
+	leave_to_head(w);
 	watcher__close_behind(w);
 	watcher__pump_soon(head); /* its sync waits for this one no more */
 }

@@ -163,6 +163,25 @@ static void test_as_many_as_needed(void **state)
 	close_it();
 }
 
+/* Those that do not follow links share one, also where the first that there was is free again. */
+static void test_one_for_all_others(void **state)
+{
+	watcher_stats_t before, after;
+	watcher_watch *first;
+
+	(void)state;
+	open_it(WATCHER_BACKEND_INOTIFY);
+	first = add_it("in", &outer, FOLLOW);
+	add_it("in", &inner, 0);
+	watcher_remove(first);
+	watcher_stats(the_watcher, &before, sizeof before);
+	add_it("in", &inner, 0);
+	watcher_stats(the_watcher, &after, sizeof after);
+	assert_int_equal(after.directories, before.directories);
+	assert_int_equal(after.watches, before.watches);
+	close_it();
+}
+
 /* One that is removed holds up no sync; one that is there does. */
 static void test_sync_waits_for_all(void **state)
 {
@@ -328,6 +347,7 @@ int main(void)
 		TEST(test_ready_once),
 		TEST(test_ready_without_the_one_that_left),
 		TEST(test_as_many_as_needed),
+		TEST(test_one_for_all_others),
 		TEST(test_sync_waits_for_all),
 		TEST(test_counts),
 		TEST(test_no_descriptors_for_another),

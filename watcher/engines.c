@@ -15,22 +15,33 @@ struct watcher *watcher__next_engine(const struct watcher *w)
 	return next == w->head ? NULL : next;
 }
 
+/* One that is there already: with its like, or with nothing in it. */
+static struct watcher *fitting(struct watcher *head, bool follow)
+{
+	struct watcher *empty = NULL;
+
+	EACH_ENGINE(w, head) {
+		if (w->closing)
+			continue;
+		if (list_empty(&w->watches))
+			empty = empty ? empty : w;
+		else if (!follow && !w->follow)
+			return w;
+	}
+	return empty;
+}
+
 int watcher__engine_for(struct watcher **out, struct watcher *head, bool follow,
 			watcher_error *err)
 {
-	int r;
+	struct watcher *w = fitting(head, follow);
+	int r = w ? 0 : watcher__open_behind(&w, head, err);
 
-	EACH_ENGINE(w, head) {
-		if (!w->closing && (list_empty(&w->watches) || !(follow || w->follow))) {
-			w->follow = follow;
-			*out = w;
-			return 0;
-		}
-	}
-	r = watcher__open_behind(out, head, err);
-	if (r == 0)
-		(*out)->follow = follow;
-	return r;
+	if (r < 0)
+		return r;
+	w->follow = follow;
+	*out = w;
+	return 0;
 }
 
 /* What the user is still to be told, and has counted. */

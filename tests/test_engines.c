@@ -119,10 +119,10 @@ static void test_ready_without_the_one_that_left(void **state)
 	close_it();
 }
 
-/* As many as there must be, and what is left behind goes. */
+/* As many as there must be, and one for the next; what else is left behind goes. */
 static void test_as_many_as_needed(void **state)
 {
-	watcher_watch *first, *plain, *second;
+	watcher_watch *first, *plain, *second, *third;
 	int fds;
 
 	(void)state;
@@ -133,18 +133,25 @@ static void test_as_many_as_needed(void **state)
 	assert_int_equal(engines(), 2);
 	add_it("out", &inner, 0);
 	assert_int_equal(engines(), 2);
+	watcher_remove(add_it("in", &outer, FOLLOW));
+	assert_int_equal(engines(), 3);
 	sync_it();
 	fds = count_descriptors();
 	for (int i = 0; i < 20; i++) {
 		second = add_it("in", &outer, FOLLOW);
 		assert_int_equal(engines(), 3);
+		third = add_it("in", &outer, FOLLOW);
+		assert_int_equal(engines(), 4);
 		sync_it();
 		watcher_remove(second);
+		watcher_remove(third);
+		assert_int_equal(engines(), 3);
 		sync_it();
 	}
 	turn_until(watcher_loop(the_watcher), has_descriptors, &fds);
 	watcher_remove(first);
-	assert_int_equal(engines(), 2);
+	sync_it();
+	assert_int_equal(engines(), 2); /* the head is free for the next */
 	add_it("in", &outer, FOLLOW); /* where the first was */
 	assert_int_equal(engines(), 2);
 	watcher_remove(plain);
@@ -160,6 +167,34 @@ static void test_as_many_as_needed(void **state)
 	sync_it();
 	assert_string_equal(told(&outer), "");
 	assert_string_equal(told(&inner), "");
+	close_it();
+}
+
+/* One that is not used any more is used again: the kernel takes its time to end an instance, of which
+ * there are few. */
+static void test_many_come_and_go(void **state)
+{
+	int fds;
+
+	(void)state;
+	open_it(WATCHER_BACKEND_INOTIFY);
+	add_it("in", &inner, 0);
+	for (int turned = 0; turned < 2; turned++) {
+		watcher_remove(add_it("in", &outer, FOLLOW));
+		fds = count_descriptors();
+		for (int i = 0; i < 300; i++) {
+			watcher_remove(add_it("in", &outer, FOLLOW));
+			assert_int_equal(count_descriptors(), fds);
+			if (turned)
+				uv_run(watcher_loop(the_watcher), UV_RUN_NOWAIT);
+		}
+	}
+	add_it("in", &outer, FOLLOW);
+	sync_it();
+	told(&outer);
+	put("out/f", "");
+	sync_it();
+	assert_string_equal(told(&outer), "created in/l/f");
 	close_it();
 }
 
@@ -347,6 +382,7 @@ int main(void)
 		TEST(test_ready_once),
 		TEST(test_ready_without_the_one_that_left),
 		TEST(test_as_many_as_needed),
+		TEST(test_many_come_and_go),
 		TEST(test_one_for_all_others),
 		TEST(test_sync_waits_for_all),
 		TEST(test_counts),

@@ -566,7 +566,7 @@ struct watcher *watcher__next_engine(const struct watcher *w);
 /* The one for a watch that follows links, or does not; errors as watcher_open(). */
 int watcher__engine_for(struct watcher **out, struct watcher *head, bool follow,
 			watcher_error *err);
-/* Closes it if no watch is left in it, and it is not the head. */
+/* Closes it if no watch is left in it, and it is neither the head nor kept for the next. */
 void watcher__engine_leave(struct watcher *w);
 /* Is a callback of any of them running? */
 bool watcher__calls(const struct watcher *head);

@@ -5,6 +5,8 @@
  * another place for each watch that follows the link, and only where it is for those that do not. So
  * a watch that follows links has an engine of its own: an index, a backend, and its debouncing. What
  * the user opened is the first, the head: its callbacks are called for all, its sync waits for all.
+ * One that no watch is left in is kept for the next: the kernel takes up to 100 ms to end an instance of
+ * inotify, and a user has few of them.
  */
 #include "watcher/engine.h"
 
@@ -63,11 +65,22 @@ static void leave_to_head(struct watcher *w)
 	head->stats.crawl_ns += w->stats.crawl_ns;
 }
 
+/* The one with no watch that is kept for the next. Not where another backend had to take over. */
+static bool is_spare(const struct watcher *w)
+{
+	EACH_ENGINE(other, w->head) {
+		if (other != w && !other->closing && list_empty(&other->watches))
+			return false;
+	}
+	return w->sources[0].ops == w->head->sources[0].ops;
+}
+
 void watcher__engine_leave(struct watcher *w)
 {
 	struct watcher *head = w->head;
 
-	if (w == head || w->closing || w->dispatching || w->pumping || !list_empty(&w->watches))
+	if (w == head || w->closing || w->dispatching || w->pumping || !list_empty(&w->watches) ||
+	    is_spare(w))
 		return;
 	leave_to_head(w);
 	watcher__close_behind(w);

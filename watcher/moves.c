@@ -520,7 +520,8 @@ static void land(struct watcher *w, const struct change *c, uint32_t dir, struct
 		landed_dir(w, dir, rec, h->node);
 	if (h->node == NO_DIR || tree_entry(&w->tree, dir, rec).node != h->node)
 		return;
-	/* By its new path, or by rules, other things in it are wanted. What came to be in it while it was nowhere was wanted by nobody. */
+	/* By its new path, or by rules, other things in it are wanted. What came to be in it while it was
+	 * nowhere was wanted by nobody. */
 	if (w->filters || h->pushed)
 		watcher__reconsider(w, h->node);
 	if (h->is_dir && w->follow)

@@ -491,8 +491,9 @@ typedef struct watch_options {
  * read into the index and is watched: a change made after the return is reported. A path that
  * does not exist yet is waited for through its nearest existing ancestor. Relative paths are
  * taken from the current directory of the call. A single file is watched through its
- * directory, so it survives being replaced by rename. Watches may overlap; those that
- * do not follow links share kernel watches. A move from one root of the watch to another is one MOVED event.
+ * directory, so it survives being replaced by rename. Watches may overlap; those that do not
+ * follow links share kernel watches. A move from one root of the watch to another is one MOVED
+ * event.
  * UV_EINVAL: empty path, bad option; UV_ENOENT: a relative path, and the current directory was
  * removed, or what vanished while it was being added; UV_EACCES: a root cannot be read;
  * UV_ENOTDIR: a component is a file; UV_ELOOP; UV_ENOSPC: watches ran out and nothing else may

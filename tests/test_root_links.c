@@ -3,6 +3,8 @@
  */
 #include "roots_test.h"
 
+#include "next_tick.h"
+
 /* What a link of one root leads to is another root: both are told, in whatever order they came. */
 static void linked(int backend, bool link_first)
 {
@@ -310,9 +312,11 @@ static void swapped(watcher *w)
 }
 
 /* What is behind a link is for the watch that follows it, the link itself for both. */
-static void only_one_follows(watcher *w, bool plain_first)
+static void only_one_follows(watcher *w, int backend, bool plain_first)
 {
 	make_links();
+	if (backend == WATCHER_BACKEND_FSEVENT || backend == WATCHER_BACKEND_POLL)
+		next_tick(); /* a link born in the same one may have the number of another */
 	add_both(w, plain_first);
 	assert_int_equal(mkdir("out/f", 0755), 0);
 	expect(w, "created in/l/f", "");
@@ -429,7 +433,7 @@ static void test_links_that_only_one_follows(void **state)
 		for (int plain_first = 0; plain_first < 2; plain_first++) {
 			watcher *w = open_watcher(all[i]);
 
-			only_one_follows(w, plain_first);
+			only_one_follows(w, all[i], plain_first);
 			watcher_close(w);
 			w = open_watcher(all[i]);
 			the_follower_leaves(w, plain_first);

@@ -228,20 +228,6 @@ parents:
 	}
 }
 
-/* Do both watches lead to the same handlers? Then a move between them is one event. */
-static bool same_sink(const struct watcher_watch *a, const struct watcher_watch *b)
-{
-	const struct handler *x, *y;
-
-	if (list_empty(&a->handlers) || list_empty(&b->handlers))
-		return false;
-	x = LIST_ENTRY(a->handlers.next, struct handler, link);
-	y = LIST_ENTRY(b->handlers.next, struct handler, link);
-	return x->on.on_batch == y->on.on_batch && x->on.on_any == y->on.on_any &&
-	       x->on.on_moved == y->on.on_moved && x->on.on_created == y->on.on_created &&
-	       x->on.arg == y->on.arg && a->flags == b->flags;
-}
-
 /* A watch hears of a thing once, below its nearest root; but where two roots are the same
  * directory under two names, by each of them. */
 static bool told_before(const struct hit *hits, int i)
@@ -256,19 +242,14 @@ static bool told_before(const struct hit *hits, int i)
 	return false;
 }
 
-/* The hit of that root, or else of its watch, or of one with the same handlers, or -1. */
+/* The hit of that root, or else of its watch, or -1. */
 static int partner(const struct hit *hits, int n, const struct root *root)
 {
-	const struct watcher_watch *watch = root->watch;
-
 	for (int k = 0; k < n; k++)
 		if (hits[k].root == root)
 			return k;
 	for (int k = 0; k < n; k++)
-		if (hits[k].root->watch == watch)
-			return k;
-	for (int k = 0; k < n; k++)
-		if (same_sink(hits[k].root->watch, watch))
+		if (hits[k].root->watch == root->watch)
 			return k;
 	return -1;
 }
@@ -339,7 +320,7 @@ static void emit_move(struct watcher *w, struct news *n, const struct hit *src, 
 		if (k >= 0) {
 			to = side_of(&w->dest_path, &dst[k]);
 			if (n->exchange && !(watch->flags & WATCHER_WATCHDOG_EVENTS))
-				tell(dst[k].root->watch, n, WATCHER_CREATED, &to, NULL);
+				tell(watch, n, WATCHER_CREATED, &to, NULL);
 			else
 				tell(watch, n, WATCHER_MOVED, &from, &to);
 		} else if (n->exchange && !(watch->flags & WATCHER_WATCHDOG_EVENTS)) {

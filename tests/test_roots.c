@@ -60,6 +60,37 @@ static void test_one_watch_hears_once(void **state)
 	watcher_close(w);
 }
 
+/* A root that the watch has is no other with a slash behind it, nor by its whole path. */
+static void test_root_is_added_again(void **state)
+{
+	char whole[4096 + 8];
+
+	(void)state;
+	assert_non_null(getcwd(whole, 4096));
+	strcat(whole, "/in");
+	for (size_t i = 0; i < COUNT(all_backends); i++) {
+		watcher *w = open_watcher(all_backends[i].number);
+		watcher_watch *watch = add_with(w, "in", WATCH(.roots = LIST("in", "in/", whole),
+							       .kinds = WATCHER_CREATED |
+									WATCHER_DELETED,
+							       .on_batch = on_told, .arg = &inner));
+
+		assert_int_equal(watcher_watch_add_root(watch, "in//", NULL), 0);
+		assert_string_equal(watcher_watch_root(watch, 0), "in");
+		assert_null(watcher_watch_root(watch, 1));
+		assert_int_equal(mkdir("in", 0755), 0);
+		check(w);
+		assert_string_equal(told(&inner), "created in");
+		put("in/f", "");
+		check(w);
+		assert_string_equal(told(&inner), "created in/f");
+		run("rm -r in");
+		check(w);
+		assert_string_equal(told(&inner), "deleted in/f, deleted in");
+		watcher_close(w);
+	}
+}
+
 /* What has moved in the inner root, which the outer one has not heard of yet: to that it has only
  * come. */
 static void moved_before_the_outer_knows(int backend)
@@ -505,6 +536,7 @@ int main(void)
 		TEST(test_inner_root_first),
 		TEST(test_file_in_it_first),
 		TEST(test_one_watch_hears_once),
+		TEST(test_root_is_added_again),
 		TEST(test_moved_before_the_outer_knows),
 		TEST(test_found_before_it_is_read),
 		TEST(test_both_come_back),

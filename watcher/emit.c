@@ -236,8 +236,7 @@ static bool told_before(const struct hit *hits, int i)
 
 	for (int k = 0; k < i; k++)
 		if (hits[k].root->watch == r->watch &&
-		    (hits[k].root->node != r->node || r->single ||
-		     strcmp(hits[k].root->path, r->path) == 0))
+		    (hits[k].root->node != r->node || r->single))
 			return true;
 	return false;
 }

@@ -196,6 +196,30 @@ void watcher__watch_free(struct watcher_watch *watch)
 	free(watch);
 }
 
+static size_t without_slashes(const char *path)
+{
+	size_t len = strlen(path);
+
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	return len;
+}
+
+/* Has its watch a root of that path? It would be told of everything twice. */
+static bool is_there_already(const struct root *root)
+{
+	size_t len = without_slashes(root->path);
+
+	LIST_EACH(it, next, &root->watch->roots) {
+		const struct root *other = LIST_ENTRY(it, struct root, link);
+
+		if (strncmp(other->path, root->path, len) == 0 &&
+		    without_slashes(other->path) == len)
+			return true;
+	}
+	return false;
+}
+
 static int add_root(struct watcher_watch *watch, const char *path, watcher_error *err)
 {
 	struct root *root;
@@ -203,6 +227,10 @@ static int add_root(struct watcher_watch *watch, const char *path, watcher_error
 
 	if (r < 0)
 		return r;
+	if (is_there_already(root)) {
+		watcher__root_free(watch->w, root);
+		return 0;
+	}
 	list_append(&watch->roots, &root->link);
 	while (watcher__look_pending(watch->w)) /* what is found is told to those who are there */
 		watcher__look_go(watch->w, UINT64_MAX);

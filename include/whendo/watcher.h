@@ -505,7 +505,7 @@ typedef struct watch_options {
 WHENDO_API int watcher_add(watcher *w, const char *path, const watch_options *options,
 			   watcher_error *err);
 
-/* Gives a watch another root, as if it had been in `roots`. */
+/* Gives a watch another root, as if it had been in `roots`. One that it has is not added again. */
 WHENDO_API int watcher_watch_add_root(watcher_watch *watch, const char *path,
 				      watcher_error *err);
 

@@ -100,6 +100,23 @@ static void test_snapshot(void **state)
 	watcher_snapshot_free(now);
 }
 
+static void add_relative(void)
+{
+	watcher_error err;
+	watcher *w;
+
+	assert_int_equal(watcher_open(&w, NULL, &err), 0);
+	assert_int_equal(watcher_add(w, ".", NULL, &err), UV_ENAMETOOLONG);
+	assert_string_equal(err.message, ".: the current directory: name too long");
+	watcher_close(w);
+}
+
+static void test_relative_to_a_deep_directory(void **state)
+{
+	(void)state;
+	at_the_bottom(add_relative);
+}
+
 static void on_problem(watcher *w, const char *path, const watcher_error *err, void *arg)
 {
 	(void)w;
@@ -164,6 +181,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_snapshot, enter, leave),
+		cmocka_unit_test_setup_teardown(test_relative_to_a_deep_directory, enter, leave),
 		cmocka_unit_test_setup_teardown(test_inotify, enter, leave),
 		cmocka_unit_test_setup_teardown(test_fanotify, enter, leave),
 		cmocka_unit_test_setup_teardown(test_fsevent, enter, leave),

@@ -5,6 +5,7 @@
 #ifndef BASE_PATH_H
 #define BASE_PATH_H
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ static inline char *path_given(const char *path)
 }
 
 /* From the working directory as it is now; links are kept. NULL, and errno: without memory, or
- * the working directory has no path (it was removed). */
+ * the working directory has no path (it was removed) or one of more than PATH_MAX. */
 static inline char *path_absolute(const char *path)
 {
 #ifdef _WIN32
@@ -35,8 +36,10 @@ static inline char *path_absolute(const char *path)
 
 	if (path[0] == '/')
 		return strdup(path);
-	if (!getcwd(cwd, sizeof cwd))
+	if (!getcwd(cwd, sizeof cwd)) {
+		errno = errno == ERANGE ? ENAMETOOLONG : errno;
 		return NULL;
+	}
 	if ((out = malloc(strlen(cwd) + strlen(path) + 2)))
 		sprintf(out, "%s/%s", cwd, path);
 	return out;

@@ -498,7 +498,8 @@ typedef struct watch_options {
  * the same handlers.
  * UV_EINVAL: empty path, bad option; UV_ENOENT: a relative path, and the current directory was
  * removed, or what vanished while it was being added; UV_EACCES: a root cannot be read;
- * UV_ENOTDIR: a component is a file; UV_ELOOP; UV_ENOSPC: watches ran out and nothing else may
+ * UV_ENOTDIR: a component is a file; UV_ELOOP; UV_ENAMETOOLONG: also a relative path where that of
+ * the current directory is longer than PATH_MAX; UV_ENOSPC: watches ran out and nothing else may
  * take over; patterns: UV_EINVAL with offset; UV_ENOMEM. After a failure nothing of the call is
  * watched.
  */

@@ -28,7 +28,8 @@
  * - The library installs no signal handler, changes no directory, mask or environment, writes
  *   nothing to standard streams, and keeps no thread running.
  * - Paths are bytes. No encoding is assumed; only '/' and NUL mean something.
- * - After fork() a watcher must not be used in the child.
+ * - After fork() a watcher must not be used in the child, which ends by _exit() or execs: at exit()
+ *   libuv waits for the threads of its pool, which it has not got.
  */
 #ifndef WHENDO_WATCHER_H
 #define WHENDO_WATCHER_H

@@ -152,6 +152,31 @@ static void test_changed_between_the_halves_of_an_exchange(void **state)
 				       "created in/b, created in/b/x");
 }
 
+/* What was done before a watch is none of its news, where the kernel has still to tell of it. */
+static void test_done_before_it_was_added(void **state)
+{
+	watcher_watch *watch;
+
+	(void)state;
+	needs_root();
+	for (int turned = 0; turned < 2; turned++) {
+		watch = add_with(w, "in", WATCH(.on_batch = on_told, .arg = &news));
+		sync_watcher(w);
+		assert_int_equal(mkdir("in/d", 0755) | mkfifo("in/d/a", 0600) |
+				 rename("in/d", "in/e") | chmod("in/e/a", 0644), 0);
+		watcher_remove(watch);
+		if (turned)
+			uv_run(watcher_loop(w), UV_RUN_NOWAIT);
+		watch = add_with(w, "in", WATCH(.on_batch = on_told, .arg = &news));
+		assert_int_equal(unlink("in/e/a"), 0);
+		sync_watcher(w);
+		assert_string_equal(told(&news), "deleted in/e/a");
+		check_index();
+		watcher_remove(watch);
+		assert_int_equal(rmdir("in/e"), 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +186,7 @@ int main(void)
 		FAN(test_to_and_fro_from_outside),
 		FAN(test_round_and_round),
 		FAN(test_changed_between_the_halves_of_an_exchange),
+		FAN(test_done_before_it_was_added),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,6 +170,8 @@ static int fanotify_watch(struct backend *b, int fd, const char *path, enum watc
 	int r = fan_key_of_fd(fd, &key);
 	int32_t n;
 
+	if (!b->keys.count && !b->nmarks)
+		fan_forget(b);
 	if (r == 0)
 		r = mark_fs(b, fd, path, &key.fsid, level != WATCH_ALL);
 	if (r < 0)

@@ -137,6 +137,8 @@ int fan_queue_init(struct backend *b);
 ssize_t fan_read(struct backend *b, bool discard);
 /* ... all of it. UV_ENOMEM: there is more; UV_EAGAIN: more comes as fast as it is read. */
 int fan_read_all(struct backend *b);
+/* Nothing is watched, and the kernel told of nothing more: what is left is nobody's. */
+void fan_forget(struct backend *b);
 /* The record at the head is done with. */
 void fan_pass(struct backend *b);
 

@@ -163,6 +163,17 @@ int fan_read_all(struct backend *b)
 	return b->all ? 0 : UV_EAGAIN;
 }
 
+void fan_forget(struct backend *b)
+{
+	ssize_t got;
+
+	do
+		got = fan_read(b, true);
+	while (got > 0 && !b->all);
+	drop(b);
+	b->gap = false;
+}
+
 void fan_pass(struct backend *b)
 {
 	struct fan_info info;

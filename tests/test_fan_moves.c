@@ -177,6 +177,31 @@ static void test_done_before_it_was_added(void **state)
 	}
 }
 
+/* The kernel makes one record of both times that a file gets a name, and tells of the first. */
+static void test_linked_where_it_was_moved_from(void **state)
+{
+	static const char *const places[] = { "in/a", "in/d/a" };
+
+	(void)state;
+	needs_root();
+	assert_int_equal(mkdir("in/d", 0755), 0);
+	add_with(w, "in", WATCH(.on_batch = on_told, .arg = &news));
+	sync_watcher(w);
+	for (size_t i = 0; i < COUNT(places); i++) {
+		char want[100];
+
+		assert_int_equal(mkfifo("in/b", 0600) | rename("in/b", places[i]) |
+				 link(places[i], "in/b"), 0);
+		sync_watcher(w);
+		check_index();
+		snprintf(want, sizeof want, "created in/b, moved in/b %s, created in/b", places[i]);
+		assert_string_equal(told(&news), want);
+		assert_int_equal(unlink("in/b") | unlink(places[i]), 0);
+		sync_watcher(w);
+		told(&news);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,6 +212,7 @@ int main(void)
 		FAN(test_round_and_round),
 		FAN(test_changed_between_the_halves_of_an_exchange),
 		FAN(test_done_before_it_was_added),
+		FAN(test_linked_where_it_was_moved_from),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,8 @@ struct replay {
 	struct model model;
 	const char *roots[2]; /* the second one or NULL */
 	bool no_exchanges;    /* no move of the kernel's is the first half of one */
+	bool watchdog;        /* told as Watchdog is: of what comes onto a file as of something new, and of
+				 the dead; a second half of an exchange leaves nothing where it began */
 	bool gone;            /* the first has been told as deleted */
 	unsigned events, bad, recovered, overflows;
 	char first_bad[PATH_MAX * 2 + 200];

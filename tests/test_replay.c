@@ -4,8 +4,9 @@
  *
  * Every event must also make sense after those before it, and each file that was written to must
  * have been told of since, but for files that ever had two names. Nothing moves onto a directory that
- * holds something; but an exchange is told so, and there are none in half of the rounds. Seeds are
- * printed; a failing round is run again with REPLAY_SEED=n (and REPLAY_MODE=plain|late|..., REPLAY_BACKEND=poll|...).
+ * holds something; but an exchange is told so, and there are none in half of the rounds; half of these
+ * are told as Watchdog is. Seeds are printed; a failing round is run again with REPLAY_SEED=n (and
+ * REPLAY_MODE=plain|late|..., REPLAY_BACKEND=poll|...).
  * REPLAY_ROUNDS says how many, REPLAY_CHANGES of how many changes a process, REPLAY_DIR where.
  *
  * In the mode "pieces" a directory is read a few names at a time, as one of many thousands is. In
@@ -295,7 +296,8 @@ static watcher *start_watching(const struct setup *setup, struct run *r)
 			 &err) < 0 ||
 	    watcher_add(w, r->places.in,
 			WATCH(.kinds = WATCHER_ALL | WATCHER_OVERFLOW, .on_batch = replay_on_batch,
-			      .arg = &r->replay, .watch = &watch, .filter = r->filter),
+			      .arg = &r->replay, .watch = &watch, .filter = r->filter,
+			      .flags = r->replay.watchdog ? WATCHER_WATCHDOG_EVENTS : 0),
 			&err) < 0)
 		fail_msg("%s", err.message);
 	read_root(setup, r, w, r->places.in);
@@ -464,7 +466,8 @@ static int round_of(const struct setup *setup, uint64_t seed)
 			 .how.mounts = has_mounts(setup),
 			 .how.ignores = setup->mode == IGNORES,
 			 .how.few = setup->mode == ADDS && seed % 2,
-			 .how.no_exchanges = seed / 2 % 2 };
+			 .how.no_exchanges = seed / 2 % 2,
+			 .replay.watchdog = seed / 2 % 4 == 3 };
 	struct replay *p = &r.replay;
 	size_t trace_len = 0;
 	char *trace = NULL;

@@ -141,6 +141,10 @@ static const struct row better[] = {
 	{ .name = "a single file, renamed", .before = ": > in/a",
 	  .steps = { { "mv in/a in/b", "deleted a, ^." }, { "echo x > in/b", "" },
 	    { "echo x > in/a", "created a, ^., opened a, modified a, closed a, ^." } }, .root = "in/a" },
+	/* It may have been exchanged for what is at its first name: that is told to be there, as it is. */
+	{ .name = "move in, and on, and others at both names by then", .before = ": > out/a",
+	  .steps = { { "mv out/a in/b; mv in/b in/c; : > in/b; rm in/c",
+		       "created b, ^., created c, ^., opened b, closed b, ^., deleted c, ^." } } },
 };
 
 /* ---- what a shell cannot do ---- */

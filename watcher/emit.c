@@ -298,6 +298,12 @@ static void recheck_file(struct watcher *w, const struct news *n, struct root *r
 		root->recheck = w->recheck_roots = true;
 }
 
+/* Is what has moved something new to a watch, which has another thing at its old name? */
+static bool is_new(const struct watcher_watch *watch, const struct news *n)
+{
+	return n->exchange && (n->guessed || !(watch->flags & WATCHER_WATCHDOG_EVENTS));
+}
+
 static void emit_move(struct watcher *w, struct news *n, const struct hit *src, int nsrc)
 {
 	const struct side nowhere = { NULL, "", 0 };
@@ -318,11 +324,11 @@ static void emit_move(struct watcher *w, struct news *n, const struct hit *src, 
 		from = side_of(&w->path, &src[i]);
 		if (k >= 0) {
 			to = side_of(&w->dest_path, &dst[k]);
-			if (n->exchange && !(watch->flags & WATCHER_WATCHDOG_EVENTS))
+			if (is_new(watch, n))
 				tell(watch, n, WATCHER_CREATED, &to, NULL);
 			else
 				tell(watch, n, WATCHER_MOVED, &from, &to);
-		} else if (n->exchange && !(watch->flags & WATCHER_WATCHDOG_EVENTS)) {
+		} else if (is_new(watch, n)) {
 			continue; /* its name is that of the other by now, as has been told */
 		} else if (watch->flags & WATCHER_FULL_MOVES && !n->ending) {
 			tell(watch, n, WATCHER_MOVED, &from, &nowhere);

@@ -102,6 +102,7 @@ struct half_move {
 	int32_t pid;
 	int64_t time_ns;
 	bool is_dir, pushed;
+	bool guessed; /* pushed off: that it, and not what took its name, has left that */
 	bool found; /* pushed off, and the index has it where the second half moves it */
 	bool perhaps_gone; /* pushed off: its mode has changed since, or its link count */
 	bool emptied; /* pushed off: what is in it has been told to all to have ended */
@@ -128,6 +129,7 @@ struct news {
 	bool synthetic, recovered;
 	bool type_known; /* CREATED: no need to look */
 	bool exchange;  /* MOVED, the second of an exchange: CREATED, but for Watchdog */
+	bool guessed;   /* `exchange`, and may be none: CREATED for all, who all have its old name still */
 	bool complete;  /* the change is whole, as no creation is: worth acting on at once */
 	bool root_only; /* only for roots that are this very thing */
 	const struct root *only; /* only for this root; NULL: all */

@@ -470,6 +470,7 @@ static struct news news_of_move(const struct half_move *h, const struct change *
 			      .cookie = c->cookie,
 			      .pid = c->pid,
 			      .exchange = h->pushed,
+			      .guessed = h->guessed,
 			      .complete = true };
 }
 

@@ -182,6 +182,7 @@ bool watcher__pushed_lands(struct watcher *w, struct half_move *h, const struct 
 	if (!tree_alive(&w->tree, h->dir, h->gen))
 		return false;
 	if (is_exchange(w, h, c, dir, &guessed)) {
+		h->guessed = guessed;
 		if (guessed)
 			h->ino = 0;
 		return tree_find(&w->tree, dir, c->name, c->name_len) == NO_REC;

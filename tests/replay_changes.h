@@ -36,6 +36,8 @@ struct changes {
 /* Makes the directories, and something in them. */
 void places_make(struct places *p, uint64_t seed, const struct changes *how);
 void places_remove(const struct places *p);
+/* As many directories more as threads read a tree for. */
+void places_add_many(const struct places *p);
 /* A process that makes n changes; with nchurn, it fills the kernel's queue then with so many
  * files of which nothing stays, and makes n more. */
 pid_t changes_start(uint64_t seed, const struct places *p, const struct changes *how, int n,

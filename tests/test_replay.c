@@ -447,17 +447,6 @@ static bool judge(const struct setup *setup, struct run *r, watcher *w, uint64_t
 	return !differ && !flaws && !r->replay.bad;
 }
 
-/* Where there are more than a few directories threads read the tree first. */
-static void make_room_for_threads(const struct places *p)
-{
-	char path[sizeof p->in + 20];
-
-	for (int i = 0; i < 24; i++) {
-		snprintf(path, sizeof path, "%s/quiet%d", i % 2 ? p->in : p->two, i);
-		assert_int_equal(mkdir(path, 0755), 0);
-	}
-}
-
 static int round_of(const struct setup *setup, uint64_t seed)
 {
 	bool fanotify = setup->backend == WATCHER_BACKEND_FANOTIFY;
@@ -476,7 +465,7 @@ static int round_of(const struct setup *setup, uint64_t seed)
 
 	places_make(&r.places, seed, &r.how);
 	if (setup->mode == BEGUN && seed % 2)
-		make_room_for_threads(&r.places);
+		places_add_many(&r.places);
 	p->roots[0] = r.places.in;
 	p->roots[1] = r.places.two;
 	p->name = "";

@@ -169,9 +169,9 @@ static void test_the_second_is_added_meanwhile(void **state)
 		}
 }
 
-/* One around the first is told of what is in the first's tree from the call on, though it is read later.
- * With `rested` the first has been read by then. */
-static void added_around(int backend, bool rested)
+/* The first, and one around it, that is read later; with `rested` the first has been read by then. NULL:
+ * it cannot be had here. */
+static watcher *open_around(int backend, bool rested)
 {
 	const unsigned kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED;
 	watcher_error err;
@@ -179,7 +179,7 @@ static void added_around(int backend, bool rested)
 
 	if (watcher_open(&w, WATCHER(.backend = backend, .poll_interval_ms = 20), &err) < 0) {
 		assert_int_equal(backend, WATCHER_BACKEND_FANOTIFY);
-		return;
+		return NULL;
 	}
 	told(&left);
 	told(&right);
@@ -187,6 +187,16 @@ static void added_around(int backend, bool rested)
 	if (rested)
 		sync_watcher(w);
 	add_with(w, "left", WATCH(.on_batch = on_told, .arg = &right, .kinds = kinds));
+	return w;
+}
+
+/* The one around is told of what is in the first's tree from the call on. */
+static void added_around(int backend, bool rested)
+{
+	watcher *w = open_around(backend, rested);
+
+	if (!w)
+		return;
 	assert_int_equal(mkfifo("left/d/e/g", 0600), 0);
 	sync_watcher(w);
 	assert_string_equal(told(&left), "created left/d/e/g");
@@ -198,18 +208,10 @@ static void added_around(int backend, bool rested)
 /* The first's own directory moves before the one around it has been read: with all that is in it. */
 static void moves_unread(int backend, bool rested)
 {
-	const unsigned kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED;
-	watcher_error err;
-	watcher *w;
+	watcher *w = open_around(backend, rested);
 
-	if (watcher_open(&w, WATCHER(.backend = backend, .poll_interval_ms = 20), &err) < 0)
+	if (!w)
 		return;
-	told(&left);
-	told(&right);
-	add_with(w, "left/d", WATCH(.on_batch = on_told, .arg = &left, .kinds = kinds));
-	if (rested)
-		sync_watcher(w);
-	add_with(w, "left", WATCH(.on_batch = on_told, .arg = &right, .kinds = kinds));
 	assert_int_equal(rename("left/d", "left/x"), 0);
 	sync_watcher(w);
 	assert_string_equal(told(&left), "deleted left/d/e/f, deleted left/d/e, deleted left/d");

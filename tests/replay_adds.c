@@ -131,7 +131,8 @@ static void drop(struct adds *a, struct added *one, FILE *trace)
 	model_free(&one->replay.model);
 }
 
-static void add(struct added *one, unsigned number, watcher *w, const char *root, FILE *trace)
+/* `held`: nothing changes meanwhile. */
+static void add(struct added *one, unsigned number, watcher *w, const char *root, bool held, FILE *trace)
 {
 	*one = (struct added){ .replay = { .trace = trace } };
 	one->replay.roots[0] = one->root;
@@ -144,27 +145,39 @@ static void add(struct added *one, unsigned number, watcher *w, const char *root
 		one->watch = NULL; /* the directory has just gone */
 		return;
 	}
-	take_root(one);
+	if (held)
+		model_read(&one->replay.model, root);
+	else
+		take_root(one);
 	if (trace)
-		fprintf(trace, "## add %s%s%s%s\n", one->name, root,
+		fprintf(trace, "## add %s%s%s%s%s\n", one->name, root, held ? ", held" : "",
 			one->replay.gone ? ", not there" : "", one->unread ? ", unread" : "");
 	for (size_t i = 0; trace && i < one->replay.model.n; i++)
 		fprintf(trace, "%sstart %d %s\n", one->name, one->replay.model.items[i].type,
 			one->replay.model.items[i].path);
 }
 
-void adds_perhaps(struct adds *a, watcher *w, const struct places *p, FILE *trace)
+void adds_perhaps(struct adds *a, watcher *w, const struct places *p, struct changing *changing,
+		  FILE *trace)
 {
 	unsigned number = dice(COUNT);
 	struct added *one = &a->more[number];
+	bool held;
 	char path[PATH_MAX];
 
 	if (dice(a->rarely))
 		return;
-	if (one->watch)
+	if (one->watch) {
 		drop(a, one, trace);
-	else if (some_dir(path, sizeof path, dice(2) ? p->in : p->two))
-		add(one, number, w, path, trace);
+		return;
+	}
+	held = dice(2) && w->sources[0].ops->caps & BACKEND_EXACT;
+	if (held)
+		changing_hold(changing);
+	if (some_dir(path, sizeof path, dice(2) ? p->in : p->two))
+		add(one, number, w, path, held, trace);
+	if (held)
+		changing_go_on(changing);
 	one->replay.no_exchanges = a->no_exchanges;
 }
 

@@ -11,12 +11,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "dice.h"
@@ -373,4 +375,46 @@ void places_add_many(const struct places *p)
 		snprintf(path, sizeof path, "%s/quiet%d", i % 2 ? p->in : p->two, i);
 		assert_int_equal(mkdir(path, 0755), 0);
 	}
+}
+
+/* ---- several at once ---- */
+
+#define COUNT (sizeof(((struct changing *)0)->pids) / sizeof(pid_t))
+
+void changing_start(struct changing *c, uint64_t seed, const struct places *p,
+		    const struct changes *how, int n, int nchurn)
+{
+	*c = (struct changing){ .running = COUNT };
+	for (unsigned i = 0; i < COUNT; i++)
+		c->pids[i] = changes_start(seed * COUNT + i + 1, p, how, n, nchurn);
+}
+
+void changing_await(struct changing *c, int options)
+{
+	int status;
+
+	for (unsigned i = 0; i < COUNT; i++)
+		if (c->pids[i] && waitpid(c->pids[i], &status, options) > 0 && !WIFSTOPPED(status)) {
+			assert_int_equal(status, 0);
+			c->pids[i] = 0;
+			c->running--;
+		}
+}
+
+static void send_all(const struct changing *c, int with)
+{
+	for (unsigned i = 0; i < COUNT; i++)
+		if (c->pids[i])
+			assert_int_equal(kill(c->pids[i], with), 0);
+}
+
+void changing_hold(struct changing *c)
+{
+	send_all(c, SIGSTOP);
+	changing_await(c, WUNTRACED);
+}
+
+void changing_go_on(const struct changing *c)
+{
+	send_all(c, SIGCONT);
 }

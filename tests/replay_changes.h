@@ -43,4 +43,17 @@ void places_add_many(const struct places *p);
 pid_t changes_start(uint64_t seed, const struct places *p, const struct changes *how, int n,
 		    int nchurn);
 
+/* Several of them at once; 0: one that has ended. */
+struct changing {
+	pid_t pids[3];
+	unsigned running;
+};
+void changing_start(struct changing *c, uint64_t seed, const struct places *p,
+		    const struct changes *how, int n, int nchurn);
+/* Sees which have ended; options as waitpid(). */
+void changing_await(struct changing *c, int options);
+/* Nothing is changed until they are let go on. */
+void changing_hold(struct changing *c);
+void changing_go_on(const struct changing *c);
+
 #endif

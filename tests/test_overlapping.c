@@ -1,6 +1,7 @@
 /*
  * A watch is added where another is already: it takes nothing from that one, and what only the
  * later one wants below is read for it.
+ * link: -Wl,--wrap=watcher__catch_up
  */
 #include "overlapping_test.h"
 
@@ -304,10 +305,12 @@ static void test_second_reads_what_has_moved(void **state)
 	assert_int_equal(mkdir("n", 0755) | rename("a", "n/a"), 0);
 	add_with(w, "n", WATCH(.on_batch = on_told, .arg = &second));
 	sync_watcher(w);
-	assert_string_equal(told(&first), "deleted a/b/f, deleted a/b, deleted a, "
-					  "created n, created n/a, created n/a/b, created n/a/b/f");
+	assert_string_equal(told(&first), meanwhile ?
+			    "deleted a/b/f, deleted a/b, deleted a, created n, created n/a, "
+			    "created n/a/b, created n/a/b/f" :
+			    "created n, moved a n/a, moved a/b n/a/b, moved a/b/f n/a/b/f");
 	check_index(w);
-	told(&second);
+	assert_true(!*told(&second) || meanwhile);
 	assert_int_equal(mkfifo("n/a/b/g", 0600), 0);
 	sync_watcher(w);
 	assert_string_equal(told(&first), "created n/a/b/g");
@@ -523,5 +526,11 @@ int main(void)
 		TEST(test_second_has_moved_into_the_third),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = 0;
+
+	for (int i = 0; i < 2; i++) {
+		meanwhile = i;
+		failed |= cmocka_run_group_tests(tests, NULL, NULL);
+	}
+	return failed;
 }

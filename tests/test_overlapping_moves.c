@@ -1,6 +1,7 @@
 /*
  * Watches in one another, while what they have moves: what is found by reading before it is told, or
  * half of which is told, is told to each of them as it knows things.
+ * link: -Wl,--wrap=watcher__catch_up
  */
 #include "overlapping_test.h"
 
@@ -162,8 +163,9 @@ static void test_read_while_it_is_half_moved(void **state)
 	add_with(w, "n", WATCH(.on_batch = on_told, .arg = &second));
 	assert_int_equal(rename("n", away()) | rename(away(), "n") | mkdir("n/a", 0755), 0);
 	sync_watcher(w);
-	assert_string_equal(told(&first), "created n, created n/a, deleted n/a, deleted n, "
-					  "created n, created n/a");
+	assert_string_equal(told(&first), meanwhile ?
+			    "created n, created n/a, deleted n/a, deleted n, created n, created n/a" :
+			    "created n, deleted n, created n, created n/a");
 	check_index(w);
 	watcher_close(w);
 }
@@ -229,5 +231,11 @@ int main(void)
 		TEST(test_exchanged_before_it_was_seen),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = 0;
+
+	for (int i = 0; i < 2; i++) {
+		meanwhile = i;
+		failed |= cmocka_run_group_tests(tests, NULL, NULL);
+	}
+	return failed;
 }

@@ -282,7 +282,6 @@ static watcher *start_watching(const struct setup *setup, struct run *r)
 	watcher_watch *watch = NULL;
 	watcher_error err;
 	watcher *w;
-	bool late;
 
 	bounded = overflows(setup);
 	hold_changes(setup, r, SIGSTOP);
@@ -301,16 +300,14 @@ static watcher *start_watching(const struct setup *setup, struct run *r)
 			&err) < 0)
 		fail_msg("%s", err.message);
 	read_root(setup, r, w, r->places.in);
-	late = watcher__late_active(w);
-	if (late)
-		read_root(setup, r, w, r->places.two);
 	hold_changes(setup, r, SIGCONT);
-	if (late)
+	if (watcher__late_active(w))
 		usleep(1000); /* to change what is added next */
+	hold_changes(setup, r, SIGSTOP);
 	if (watcher_watch_add_root(watch, r->places.two, &err) < 0)
 		fail_msg("%s", err.message);
-	if (!late)
-		read_root(setup, r, w, r->places.two);
+	read_root(setup, r, w, r->places.two);
+	hold_changes(setup, r, SIGCONT);
 	return w;
 }
 
@@ -323,25 +320,18 @@ static int set_mode(const char *path, const struct stat *st, int what, struct FT
 /* Changes by three processes; the watcher looks on meanwhile, for so many turns. */
 static void change(const struct setup *setup, struct run *r, watcher *w, uint64_t seed, unsigned turns)
 {
-	int n = getenv("REPLAY_CHANGES") ? atoi(getenv("REPLAY_CHANGES")) : 300, running = 3, status;
-	pid_t pids[3];
+	int n = getenv("REPLAY_CHANGES") ? atoi(getenv("REPLAY_CHANGES")) : 300;
+	struct changing c;
 
-	for (int i = 0; i < 3; i++)
-		pids[i] = changes_start(seed * 3 + (uint64_t)i + 1, &r->places, &r->how, n,
-					churn_of(setup));
-	while (running) {
+	changing_start(&c, seed, &r->places, &r->how, n, churn_of(setup));
+	while (c.running) {
 		if (setup->mode == ADDS)
-			adds_perhaps(&r->adds, w, &r->places, r->replay.trace);
+			adds_perhaps(&r->adds, w, &r->places, &c, r->replay.trace);
 		if (turns) {
 			turns -= turns != UINT_MAX;
 			uv_run(&r->loop, UV_RUN_NOWAIT);
 		}
-		for (int i = 0; i < 3; i++)
-			if (pids[i] && waitpid(pids[i], &status, turns ? WNOHANG : 0) > 0) {
-				assert_int_equal(status, 0);
-				pids[i] = 0;
-				running--;
-			}
+		changing_await(&c, turns ? WNOHANG : 0);
 	}
 }
 

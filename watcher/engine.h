@@ -537,6 +537,8 @@ int watcher__pump_init(struct watcher *w);
 void watcher__pump(struct watcher *w);
 /* The pump runs at the next turn of the loop. */
 void watcher__pump_soon(struct watcher *w);
+/* Has the index as it is now, and those told of it who have a watch. */
+void watcher__catch_up(struct watcher *w);
 
 /* Watches and handlers that were removed within a callback go when no callback runs; and those that
  * were removed within a pass when that has ended. */

@@ -16,6 +16,7 @@
 #define LOOK_NS        1000000 /* ... and a long pass after this */
 #define UNWATCH_NS     1000000 /* ... and a long list of watches to end */
 #define RETRY_NS       50000000 /* what failed for want of something is tried again */
+#define CATCH_UP_NS    1000000000
 #define REFILL_CHANGES 4096    /* the kernel's queue is emptied again after so many */
 
 static void on_idle(uv_idle_t *idle)
@@ -270,14 +271,15 @@ static void retry(struct watcher *w)
 		watcher__syncs_tried(w);
 }
 
-/* What is left to do when no change is: true if that made new work. */
-static bool settle_rest(struct watcher *w, int64_t before_ns)
+/* What is left to do when no change is: true if that made new work. With `all` no half of a move is
+ * waited for. */
+static bool settle_rest(struct watcher *w, int64_t before_ns, bool all)
 {
 	bool remounted;
 
 	w->now_ns = clock_wall_ns(); /* of what is found now, and no change has told of */
 	watcher__caught_up(w);
-	watcher__halves_expire(w, watcher__sync_is_new(w) ? UINT64_MAX : uv_hrtime());
+	watcher__halves_expire(w, all ? UINT64_MAX : uv_hrtime());
 	remounted = watcher__mounts_due(w);
 	if (remounted)
 		watcher__mounts_check(w);
@@ -392,11 +394,43 @@ static bool turn(struct watcher *w)
 				return watcher__late_due_ns(w) != 0;
 			continue;
 		}
-		if (!settle_rest(w, before_ns))
+		if (!settle_rest(w, before_ns, watcher__sync_is_new(w)))
 			return true;
 		if (!watcher__look_go(w, uv_hrtime() + LOOK_NS) || uv_hrtime() > until)
 			return false; /* also when one gap follows another: no memory */
 	}
+}
+
+/*
+ * What came before a call is told to those who are there, and not to whom the call adds: all that is
+ * there is gone through, with what it leads to; but not for ever, if it does not end.
+ */
+void watcher__catch_up(struct watcher *w)
+{
+	uint64_t until = uv_hrtime() + CATCH_UP_NS;
+	enum fill_result filled;
+	enum applied applied;
+	int64_t before_ns;
+	bool over = false;
+
+	for (;;) {
+		watcher__look_go(w, UINT64_MAX);
+		w->turn_ns = uv_hrtime();
+		if (over || w->closing || w->backlogged || w->turn_ns > until)
+			break;
+		before_ns = clock_coarse_ns();
+		filled = fill(w);
+		if (filled == FILL_NOTHING) {
+			over = watcher__late_active(w) || !settle_rest(w, before_ns, true);
+			continue;
+		}
+		watcher__pump_soon(w);
+		applied = apply_all(w, UINT64_MAX);
+		w->backlogged = w->paused && over_limit(w);
+		over = applied == TURN_OVER ||
+		       (filled == FILL_ALL && applied == APPLIED_ALL && nothing_waits(w));
+	}
+	watcher__created_done(w, false);
 }
 
 static void set_timer(struct watcher *w)

@@ -232,8 +232,6 @@ static int add_root(struct watcher_watch *watch, const char *path, watcher_error
 		return 0;
 	}
 	list_append(&watch->roots, &root->link);
-	while (watcher__look_pending(watch->w)) /* what is found is told to those who are there */
-		watcher__look_go(watch->w, UINT64_MAX);
 	r = watcher__mounts_open(watch->w);
 	if (r == 0)
 		r = watcher__root_settle(watch->w, root, true, err);
@@ -264,6 +262,7 @@ int watcher_add(watcher *head, const char *path, const watch_options *options, w
 		r = watcher__engine_for(&w, head, o.follow_symlinks, err);
 	if (r < 0)
 		return r;
+	watcher__catch_up(w);
 	r = watch_new(&watch, w, &o, err);
 	if (r < 0) {
 		watcher__engine_leave(w);
@@ -295,6 +294,7 @@ int watcher_watch_add_root(watcher_watch *watch, const char *path, watcher_error
 		err->message[0] = '\0';
 	if (watch->removed)
 		return watcher__fail(err, UV_EINVAL, "the watch has been removed");
+	watcher__catch_up(watch->w);
 	r = add_root(watch, path, err);
 	if (r < 0)
 		return r;

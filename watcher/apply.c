@@ -335,6 +335,32 @@ static void about_itself(struct watcher *w, int source, const struct change *c, 
 	}
 }
 
+/* Is a name what the index has? If not, the directory is looked at once the queue is empty: the rest may
+ * still be on its way. */
+static void check_name(struct watcher *w, const struct change *c, uint32_t dir)
+{
+	uint32_t rec = tree_find(&w->tree, dir, c->name, c->name_len);
+	struct stat st;
+	struct entry e;
+	int r;
+
+	if (tree_dir(&w->tree, dir)->flags & DIR_NARROW &&
+	    !watcher__narrow_wants(w, dir, c->name, c->name_len))
+		return;
+	if (rec != NO_REC && c->content)
+		happened(w, c, dir, WATCHER_MODIFIED);
+	r = stat_at(w, dir, c->name, c->name_len, &st);
+	if (r == UV_ENOENT && rec == NO_REC)
+		return;
+	if (r == 0 && rec != NO_REC) {
+		e = tree_entry(&w->tree, dir, rec);
+		if (watcher__kernel_dir(w, &e) == S_ISDIR(st.st_mode) &&
+		    (!e.ino || e.ino == st.st_ino || e.node != NO_DIR))
+			return;
+	}
+	watcher__node_limbo(w, dir);
+}
+
 /* Was the name no news when the directory was last read? */
 static bool has_stayed(const struct watcher *w, const struct change *c, uint32_t dir)
 {
@@ -507,7 +533,10 @@ void watcher__apply(struct watcher *w, int source, const struct change *c)
 		watcher__node_read(w, dir);
 		break;
 	case CHANGE_LOOK:
-		watcher__look_hint(w, dir, c);
+		if (c->name_len)
+			check_name(w, c, dir);
+		else
+			watcher__look_hint(w, dir, c);
 		break;
 	default:
 		apply_named(w, c, dir);

@@ -57,6 +57,7 @@ static int fanotify_open(struct backend **out, const struct backend_config *conf
 	b->pid = getpid();
 	keys_init(&b->keys);
 	fan_later_init(b);
+	fan_merged_init(b);
 	fan_noise_init(&b->noise);
 	wakes_init(&b->wakes, config->loop, b->fd, config->wake, config->arg);
 	*out = b;
@@ -293,6 +294,7 @@ static void finish(void *arg)
 	fan_noise_fini(&b->noise);
 	fan_places_fini(&b->places);
 	fan_later_fini(b);
+	fan_merged_fini(b);
 	ids_free(&b->renamed);
 	free(b->dirs);
 	free(b->marks);

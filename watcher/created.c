@@ -38,7 +38,7 @@ static void forget(struct created *c)
 {
 	close_dir(c);
 	forget_listing(c);
-	*c = (struct created){ .dir = NO_DIR, .fd = -1, .wait = FEW, .linked = c->linked };
+	*c = (struct created){ .dir = NO_DIR, .fd = -1, .wait = FEW };
 }
 
 void watcher__created_init(struct watcher *w)
@@ -49,12 +49,10 @@ void watcher__created_init(struct watcher *w)
 
 void watcher__created_done(struct watcher *w, bool rest)
 {
-	if (rest) {
+	if (rest)
 		forget(&w->created);
-		w->created.linked = false;
-	} else {
+	else
 		close_dir(&w->created);
-	}
 }
 
 static bool is_at(const struct watcher *w, uint32_t dir)
@@ -229,7 +227,6 @@ void watcher__created_look(struct watcher *w, struct news *n)
 			return;
 		ino = st.st_ino;
 		type = watcher__type_of_mode(st.st_mode);
-		w->created.linked |= type != WATCHER_TYPE_DIR && st.st_nlink > 1;
 	}
 	w->created.lookups++;
 	if (type == WATCHER_TYPE_DIR) /* a later one */

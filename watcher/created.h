@@ -23,7 +23,6 @@ struct created {
 	struct listing listing; /* what was read, if there are slots: see listing.c */
 	uint32_t *slots, nslots;
 	uint64_t end;           /* changes behind this place may be newer */
-	bool linked;            /* some name looked up, with changes left to be told, is one of several */
 };
 
 void watcher__created_init(struct watcher *w);

@@ -5,6 +5,7 @@
  *                   └-> fan_noted (names that come and go: for directories that are read later)
  *                           ├-> fan_before (what a name was before that)
  *                           └-> fan_later (where a directory is)
+ *   fan_record -> fan_merged (what records stand too early to tell of)
  *
  * Directories are known by their file handles: see fan_open.h.
  *
@@ -24,6 +25,7 @@
 #include <sys/fanotify.h>
 #include <uv.h>
 
+#include "base/bytes.h"
 #include "watcher/backend.h"
 #include "watcher/fan_noise.h"
 #include "watcher/fan_open.h"
@@ -85,6 +87,34 @@ struct fan_later {
 	struct keys ended;   /* files whose end has been passed, and not that of their link count */
 };
 
+/* What was done to files, up to a place before which the queue was empty; see fan_merged.c. */
+enum {
+	FAN_NOTED_MOVE = 1 << 0,
+	FAN_NOTED_BACK = 1 << 1,  /* ... to a name that something was moved away from */
+	FAN_NOTED_COUNT = 1 << 2, /* its link count changed */
+	FAN_NOTED_WRITTEN = 1 << 3,
+	FAN_NOTED_NAME = 1 << 4	  /* of all: some file got or lost a name */
+};
+
+struct fan_merged {
+	struct fan_note {
+		uint64_t hash; /* of the file */
+		uint32_t kinds;
+		int32_t id, id2; /* of a move */
+		uint32_t name, name2; /* ... in `names` */
+	} *notes;
+	struct bytes names;
+	uint32_t nnotes, cap;
+	unsigned kinds; /* of all of them */
+	int32_t pid;	/* who has changed a link count last */
+	bool mixed;	/* others have, too */
+	/* Of the records that may have been merged with one another, counted from the first byte ever
+	 * read. End UINT64_MAX: it has not been read yet. */
+	uint64_t begin, end;
+	struct keys suspects; /* names that are to be looked at */
+	int32_t out;	      /* the one that was handed out last */
+};
+
 struct backend {
 	struct backend_config config;
 	int fd;
@@ -107,6 +137,7 @@ struct backend {
 	uint64_t fence; /* where what has come since the last fence() on begins */
 	struct fan_record now;
 	struct fan_later later;
+	struct fan_merged merged;
 	struct ids renamed; /* hashes of names renamed away in this drain -> number of where to, + 1 */
 	bool gap, all; /* all: what was read last was all there was */
 	int64_t time_ns;
@@ -144,6 +175,19 @@ void fan_pass(struct backend *b);
 
 /* ---- fan_record.c ---- */
 int fan_next(struct backend *b, struct change *c);
+
+/* ---- fan_merged.c ---- */
+void fan_merged_init(struct backend *b);
+void fan_merged_fini(struct backend *b);
+/* The record that was taken up tells of a file. */
+void fan_merged_note(struct backend *b, const struct fan_info *info, unsigned kinds);
+/* More is in the memory. */
+void fan_merged_read(struct backend *b);
+/* What comes next is merged with nothing of what was noted; or that is lost. */
+void fan_merged_begin(struct backend *b);
+/* If what may have been merged with one another has been told: the next name that is to be looked at
+ * for it. False: there is none. */
+bool fan_merged_told(struct backend *b, struct change *c);
 
 /* ---- fan_noted.c ---- */
 #define FAN_NONE UINT32_MAX

@@ -114,6 +114,7 @@ static void drop(struct backend *b)
 	b->base += b->len;
 	b->len = b->pos = 0;
 	b->now = (struct fan_record){ .id = -1, .id2 = -1, .target = -1 };
+	fan_merged_begin(b);
 }
 
 ssize_t fan_read(struct backend *b, bool discard)
@@ -148,6 +149,7 @@ ssize_t fan_read(struct backend *b, bool discard)
 			b->len += (size_t)n;
 	}
 	b->got = (size_t)got;
+	fan_merged_read(b);
 	return got;
 }
 

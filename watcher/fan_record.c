@@ -57,6 +57,9 @@ static void suspect(struct backend *b, struct fan_record *r, const struct fan_in
 {
 	uint32_t led = ids_get(&b->renamed, place_hash(info->dir2, info->name2));
 
+	if (!r->is_dir && info->object)
+		fan_merged_note(b, info,
+				FAN_NOTED_MOVE | (led == IDS_NONE ? 0 : FAN_NOTED_BACK));
 	if (led != IDS_NONE) {
 		look_at(r, r->id);
 		look_at(r, r->id2);
@@ -99,6 +102,8 @@ static bool take(struct backend *b)
 	}
 	r->is_dir = info.mask & FAN_ONDIR;
 	r->pid = info.pid;
+	if (!info.dir && info.object && info.mask & FAN_ATTRIB)
+		fan_merged_note(b, &info, FAN_NOTED_COUNT);
 	if (info.dir) {
 		r->id = listened(b, info.dir, info.name, info.mask, &unknown);
 		r->itself = strcmp(info.name, ".") == 0;
@@ -119,6 +124,10 @@ static bool take(struct backend *b)
 	r->bits = told_bits(b, r, info.mask);
 	if (r->bits & FAN_RENAME && info.dir && info.dir2)
 		suspect(b, r, &info);
+	if (r->bits & FAN_MODIFY && info.object)
+		fan_merged_note(b, &info, FAN_NOTED_WRITTEN);
+	if (r->bits & (FAN_CREATE | FAN_DELETE) && !r->is_dir)
+		b->merged.kinds |= FAN_NOTED_NAME;
 	/* What was merged into this may have been done after the reading that is still to come,
 	 * and be in what was read, or not. */
 	if (r->id >= 0 && b->dirs[r->id].fenced && r->bits & FAN_DELETE && r->bits & ~FAN_DELETE)
@@ -247,6 +256,8 @@ int fan_next(struct backend *b, struct change *c)
 			c->op = CHANGE_GAP;
 			return 1;
 		}
+		if (fan_merged_told(b, c))
+			return 1;
 		if (b->pos >= b->len)
 			return 0;
 		if (!take(b)) {

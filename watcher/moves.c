@@ -282,18 +282,6 @@ bool watcher__is_another(const struct watcher *w, const struct change *c, uint32
 	       w->sources[d->backend].ops->caps & BACKEND_TARGETS;
 }
 
-/* A file was made, moved away, and linked to where it was: fanotify makes one of both times that it got
- * the name, and tells of the first. It is found again when the queue is empty. */
-static void verify_left(struct watcher *w, const struct change *c, uint32_t dir)
-{
-	unsigned caps = w->sources[tree_dir(&w->tree, dir)->backend].ops->caps;
-	struct stat st;
-
-	if (w->created.linked && !c->is_dir && caps & BACKEND_TARGETS &&
-	    watcher__name_stat(w, dir, c->name, c->name_len, &st) == 0 && st.st_nlink > 1)
-		watcher__node_limbo(w, dir);
-}
-
 void watcher__moved_from(struct watcher *w, const struct change *c, uint32_t dir)
 {
 	uint32_t rec;
@@ -314,7 +302,6 @@ void watcher__moved_from(struct watcher *w, const struct change *c, uint32_t dir
 		watcher__node_limbo(w, dir);
 		return;
 	}
-	verify_left(w, c, dir);
 	if (watcher__half_room(w, &w->halves, w->nhalves, &w->halves_cap)) {
 		struct half_move h = watcher__take_out(w, dir, rec, c);
 

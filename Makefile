@@ -40,11 +40,13 @@ ALL_CPPFLAGS = -Iinclude -I. -D_GNU_SOURCE -DWHENDO_BUILDING $(if $(filter uv,$(
 ALL_CFLAGS   := -std=gnu11 $(WARN) -fvisibility=hidden -fPIC $(CFLAGS) $(SAN)
 ALL_LDFLAGS  := $(LDFLAGS) $(SAN)
 
-# For other systems and processors: CC, AR and PKG_CONFIG_LIBDIR of theirs, B=build/NAME, so that
-# builds do not disturb each other, and what is wanted, as in
-#	make CC=x86_64-w64-mingw32-gcc AR=x86_64-w64-mingw32-ar PKG_CONFIG_LIBDIR=... B=build/win build/win/libwhendo.a
+# For other systems and processors: CC and AR of theirs, in the environment (make before 4.4 shows
+# pkg-config nothing else) PKG_CONFIG_LIBDIR, B=build/NAME, so that builds do not disturb each other,
+# and what is wanted, as in
+#	PKG_CONFIG_LIBDIR=... make CC=x86_64-w64-mingw32-gcc AR=x86_64-w64-mingw32-ar B=build/win build/win/libwhendo.a
 # Which system that is, the compiler says. For Windows there is the watcher without commands, and
-# build/win/tests/windows/watch, which needs cmocka and LDFLAGS=-static, and runs under Wine.
+# build/win/tests/windows/watch, which needs cmocka and LDFLAGS=-static, and runs under Wine. Static
+# PCRE2 needs CPPFLAGS=-DPCRE2_STATIC there.
 comma   := ,
 TARGET  := $(shell $(CC) -dumpmachine 2>/dev/null)
 WINDOWS := $(findstring mingw,$(TARGET))

@@ -33,12 +33,15 @@
 #ifdef __APPLE__
 #define RENAME_HIDES_WRITES true
 #define LATE_NS		    1000000000
+#define HELD_TURNS	    0
 #elif defined(_WIN32) /* the clock of change times may be a tick behind */
 #define RENAME_HIDES_WRITES false
 #define LATE_NS		    50000000
+#define HELD_TURNS	    32 /* the first change answers a read, all others wait for the next */
 #else
 #define RENAME_HIDES_WRITES false
 #define LATE_NS		    0
+#define HELD_TURNS	    0
 #endif
 
 void fsevent_lose(struct backend *b)
@@ -193,9 +196,29 @@ static void on_prepare(uv_prepare_t *prepare)
 	b->polling_ns = clock_coarse_ns();
 }
 
+static void on_idle(uv_idle_t *idle)
+{
+	(void)idle;
+}
+
+/* Looked at are all changes of a burst together, else a move is an end and something new. Is there
+ * perhaps more in the kernel's queue? Then the loop turns again without waiting. */
+static bool holds_back(struct backend *b, bool told)
+{
+	if (told && b->held < HELD_TURNS) {
+		b->held++;
+		uv_idle_start(&b->more, on_idle);
+		return true;
+	}
+	b->held = 0;
+	uv_idle_stop(&b->more);
+	return false;
+}
+
 static void on_check(uv_check_t *check)
 {
 	struct backend *b = check->data;
+	bool told = b->calls > 0;
 
 	if (b->calls > LOSS_CALLS)
 		fsevent_lose(b);
@@ -206,7 +229,7 @@ static void on_check(uv_check_t *check)
 	b->calls = 0;
 	b->turn++;
 	b->below_id = -1; /* by the next turn another may be there */
-	if (!b->wake_due)
+	if (!b->wake_due || holds_back(b, told))
 		return;
 	b->wake_due = false;
 	b->config.wake(b->config.arg);
@@ -226,12 +249,13 @@ static int fsevent_open(struct backend **out, const struct backend_config *confi
 	b->calm_ns = b->polling_ns = clock_coarse_ns();
 	uv_prepare_init(config->loop, &b->prepare);
 	uv_check_init(config->loop, &b->check);
-	b->prepare.data = b->check.data = b;
+	uv_idle_init(config->loop, &b->more);
+	b->prepare.data = b->check.data = b->more.data = b;
 	uv_prepare_start(&b->prepare, on_prepare);
 	uv_check_start(&b->check, on_check);
 	uv_unref((uv_handle_t *)&b->prepare);
 	uv_unref((uv_handle_t *)&b->check);
-	b->open_handles = 2;
+	b->open_handles = 3;
 	*out = b;
 	return 0;
 }
@@ -502,6 +526,7 @@ static void fsevent_close(struct backend *b, void (*closed)(void *), void *arg)
 		fsevent_unwatch(b, i);
 	uv_close((uv_handle_t *)&b->prepare, on_own_closed);
 	uv_close((uv_handle_t *)&b->check, on_own_closed);
+	uv_close((uv_handle_t *)&b->more, on_own_closed);
 }
 
 const struct backend_ops watcher__fsevent = {

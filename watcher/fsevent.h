@@ -55,6 +55,8 @@ struct backend {
 	int32_t cap;
 	uv_prepare_t prepare;
 	uv_check_t check;
+	uv_idle_t more;
+	int held; /* turns in a row that what was told has waited for more */
 	int64_t calm_ns, polling_ns; /* known up to; the clock before this turn's polling */
 	uint32_t turn, calls, serial;
 	bool whole_trees;

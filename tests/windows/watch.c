@@ -342,6 +342,34 @@ static void test_a_tree(void **state)
 	check_told("deleted a/b/c/x\ndeleted a/b/c\ndeleted a/b\ndeleted a\n");
 }
 
+/* A tree is renamed before anything of what was done in it has been told. What is new comes before
+ * what ends, which might give it its inode number. */
+static void test_changes_in_a_tree_that_is_renamed(void **state)
+{
+	(void)state;
+	make("a");
+	make("a/b");
+	make("a/b/c");
+	put("a/b/c/old", "");
+	put("a/b/c/gone", "");
+	put("a/b/here", "");
+	wait_for_marker();
+	text_len = 0;
+	let_grow_old("a/b/here");
+	put("a/b/c/old", "new");
+	put("a/b/c/1", "");
+	rename_to("a/b/here", "a/b/there");
+	rename_to("a/b", "z");
+	put("z/c/2", "");
+	make("z/d");
+	put("z/d/3", "");
+	delete ("z/c/gone");
+	wait_for_marker();
+	check_was_told("moved a/b z\nmoved a/b/c z/c\nmoved z/here z/there\ncreated z/c/1\n"
+		       "created z/c/2\ncreated z/d\ncreated z/d/3\ndeleted z/c/gone\n");
+	assert_true(was_told("modified z/c/old\n") || was_told("modified a/b/c/old\n"));
+}
+
 static watcher_watch *add(const char *path, int follow, const char *begins)
 {
 	watcher_error err = { 0 };
@@ -493,11 +521,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		ON(test_a_file, FSEVENT),
 		ON(test_a_tree, FSEVENT),
+		ON(test_changes_in_a_tree_that_is_renamed, FSEVENT),
 		ON(test_watches_in_one_another, FSEVENT),
 		ON(test_more_than_a_queue_holds, FSEVENT),
 		ON(test_an_absolute_path, FSEVENT),
 		ON(test_a_file, POLL),
 		ON(test_a_tree, POLL),
+		ON(test_changes_in_a_tree_that_is_renamed, POLL),
 		ON(test_watches_in_one_another, POLL),
 		ON(test_more_than_a_queue_holds, POLL),
 		ON(test_an_absolute_path, AUTO),

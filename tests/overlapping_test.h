@@ -4,24 +4,11 @@
 
 #include "watch_test.h"
 
+#include "add_meanwhile.h"
 #include "index_check.h"
 #include "watcher/engine.h"
 
 static struct told first, second, third;
-
-/* What is done before a watch is added counts as done while it is: tests are run in both ways. */
-static bool meanwhile;
-
-void __real_watcher__catch_up(struct watcher *w);
-void __wrap_watcher__catch_up(struct watcher *w);
-
-void __wrap_watcher__catch_up(struct watcher *w)
-{
-	if (meanwhile) /* what is found is told to those who are there */
-		watcher__look_go(w, UINT64_MAX);
-	else
-		__real_watcher__catch_up(w);
-}
 
 /* NULL where the backend is not permitted. */
 static watcher *open_first_with(int backend, watch_options o)

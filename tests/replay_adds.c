@@ -171,7 +171,7 @@ void adds_perhaps(struct adds *a, watcher *w, const struct places *p, struct cha
 		drop(a, one, trace);
 		return;
 	}
-	held = dice(2) && w->sources[0].ops->caps & BACKEND_EXACT;
+	held = dice(2);
 	if (held)
 		changing_hold(changing);
 	if (some_dir(path, sizeof path, dice(2) ? p->in : p->two))

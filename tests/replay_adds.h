@@ -1,8 +1,8 @@
 /* Watches that come and go while everything changes, over what another one watches: that one must
  * not notice, and each of them is told of all that changes in its own root from then on.
  *
- * Where the backend is exact nothing changes while half of them are added: they begin with what is on
- * the disk. The others begin with what the index has then.
+ * Nothing changes while half of them are added: they begin with what is on the disk. The others begin
+ * with what the index has then.
  *
  * Not looked at: what is below a root that was a file when it was found, and a directory that has
  * replaced that (a file stays one, see watcher.3); of those others, a watch whose root is read later

@@ -1,7 +1,7 @@
 /*
  * A watch is added where another is already: it takes nothing from that one, and what only the
  * later one wants below is read for it.
- * link: -Wl,--wrap=watcher__catch_up
+ * link: -Wl,--wrap=watcher__catch_up,--wrap=watcher__compare_before
  */
 #include "overlapping_test.h"
 

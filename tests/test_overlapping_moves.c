@@ -1,7 +1,7 @@
 /*
  * Watches in one another, while what they have moves: what is found by reading before it is told, or
  * half of which is told, is told to each of them as it knows things.
- * link: -Wl,--wrap=watcher__catch_up
+ * link: -Wl,--wrap=watcher__catch_up,--wrap=watcher__compare_before
  */
 #include "overlapping_test.h"
 

@@ -203,6 +203,9 @@ struct backend_ops {
 	 * that is done, and wake() is called at its end whatever was found. */
 	void (*round)(struct backend *b);
 	bool (*busy)(const struct backend *b);
+	/* NULL where there is nothing to compare with. Compares the directory `id` now, if it can: what is
+	 * found is among the changes. */
+	void (*compare)(struct backend *b, int32_t id);
 	/* What happened before this has been found, and fetched; what happened later may still be to
 	 * be found. The file system's clock. */
 	int64_t (*known_ns)(const struct backend *b);

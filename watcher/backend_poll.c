@@ -54,6 +54,8 @@ struct backend {
 	uint64_t spent_ns; /* of this round */
 	struct bytes found; /* what is handed out, from `pos` on */
 	size_t pos;
+	struct bytes at_once; /* ... before that, while a round is under way, too */
+	size_t at_once_pos;
 	int64_t time_ns;
 	void (*closed)(void *arg);
 	void *closed_arg;
@@ -230,6 +232,30 @@ static void next_slice(struct backend *b)
 	}
 }
 
+/* What a thread compares just then is left to it. */
+static void compare_now(struct backend *b, int32_t id)
+{
+	size_t found = b->compare.found.len;
+
+	if (b->working || id >= b->cap || !b->dirs[id])
+		return;
+	bytes_clear(&b->paths);
+	b->njobs = 0;
+	add_job(b, id);
+	compare_jobs(&b->work);
+	b->njobs = 0;
+	b->gap |= b->compare.failed;
+	b->compare.failed = false;
+	if (b->compare.found.len > found) {
+		if (bytes_add(&b->at_once, b->compare.found.data + found,
+			      b->compare.found.len - found) < 0)
+			b->gap = true;
+		bytes_cut(&b->compare.found, found);
+	}
+	if (!watcher__disk_is_users(b->config.disk))
+		poll_doubt_young(b->dirs[id]);
+}
+
 static void begin_round(struct backend *b)
 {
 	b->again = false;
@@ -280,7 +306,7 @@ static bool poll_busy(const struct backend *b)
 
 static int64_t poll_known_ns(const struct backend *b)
 {
-	return b->running || b->gap || b->found.len ? b->known_ns : b->compared_ns;
+	return b->running || b->gap || b->found.len || b->at_once.len ? b->known_ns : b->compared_ns;
 }
 
 static bool poll_follow_up(struct backend *b)
@@ -451,28 +477,18 @@ static void poll_want(struct backend *b, unsigned kinds, bool merge)
 static int poll_fill(struct backend *b, bool discard)
 {
 	b->time_ns = clock_wall_ns();
-	return !discard && !b->running && (b->gap || b->found.len);
+	return !discard && (b->at_once.len || (!b->running && (b->gap || b->found.len)));
 }
 
-static int poll_next(struct backend *b, struct change *c)
+/* The next thing that was found of a directory that is still watched. */
+static bool next_of(const struct backend *b, struct bytes *found, size_t *pos, struct change *c)
 {
 	struct found f;
 
-	if (b->running)
-		return 0;
-	for (;;) {
-		*c = (struct change){ .id = -1, .id2 = -1, .time_ns = b->time_ns };
-		if (b->gap) {
-			b->gap = false;
-			c->op = CHANGE_GAP;
-			c->since_ns = b->known_ns;
-			return 1;
-		}
-		if (b->pos >= b->found.len)
-			break;
-		memcpy(&f, b->found.data + b->pos, sizeof f);
-		c->name = b->found.data + b->pos + sizeof f;
-		b->pos += sizeof f + f.len;
+	while (*pos < found->len) {
+		memcpy(&f, found->data + *pos, sizeof f);
+		c->name = found->data + *pos + sizeof f;
+		*pos += sizeof f + f.len;
 		if (!keys_has(&b->keys, f.id))
 			continue;
 		c->op = f.op;
@@ -481,10 +497,28 @@ static int poll_next(struct backend *b, struct change *c)
 		c->name_len = f.len;
 		c->since_ns = f.since_ns;
 		c->taken_ns = f.taken_ns;
+		return true;
+	}
+	*pos = 0;
+	bytes_clear(found);
+	return false;
+}
+
+static int poll_next(struct backend *b, struct change *c)
+{
+	*c = (struct change){ .id = -1, .id2 = -1, .time_ns = b->time_ns };
+	if (next_of(b, &b->at_once, &b->at_once_pos, c))
+		return 1;
+	if (b->running)
+		return 0;
+	if (b->gap) {
+		b->gap = false;
+		c->op = CHANGE_GAP;
+		c->since_ns = b->known_ns;
 		return 1;
 	}
-	b->pos = 0;
-	bytes_clear(&b->found);
+	if (next_of(b, &b->found, &b->pos, c))
+		return 1;
 	if (b->holding) {
 		b->holding = false;
 		round_now(b);
@@ -508,6 +542,7 @@ static void finish_close(struct backend *b)
 	keys_fini(&b->keys);
 	bytes_free(&b->paths);
 	bytes_free(&b->found);
+	bytes_free(&b->at_once);
 	poll_work_free(&b->compare);
 	free(b);
 	closed(arg);
@@ -545,6 +580,7 @@ const struct backend_ops watcher__poll = {
 	.next = poll_next,
 	.round = poll_round,
 	.busy = poll_busy,
+	.compare = compare_now,
 	.known_ns = poll_known_ns,
 	.follow_up = poll_follow_up,
 	.close = poll_close,

@@ -515,6 +515,13 @@ bool watcher__limbo_holds(const struct watcher *w);
 /* What is in it now holds no other sync up, until it has been read. */
 void watcher__limbo_give_up(struct watcher *w);
 
+/* ---- before.c: what was done before a root is added ---- */
+/* Is what is at the path told to others who only hear of what is found by looking? What is remembered
+ * of it is compared then. */
+bool watcher__compare_before(struct watcher *w, const char *path);
+/* Looks at all that is found so. */
+void watcher__look_for_names(struct watcher *w);
+
 /* ---- root.c ---- */
 int watcher__root_new(struct root **out, struct watcher_watch *watch, const char *given,
 		      watcher_error *err);
@@ -537,8 +544,9 @@ int watcher__pump_init(struct watcher *w);
 void watcher__pump(struct watcher *w);
 /* The pump runs at the next turn of the loop. */
 void watcher__pump_soon(struct watcher *w);
-/* Has the index as it is now, and those told of it who have a watch. */
-void watcher__catch_up(struct watcher *w);
+/* Has the index as it is now, and those told of it who have a watch; with `look` also of what is only
+ * found by looking. */
+void watcher__catch_up(struct watcher *w, bool look);
 
 /* Watches and handlers that were removed within a callback go when no callback runs; and those that
  * were removed within a pass when that has ended. */

@@ -483,6 +483,13 @@ out:
 		watcher__disk_close(w->disk, fd);
 }
 
+void poll_doubt_young(struct polled *p)
+{
+	for (uint32_t i = 0; i < p->count; i++)
+		if (p->entries[i].ctime_ns >= p->checked_ns)
+			p->entries[i].ctime_ns = 0;
+}
+
 void poll_remember(struct poll_work *w, struct polled *p, const char *path)
 {
 	size_t found = w->found.len;

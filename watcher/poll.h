@@ -81,6 +81,9 @@ void poll_compare(struct poll_work *w, struct polled *p, int32_t id, const char 
  * is now. Only of the user's own; a name that is not there any more is known for a round. */
 bool poll_is_known(struct poll_work *w, const struct polled *p, const char *name, size_t len,
 		   const struct stat *st);
+/* What was done to a file in the tick of the clock in which it has just been compared need not show in
+ * its times: if there was anything, it is found once more. */
+void poll_doubt_young(struct polled *p);
 void poll_forget(struct polled *p);
 void poll_work_free(struct poll_work *w);
 

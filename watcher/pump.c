@@ -405,7 +405,7 @@ static bool turn(struct watcher *w)
  * What came before a call is told to those who are there, and not to whom the call adds: all that is
  * there is gone through, with what it leads to; but not for ever, if it does not end.
  */
-void watcher__catch_up(struct watcher *w)
+void watcher__catch_up(struct watcher *w, bool look)
 {
 	uint64_t until = uv_hrtime() + CATCH_UP_NS;
 	enum fill_result filled;
@@ -420,16 +420,20 @@ void watcher__catch_up(struct watcher *w)
 			break;
 		before_ns = clock_coarse_ns();
 		filled = fill(w);
-		if (filled == FILL_NOTHING) {
+		if (filled != FILL_NOTHING) {
+			applied = apply_all(w, UINT64_MAX);
+			w->backlogged = w->paused && over_limit(w);
+			over = applied == TURN_OVER ||
+			       (filled == FILL_ALL && applied == APPLIED_ALL && nothing_waits(w));
+		} else if (!look) {
 			over = watcher__late_active(w) || !settle_rest(w, before_ns, true);
-			continue;
 		}
-		watcher__pump_soon(w);
-		applied = apply_all(w, UINT64_MAX);
-		w->backlogged = w->paused && over_limit(w);
-		over = applied == TURN_OVER ||
-		       (filled == FILL_ALL && applied == APPLIED_ALL && nothing_waits(w));
+		if (look) { /* by the names of now, after what was told by those of before */
+			watcher__look_for_names(w);
+			look = over = false;
+		}
 	}
+	watcher__pump_soon(w);
 	watcher__created_done(w, false);
 }
 

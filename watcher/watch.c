@@ -244,6 +244,16 @@ static int add_root(struct watcher_watch *watch, const char *path, watcher_error
 	return r;
 }
 
+/* What was done until now is told to those who are there, and no news to the roots that are added. */
+static void catch_up(struct watcher *w, const char *path, const char *const *more)
+{
+	bool look = watcher__compare_before(w, path);
+
+	for (; more && *more; more++)
+		look |= watcher__compare_before(w, *more);
+	watcher__catch_up(w, look);
+}
+
 int watcher_add(watcher *head, const char *path, const watch_options *options, watcher_error *err)
 {
 	struct watcher *w;
@@ -262,7 +272,7 @@ int watcher_add(watcher *head, const char *path, const watch_options *options, w
 		r = watcher__engine_for(&w, head, o.follow_symlinks, err);
 	if (r < 0)
 		return r;
-	watcher__catch_up(w);
+	catch_up(w, path, o.roots);
 	r = watch_new(&watch, w, &o, err);
 	if (r < 0) {
 		watcher__engine_leave(w);
@@ -294,7 +304,7 @@ int watcher_watch_add_root(watcher_watch *watch, const char *path, watcher_error
 		err->message[0] = '\0';
 	if (watch->removed)
 		return watcher__fail(err, UV_EINVAL, "the watch has been removed");
-	watcher__catch_up(watch->w);
+	catch_up(watch->w, path, NULL);
 	r = add_root(watch, path, err);
 	if (r < 0)
 		return r;

@@ -170,7 +170,8 @@ struct backend_ops {
 	int (*watch)(struct backend *b, int fd, const char *path, enum watch_level level,
 		     int32_t *id);
 	/* The number of a directory that is watched already, open as `fd`; -1: it is not. Of
-	 * polling only, which may have what another backend can watch by now; else NULL. */
+	 * polling only, which may have what another backend can watch by now, or an inode of what is
+	 * gone, as its next comparison will find; else NULL. */
 	int32_t (*known)(struct backend *b, int fd, const char *path);
 	void (*unwatch)(struct backend *b, int32_t id);
 	/* NULL where it does not matter. File systems were mounted or unmounted: what is watched

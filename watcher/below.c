@@ -197,6 +197,8 @@ void watcher__emit_moved(struct watcher *w, struct news *n, uint32_t node)
 	if (node != NO_DIR && watcher__ends_for_some(w, n))
 		moved_below(w, n, node, true);
 	watcher__emit(w, n);
-	if (node != NO_DIR)
-		moved_below(w, n, node, false);
+	if (node == NO_DIR)
+		return;
+	moved_below(w, n, node, false);
+	watcher__over_below(w, node);
 }

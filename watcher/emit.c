@@ -65,11 +65,19 @@ static struct path_parts parts_of(const struct side *s)
 	return (struct path_parts){ s->root->given, s->rel, strlen(s->root->given), s->len };
 }
 
+static bool passes(const struct root *root, const char *rel, size_t len, int type, int kind)
+{
+	return !root->filter || watcher__filter_pass(root->filter, rel, len, type, (unsigned)kind);
+}
+
+bool watcher__root_passes(const struct root *root, const char *rel, size_t len, int type, int kind)
+{
+	return watcher__root_sees(root, rel, len) && passes(root, rel, len, type, kind);
+}
+
 static bool side_passes(const struct side *s, int type, int kind)
 {
-	return s->root && (!s->root->filter ||
-			   watcher__filter_pass(s->root->filter, s->rel, s->len, type,
-						(unsigned)kind));
+	return s->root && passes(s->root, s->rel, s->len, type, kind);
 }
 
 /* Of what a rename did itself: not of what follows from it, nor of what an exchange put in the
@@ -236,7 +244,35 @@ static bool told_before(const struct hit *hits, int i)
 
 	for (int k = 0; k < i; k++)
 		if (hits[k].root->watch == r->watch &&
-		    (hits[k].root->node != r->node || r->single))
+		    (hits[k].root->node != r->node || hits[k].root->single || r->single))
+			return true;
+	return false;
+}
+
+/* Is the first around the second, as the index has them? */
+static bool is_around(const struct hit *hits, int k, int i)
+{
+	const struct root *a = hits[k].root, *r = hits[i].root;
+
+	return a->watch == r->watch && !a->single &&
+	       (a->node == r->node ? r->single != NULL : k > i);
+}
+
+/* Is what is news to one root only, or to those above something, told by others of the watch? */
+static bool others_tell(struct watcher *w, const struct news *n, const struct hit *hits, int nhits, int i)
+{
+	const char *rel = backpath_tail(&w->path, hits[i].rel_len);
+
+	if (n->grafted)
+		return watcher__told_below(w, hits[i].root->node, n->known_to) ||
+		       watcher__told_within(hits[i].root, n, rel, hits[i].rel_len);
+	if (!n->only)
+		return false;
+	if (n->only->over || !hits[i].rel_len)
+		return watcher__told_around(n->only, n, rel, hits[i].rel_len);
+	for (int k = 0; k < nhits; k++)
+		if (is_around(hits, k, i) && passes(hits[k].root, backpath_tail(&w->path, hits[k].rel_len),
+						    hits[k].rel_len, n->type, n->kind))
 			return true;
 	return false;
 }
@@ -268,9 +304,13 @@ static int kept(struct watcher *w, const struct news *news, struct hit *hits, in
 {
 	int left = 0;
 
-	for (int i = 0; i < n; i++)
-		if (hits[i].root != w->adding && !is_no_file(w, news, hits[i].root))
+	for (int i = 0; i < n; i++) {
+		struct root *root = hits[i].root;
+
+		if (root != w->adding && !is_no_file(w, news, root) &&
+		    (!root->over || news->only == root))
 			hits[left++] = hits[i];
+	}
 	return n < 0 ? n : left;
 }
 
@@ -456,7 +496,7 @@ void watcher__emit(struct watcher *w, struct news *n)
 		if ((n->only && hits[i].root != n->only) || (!n->only && told_before(hits, i)) ||
 		    (n->root_only && hits[i].rel_len) ||
 		    partner(others, nothers, hits[i].root) >= 0 ||
-		    (n->grafted && watcher__told_below(w, hits[i].root->node, n->known_to)))
+		    others_tell(w, n, hits, nhits, i))
 			continue;
 		at = side_of(&w->path, &hits[i]);
 		if (full && n->kind == WATCHER_DELETED)

@@ -56,6 +56,10 @@ struct root {
 	uint64_t outside;          /* what those files were then: see outside.c; 0: not looked at */
 	bool waiting;              /* told the user that it is not there */
 	bool was_there;            /* has been attached before */
+	bool over;                 /* one around it has told its end: it tells nothing, till looked up */
+	bool sought;               /* those around it were to look for it first, and have */
+	bool ended;                /* just now: those in it are to end */
+	uint32_t settled;          /* the round it was looked up in last: see watcher.settling */
 };
 
 struct handler {
@@ -233,6 +237,8 @@ struct watcher {
 	int64_t owed_since_ns; /* what is owed (DIR_OWED) may have changed since then */
 	int64_t put_off_ns;  /* what polling found in directories that are in limbo may be as old */
 	uint32_t own_cookie; /* last one given to a move that has none */
+	uint32_t settling;   /* counts rounds of looking roots up */
+	bool several;        /* some watch has had more than one root: they may be in one another */
 	bool recheck_roots, rules_due, gap, ready_due, exact_counts, pumping, backlogged;
 	bool tight;          /* a batch uses its last memory: it is delivered before more comes */
 	bool leaving;        /* watches were removed within a pass */
@@ -277,6 +283,10 @@ struct hit {
 #define HITS_MAX 64
 /* Roots over `name` in `dir` (no name: over the directory itself) whose depth reaches there, the
  * nearest first; the path up to the top is left in `p`. Count of hits, or UV_ENOMEM. */
+/* Is a path below a root, or "", within what its watch wants of it, but for filters? */
+bool watcher__root_sees(const struct root *root, const char *rel, size_t len);
+/* ... and for filters? */
+bool watcher__root_passes(const struct root *root, const char *rel, size_t len, int type, int kind);
 int watcher__hits(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
 		  size_t len, struct hit *hits);
 /* The same where those have it who were told of everything so far. */
@@ -500,6 +510,8 @@ void watcher__apply(struct watcher *w, int source, const struct change *c);
 /* ---- moves.c: halves of moves ---- */
 /* Is the node, with all below it, half of a move, or pushed off its name? */
 bool watcher__is_half(const struct watcher *w, uint32_t node);
+/* Is it in one that is on its way from one name to another? Then what takes that off the way decides. */
+bool watcher__is_moving(const struct watcher *w, uint32_t dir);
 /* Ends halves of moves that have waited long enough; UINT64_MAX: all. */
 void watcher__halves_expire(struct watcher *w, uint64_t now_ns);
 /* Something new has this name: what moved away from it, and is waited for, has left. */
@@ -531,13 +543,32 @@ void watcher__root_free(struct watcher *w, struct root *root);
 int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 			 watcher_error *err);
 void watcher__anchor_hit(struct watcher *w, int source, const struct change *c);
-void watcher__recheck_roots(struct watcher *w);
 /* Something was mounted or unmounted: has roots looked up again that it may concern. */
 void watcher__roots_remounted(struct watcher *w);
 /* Changes were lost, and may have been on the way to any root: has all looked up again. */
 void watcher__doubt_roots(struct watcher *w);
 /* Has roots looked up again that are not there, where no anchor tells of their coming. */
 void watcher__waiting_roots(struct watcher *w);
+
+/* ---- within.c ---- */
+/* Is a root, by where both are, in another of its watch that is a directory? */
+bool watcher__is_within(const struct root *around, const struct root *root);
+bool watcher__has_around(const struct root *root);
+/* A directory is told to have left the place of the roots that are at it: those in others are over. */
+void watcher__over_at(struct watcher *w, uint32_t dir);
+/* ... and all that are in it. */
+void watcher__over_below(struct watcher *w, uint32_t dir);
+/* Have those around a root, that is to be attached to a directory, looked for that? They are to do it
+ * first, so that it is told, once, as a part of what they have. */
+bool watcher__sought_around(struct watcher *w, struct root *root, const char *path);
+/* Is what is news to a root told by one around it? */
+bool watcher__told_around(const struct root *root, const struct news *n, const char *rel, size_t len);
+/* Has one in it told what is found there? */
+bool watcher__told_within(const struct root *root, const struct news *n, const char *rel, size_t len);
+/* Those around a root are looked up before it comes or goes. */
+void watcher__settle_around(struct watcher *w, const struct root *root);
+/* Looks up those roots again that are to be. */
+void watcher__recheck_roots(struct watcher *w);
 
 /* ---- pump.c: order of the work, delivery, timers ---- */
 int watcher__pump_init(struct watcher *w);

@@ -301,8 +301,7 @@ static void spare(struct watcher *w, uint32_t dir)
 	struct dir *d = tree_dir(&w->tree, dir);
 	uint64_t ino = d->ino;
 
-	for (struct root *r = d->roots; r; r = r->next_at_node)
-		r->recheck = w->recheck_roots = true;
+	watcher__over_at(w, dir);
 	leave_entry(w, dir);
 	d->ino = ino;
 	d->flags &= (uint16_t)~DIR_LINK;

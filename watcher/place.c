@@ -80,7 +80,7 @@ static bool within_depth(const struct root *root, const char *rel, size_t len)
 	return depth > 0;
 }
 
-static bool root_sees(const struct root *root, const char *rel, size_t len)
+bool watcher__root_sees(const struct root *root, const char *rel, size_t len)
 {
 	if (root->watch->removed)
 		return false;
@@ -95,7 +95,7 @@ static int add_hits(struct watcher *w, const struct backpath *p, uint32_t dir, s
 	for (struct root *r = tree_dir(&w->tree, dir)->roots; r && n < HITS_MAX;
 	     r = r->next_at_node) {
 		/* A single file's events are about the root itself. */
-		if (!root_sees(r, backpath_tail(p, p->len), p->len))
+		if (!watcher__root_sees(r, backpath_tail(p, p->len), p->len))
 			continue;
 		hits[n].root = r;
 		hits[n++].rel_len = r->single ? 0 : p->len;

@@ -396,6 +396,8 @@ void watcher__push_off(struct watcher *w, const struct change *c, uint32_t dir,
 		watcher__halves_below_gone(w, e.node);
 	h = watcher__half_of(w, dir, &e, c);
 	h.emptied = in_doubt(w, &e);
+	if (e.node != NO_DIR)
+		watcher__over_below(w, e.node);
 	if (by && tree_alive(&w->tree, by->dir, by->gen)) {
 		h.back_dir = by->dir;
 		h.back_gen = by->gen;

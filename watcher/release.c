@@ -85,8 +85,7 @@ static void cut(struct watcher *w, uint32_t dir)
 	watcher__pump_soon(w);
 }
 
-/* Is it on its way from one name to another? Then what takes it off the way decides. */
-static bool is_moving(const struct watcher *w, uint32_t dir)
+bool watcher__is_moving(const struct watcher *w, uint32_t dir)
 {
 	while (tree_dir(&w->tree, dir)->parent != NO_DIR)
 		dir = tree_dir(&w->tree, dir)->parent;
@@ -97,7 +96,7 @@ void watcher__release(struct watcher *w, uint32_t dir)
 {
 	unsigned left = MANY;
 
-	if (watcher__wants_all(w, dir, NULL) || is_moving(w, dir))
+	if (watcher__wants_all(w, dir, NULL) || watcher__is_moving(w, dir))
 		return;
 	/* Numbers of nodes that are cut off may stay in use where each is a watch of its own. */
 	if (w->nsources == 1 && w->sources[0].ops->caps & BACKEND_SLOW_UNWATCH &&

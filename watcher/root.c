@@ -155,6 +155,11 @@ static int attach(struct watcher *w, struct root *root, struct way *y, enum read
 	return 0;
 }
 
+static void settle_later(struct watcher *w, struct root *root)
+{
+	root->recheck = w->recheck_roots = true;
+}
+
 /* ---- news of roots ---- */
 
 static void root_news(struct watcher *w, struct root *root, int kind)
@@ -246,12 +251,13 @@ static void tell_known(struct watcher *w, struct root *root)
 	tell_leaving(w, &n, root->node);
 }
 
-/* The root is not there any more: everything in it ends, then itself. */
-static void end_root(struct watcher *w, struct root *root)
+/* Everything in it ends, then itself. */
+static void end_one(struct watcher *w, struct root *root)
 {
 	struct news n = { .kind = WATCHER_DELETED, .time_ns = w->now_ns, .only = root };
 	uint32_t node = root->node;
 
+	root->over |= watcher__is_moving(w, node) && watcher__has_around(root);
 	tell_leaving(w, &n, node);
 	if (root->single) {
 		end_single(w, root);
@@ -261,10 +267,28 @@ static void end_root(struct watcher *w, struct root *root)
 	}
 	detach(w, root);
 	watcher__release(w, node);
+	root->over = false;
 	if (!root->waiting)
 		watcher__problem(w, root->given, UV_ENOENT, "%s: gone; waiting for it to come back",
 				 root->given);
 	root->waiting = true;
+}
+
+/* The root is not there any more, and nor are those of its watch in it, as far as has been told. */
+static void end_root(struct watcher *w, struct root *root)
+{
+	end_one(w, root);
+	root->ended = true;
+	LIST_EACH(it, next, &root->watch->roots) {
+		struct root *in = LIST_ENTRY(it, struct root, link);
+
+		if (!watcher__is_within(root, in))
+			continue;
+		in->over = true;
+		end_one(w, in);
+		settle_later(w, in);
+	}
+	root->ended = false;
 }
 
 static int fail_root(const struct root *root, int code, watcher_error *err)
@@ -279,13 +303,17 @@ static int fail_root(const struct root *root, int code, watcher_error *err)
  * took its name leads after it: others find it where it is, and its rules may be others there. */
 static bool leads_here(struct watcher *w, const struct root *root, const struct way *y)
 {
+	const struct source *s;
 	const struct dir *d;
 	struct stat st;
 
-	if (root->node == NO_DIR || y->missing || y->error ||
+	if (root->node == NO_DIR || root->over || y->missing || y->error ||
 	    watcher__disk_stat(&w->disk, y->fd, &st) < 0)
 		return false;
 	d = tree_dir(&w->tree, root->node);
+	s = &w->sources[d->backend];
+	if (s->ops->known && s->ops->known(s->backend, y->fd, y->at.data) != d->id)
+		return false; /* made since the last comparison, with the inode of the one before */
 	return d->id >= 0 && d->ino == st.st_ino && d->dev == watcher__dev32(st.st_dev) &&
 	       strcmp(root->real, y->at.data) == 0 &&
 	       strcmp(root->single ? root->single : "", y->name) == 0;
@@ -298,7 +326,7 @@ static bool only_file_gone(struct watcher *w, const struct root *root, const str
 	const struct dir *d = tree_dir(&w->tree, root->node);
 	struct stat st;
 
-	return root->single && y->missing && strcmp(y->lost, root->single) == 0 && d->id >= 0 &&
+	return root->single && !root->over && y->missing && strcmp(y->lost, root->single) == 0 && d->id >= 0 &&
 	       y->fd >= 0 &&
 	       watcher__disk_stat(&w->disk, y->fd, &st) == 0 && d->ino == st.st_ino &&
 	       d->dev == watcher__dev32(st.st_dev);
@@ -349,11 +377,6 @@ static bool just_gone(int r)
 	return r == UV_ENOENT || r == UV_ENOTDIR || r == UV_ELOOP;
 }
 
-static void settle_later(struct watcher *w, struct root *root)
-{
-	root->recheck = w->recheck_roots = true;
-}
-
 /* A root that was not there, or not known, is. */
 static void announce(struct watcher *w, struct root *root)
 {
@@ -402,12 +425,19 @@ static int follow_way(struct watcher *w, struct root *root, struct way *y, bool 
 		watcher__outside_follow(w, root);
 		return 0;
 	}
+	if (!first)
+		watcher__settle_around(w, root);
 	if (root->node != NO_DIR && !only_file_gone(w, root, y))
 		end_root(w, root);
 	if (root->node != NO_DIR) /* a single file that is gone: its directory still watches */
 		return 0;
 	if (y->error || y->missing) {
 		root->waiting = true;
+		root->sought = false;
+		return 0;
+	}
+	if (!first && !watcher__sought_around(w, root, y->at.data)) {
+		settle_later(w, root);
 		return 0;
 	}
 	return settle_at(w, root, y, first, err);
@@ -420,26 +450,12 @@ int watcher__root_settle(struct watcher *w, struct root *root, bool first,
 	int r;
 
 	root->recheck = false;
+	root->settled = w->settling;
 	watcher__anchors_forget(w, root);
 	watcher__way_walk(w, root, &y);
 	r = follow_way(w, root, &y, first, err);
 	watcher__way_free(w, &y);
 	return r;
-}
-
-void watcher__recheck_roots(struct watcher *w)
-{
-	w->recheck_roots = false;
-	LIST_EACH(it, next, &w->watches) {
-		struct watcher_watch *watch = LIST_ENTRY(it, struct watcher_watch, link);
-
-		LIST_EACH(ri, rnext, &watch->roots) {
-			struct root *root = LIST_ENTRY(ri, struct root, link);
-
-			if (root->recheck && !watch->removed)
-				watcher__root_settle(w, root, false, NULL);
-		}
-	}
 }
 
 /* Is the root what its path led to before something was mounted? */

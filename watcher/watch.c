@@ -231,6 +231,7 @@ static int add_root(struct watcher_watch *watch, const char *path, watcher_error
 		watcher__root_free(watch->w, root);
 		return 0;
 	}
+	watch->w->several |= !list_empty(&watch->roots);
 	list_append(&watch->roots, &root->link);
 	r = watcher__mounts_open(watch->w);
 	if (r == 0)

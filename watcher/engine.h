@@ -504,6 +504,10 @@ int watcher__late_next(struct watcher *w, int source, struct change *c);
 /* Reads what a change needs. False: not now; watcher__late_next() gives it again. */
 bool watcher__late_before(struct watcher *w, int source, struct change *c, uint64_t until);
 
+/* ---- late_lost.c ---- */
+/* Takes the names of what was made since out of what was read of a directory. */
+void watcher__late_leave_out(int fd, struct listing *l, int64_t since_ns);
+
 /* ---- apply.c: exact changes ---- */
 void watcher__apply(struct watcher *w, int source, const struct change *c);
 

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "watcher/apply.h"
 #include "watcher/look.h"
 
@@ -39,6 +40,7 @@ struct late {
 	uint32_t owner;      /* of the number that was to be a node's */
 	bool told;           /* of what is tried again */
 	uint64_t due_ns, progress_ns;
+	int64_t since_ns;    /* wall clock before the first of it was to be read */
 };
 
 int watcher__late_init(struct watcher *w)
@@ -94,6 +96,7 @@ bool watcher__late_begin(struct watcher *w, uint32_t dir)
 		return false;
 	if (!w->late->active) {
 		w->late->active = true;
+		w->late->since_ns = clock_coarse_ns();
 		ops->unread(w->sources[0].backend, true);
 	}
 	read_later(w, dir);
@@ -308,6 +311,8 @@ static int read_listing(struct watcher *w, uint32_t dir, int fd, struct listing 
 	if (r < 0)
 		return r;
 	watcher__scan_read(fd, li);
+	if (!li->error && w->gap)
+		watcher__late_leave_out(fd, li, w->late->since_ns);
 	if (li->error == UV_ENOENT) /* removed since it was opened */
 		nothing_in(w, dir, li);
 	return li->error;

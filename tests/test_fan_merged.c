@@ -164,7 +164,7 @@ static void test_merged(void **state)
 		{ "touch a; ln a o", "rm a; mv o a; rm a",
 		  "deleted in/a, created in/a, deleted in/a" },
 		{ "touch a", "chmod a; mv a b; ln b a",
-		  "modified in/a, modified in/a, moved in/a in/b, created in/a" },
+		  "modified in/a, attrib in/a, moved in/a in/b, created in/a" },
 		{ "touch a", "write a; mv a d/a; ln d/a a",
 		  "modified in/a, modified in/a, moved in/a in/d/a, modified in/d/a, "
 		  "created in/a" },
@@ -183,7 +183,7 @@ static void test_merged(void **state)
 		{ "touch a; ln a b; touch o", "write b; mv o b; mv a b; write b",
 		  "modified in/b, modified in/b, moved in/a in/b, modified in/b" },
 		{ "touch a; ln a b", "chmod b; mv b d/a; mv a b; write b",
-		  "modified in/b, modified in/b, moved in/b in/d/a, moved in/a in/b, "
+		  "attrib in/b, modified in/b, moved in/b in/d/a, moved in/a in/b, "
 		  "modified in/b" },
 		{ "touch a; ln a b", "rm a; mkdir a; swap b a; write a",
 		  "modified in/a, deleted in/a, created in/a, moved in/b in/a, "
@@ -191,11 +191,12 @@ static void test_merged(void **state)
 		{ "touch a; ln a o", "rm a; *ln o a; rm a",
 		  "deleted in/a, created in/a, deleted in/a" },
 		{ "touch a; ln a b", "chmod b; *rm b; ln a b",
-		  "modified in/b, modified in/b, deleted in/b, created in/b" },
+		  "modified in/b, attrib in/b, deleted in/b, created in/b" },
 	};
 
 	(void)state;
-	watch_in(WATCH(.on_batch = on_told, .arg = &news));
+	watch_in(WATCH(.kinds = WATCHER_CHANGES | WATCHER_ATTRIB, .on_batch = on_told,
+		       .arg = &news));
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		empty();
 		run_script(rows[i].before);

@@ -420,7 +420,11 @@ void watcher__catch_up(struct watcher *w, bool look)
 			break;
 		before_ns = clock_coarse_ns();
 		filled = fill(w);
-		if (filled != FILL_NOTHING) {
+		/* Read as a whole: to ask where each strange directory is costs more, of many roots. */
+		if (filled != FILL_NOTHING && watcher__late_active(w) &&
+		    !watcher__late_go(w, UINT64_MAX)) {
+			over = true; /* not all can be read just now */
+		} else if (filled != FILL_NOTHING) {
 			applied = apply_all(w, UINT64_MAX);
 			w->backlogged = w->paused && over_limit(w);
 			over = applied == TURN_OVER ||

@@ -64,4 +64,34 @@ static inline void check(watcher *w)
 		fail_msg("the index is not what there is:\n%s", text);
 }
 
+/* Rounds with each backend, or as the environment says: PREFIX_ROUNDS, _SEED, _BACKEND. */
+static inline void rounds_of_all(const char *prefix, bool (*round)(int backend, uint64_t seed))
+{
+	static const char *const what[] = { "ROUNDS", "SEED", "BACKEND" };
+	const char *given[COUNT(what)];
+	char name[64];
+	unsigned n, wrong = 0;
+
+	for (size_t i = 0; i < COUNT(what); i++) {
+		snprintf(name, sizeof name, "%s_%s", prefix, what[i]);
+		given[i] = getenv(name);
+	}
+	n = given[0] ? (unsigned)atoi(given[0]) : 12;
+	for (size_t i = 0; i < COUNT(all_backends); i++) {
+		const struct named_backend *b = &all_backends[i];
+
+		if ((b->number == WATCHER_BACKEND_FANOTIFY && getuid() != 0) ||
+		    (given[2] && strcmp(given[2], b->name) != 0))
+			continue;
+		for (unsigned k = 0; k < n; k++) {
+			uint64_t seed = given[1] ? strtoull(given[1], NULL, 10) : uv_hrtime();
+
+			if (!round(b->number, seed) && ++wrong)
+				print_error("%s: %s_SEED=%llu\n", b->name, prefix,
+					    (unsigned long long)seed);
+		}
+	}
+	assert_int_equal(wrong, 0);
+}
+
 #endif

@@ -217,26 +217,8 @@ static bool any_round(int backend, uint64_t seed)
 
 static void test_whatever_happens(void **state)
 {
-	const char *rounds = getenv("PLACES_ROUNDS"), *one = getenv("PLACES_SEED");
-	const char *backend = getenv("PLACES_BACKEND");
-	unsigned n = rounds ? (unsigned)atoi(rounds) : 12, wrong = 0;
-
 	(void)state;
-	for (size_t i = 0; i < COUNT(all_backends); i++) {
-		const struct named_backend *b = &all_backends[i];
-
-		if ((b->number == WATCHER_BACKEND_FANOTIFY && getuid() != 0) ||
-		    (backend && strcmp(backend, b->name) != 0))
-			continue;
-		for (unsigned k = 0; k < n; k++) {
-			uint64_t seed = one ? strtoull(one, NULL, 10) : uv_hrtime();
-
-			if (!any_round(b->number, seed) && ++wrong)
-				print_error("%s: PLACES_SEED=%llu\n", b->name,
-					    (unsigned long long)seed);
-		}
-	}
-	assert_int_equal(wrong, 0);
+	rounds_of_all("PLACES", any_round);
 }
 
 int main(void)

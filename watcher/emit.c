@@ -299,8 +299,28 @@ static bool is_no_file(struct watcher *w, const struct news *n, struct root *roo
 	return true;
 }
 
+/* Is what a root is attached to told to have ended, or to be elsewhere, by one around it? It has moved
+ * there, or is still to be told to come from there. Behind links it has other names. */
+static bool is_elsewhere(struct watcher *w, const struct news *news, const struct backpath *p,
+			 const struct hit *hits, int n, int i)
+{
+	const struct root *r = hits[i].root;
+
+	if (news->only == r)
+		return false;
+	if (r->over && watcher__told_around(r, news, backpath_tail(p, hits[i].rel_len),
+					    hits[i].rel_len))
+		return true;
+	for (int k = i + 1; w->several && !w->follow && k < n; k++)
+		if (hits[k].root->watch == r->watch && hits[k].root->node != r->node &&
+		    !watcher__is_way(hits[k].root, backpath_tail(p, hits[k].rel_len), r))
+			return true;
+	return false;
+}
+
 /* Of the roots over a name those that are to be told the news. */
-static int kept(struct watcher *w, const struct news *news, struct hit *hits, int n)
+static int kept(struct watcher *w, const struct news *news, const struct backpath *p, struct hit *hits,
+		int n)
 {
 	int left = 0;
 
@@ -308,7 +328,7 @@ static int kept(struct watcher *w, const struct news *news, struct hit *hits, in
 		struct root *root = hits[i].root;
 
 		if (root != w->adding && !is_no_file(w, news, root) &&
-		    (!root->over || news->only == root))
+		    !is_elsewhere(w, news, p, hits, n, i))
 			hits[left++] = hits[i];
 	}
 	return n < 0 ? n : left;
@@ -316,12 +336,13 @@ static int kept(struct watcher *w, const struct news *news, struct hit *hits, in
 
 static int hits_from(struct watcher *w, const struct news *n, struct hit *hits)
 {
-	return kept(w, n, hits, watcher__hits_told(w, &w->path, n->dir, n->name, n->len, hits));
+	return kept(w, n, &w->path, hits,
+		    watcher__hits_told(w, &w->path, n->dir, n->name, n->len, hits));
 }
 
 static int hits_to(struct watcher *w, const struct news *n, struct hit *hits)
 {
-	return kept(w, n, hits,
+	return kept(w, n, &w->dest_path, hits,
 		    watcher__hits_told(w, &w->dest_path, n->dest_dir, n->dest, n->dest_len, hits));
 }
 

@@ -56,7 +56,7 @@ struct root {
 	uint64_t outside;          /* what those files were then: see outside.c; 0: not looked at */
 	bool waiting;              /* told the user that it is not there */
 	bool was_there;            /* has been attached before */
-	bool over;                 /* one around it has told its end: it tells nothing, till looked up */
+	bool over;                 /* one around it has told its end: it tells, till looked up, the rest */
 	bool sought;               /* those around it were to look for it first, and have */
 	bool ended;                /* just now: those in it are to end */
 	uint32_t settled;          /* the round it was looked up in last: see watcher.settling */
@@ -557,6 +557,8 @@ void watcher__waiting_roots(struct watcher *w);
 /* ---- within.c ---- */
 /* Is a root, by where both are, in another of its watch that is a directory? */
 bool watcher__is_within(const struct root *around, const struct root *root);
+/* Does a path in one lead on through the directory of the other? */
+bool watcher__is_way(const struct root *around, const char *rel, const struct root *root);
 bool watcher__has_around(const struct root *root);
 /* A directory is told to have left the place of the roots that are at it: those in others are over. */
 void watcher__over_at(struct watcher *w, uint32_t dir);

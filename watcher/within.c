@@ -41,6 +41,14 @@ bool watcher__is_within(const struct root *around, const struct root *root)
 	       path_of(root, "", 0, path) == 0 && way_in(around->real, path);
 }
 
+bool watcher__is_way(const struct root *around, const char *rel, const struct root *root)
+{
+	const char *way = way_in(around->real, root->real);
+	size_t len = way ? strlen(way) : 0;
+
+	return way && strncmp(rel, way, len) == 0 && (rel[len] == '/' || !rel[len]);
+}
+
 bool watcher__has_around(const struct root *root)
 {
 	if (!root->watch->w->several)
@@ -90,8 +98,8 @@ bool watcher__told_within(const struct root *root, const struct news *n, const c
 	LIST_EACH(it, next, &root->watch->roots) {
 		const struct root *in = LIST_ENTRY(it, struct root, link);
 
-		if (in->single ? is_file(in, path) :
-				 watcher__is_within(root, in) && tells(in, n, path))
+		if (!in->over && (in->single ? is_file(in, path) :
+					       watcher__is_within(root, in) && tells(in, n, path)))
 			return true;
 	}
 	return false;

@@ -17,6 +17,8 @@
 #define UNWATCH_NS     1000000 /* ... and a long list of watches to end */
 #define RETRY_NS       50000000 /* what failed for want of something is tried again */
 #define CATCH_UP_NS    1000000000
+#define LATE_SLICES    200     /* of a first reading that still goes on then, and */
+#define LATE_SLICE_NS  50000
 #define REFILL_CHANGES 4096    /* the kernel's queue is emptied again after so many */
 
 static void on_idle(uv_idle_t *idle)
@@ -401,6 +403,16 @@ static bool turn(struct watcher *w)
 	}
 }
 
+/* The rest of a first reading, if it is little: the loop is not held for more. In slices, so that each
+ * reads something, however busy the machine is. */
+static bool read_late_rest(struct watcher *w)
+{
+	for (int i = 0; i < LATE_SLICES; i++)
+		if (watcher__late_go(w, uv_hrtime() + LATE_SLICE_NS))
+			return true;
+	return false;
+}
+
 /*
  * What came before a call is told to those who are there, and not to whom the call adds: all that is
  * there is gone through, with what it leads to; but not for ever, if it does not end.
@@ -421,8 +433,7 @@ void watcher__catch_up(struct watcher *w, bool look)
 		before_ns = clock_coarse_ns();
 		filled = fill(w);
 		/* Read as a whole: to ask where each strange directory is costs more, of many roots. */
-		if (filled != FILL_NOTHING && watcher__late_active(w) &&
-		    !watcher__late_go(w, UINT64_MAX)) {
+		if (filled != FILL_NOTHING && watcher__late_active(w) && !read_late_rest(w)) {
 			over = true; /* not all can be read just now */
 		} else if (filled != FILL_NOTHING) {
 			applied = apply_all(w, UINT64_MAX);

@@ -490,14 +490,14 @@ typedef struct watch_options {
 /*
  * Watches `path` (and options->roots). When it returns, everything that is there has been
  * read into the index and is watched: a change made after the return is reported, and none that
- * was made before the call (but see watcher(3) of files that are polled, and of fsevent). A path
- * that does not exist yet is waited for through its nearest existing ancestor. Relative paths are
- * taken from the current directory of the call. A single file is watched through its directory,
- * so it survives being replaced by rename. Watches may overlap; those that do not follow links
- * share kernel watches. A move from one root of the watch to another is one MOVED event. Each
- * watch has events of its own, which make sense without those of others: what moves from one
- * watch to another is DELETED to the one and CREATED to the other, also where both have the same
- * handlers.
+ * was made before the call (but see watcher(3) of files that are polled, of fsevent, and of trees
+ * that are still being read). A path that does not exist yet is waited for through its nearest
+ * existing ancestor. Relative paths are taken from the current directory of the call. A single
+ * file is watched through its directory, so it survives being replaced by rename. Watches may
+ * overlap; those that do not follow links share kernel watches. A move from one root of the watch
+ * to another is one MOVED event. Each watch has events of its own, which make sense without those
+ * of others: what moves from one watch to another is DELETED to the one and CREATED to the other,
+ * also where both have the same handlers.
  * UV_EINVAL: empty path, bad option; UV_ENOENT: a relative path, and the current directory was
  * removed, or what vanished while it was being added; UV_EACCES: a root cannot be read;
  * UV_ENOTDIR: a component is a file; UV_ELOOP; UV_ENAMETOOLONG: also a relative path where that of

@@ -107,6 +107,7 @@ struct half_move {
 	int64_t time_ns;
 	bool is_dir, pushed;
 	bool guessed; /* pushed off: that it, and not what took its name, has left that */
+	bool far;     /* pushed off: long before. What has its inode number now may be a later thing */
 	bool found; /* pushed off, and the index has it where the second half moves it */
 	bool perhaps_gone; /* pushed off: its mode has changed since, or its link count */
 	bool emptied; /* pushed off: what is in it has been told to all to have ended */

@@ -25,6 +25,7 @@
 
 #define PUSHED_MAX 8
 #define OVERDUE_NS UINT64_C(2000000000)
+#define NEAR	   4 /* renames anywhere: the two of an exchange have no more between them, mostly */
 
 static struct half_move remove_pushed(struct watcher *w, uint32_t i)
 {
@@ -182,7 +183,7 @@ bool watcher__pushed_lands(struct watcher *w, struct half_move *h, const struct 
 	if (!tree_alive(&w->tree, h->dir, h->gen))
 		return false;
 	if (is_exchange(w, h, c, dir, &guessed)) {
-		h->guessed = guessed;
+		h->guessed = guessed || h->far;
 		if (guessed)
 			h->ino = 0;
 		return tree_find(&w->tree, dir, c->name, c->name_len) == NO_REC;
@@ -259,6 +260,7 @@ bool watcher__pushed_leaves(struct watcher *w, const struct change *c, uint32_t 
 		watcher__half_drop(w, h.node);
 		return false;
 	}
+	h.far = c->cookie - h.cookie > NEAR;
 	h.cookie = c->cookie;
 	h.pushed = true;
 	if (!h.type)

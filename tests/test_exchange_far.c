@@ -1,0 +1,59 @@
+/*
+ * The two moves of an exchange, as Watchdog's watches are told of them: both; but if the second came so
+ * long after the first that it may be no part of it, what it moves is created.
+ */
+#include "watch_test.h"
+
+#include "fake_backend.h"
+#include "next_tick.h"
+
+static const struct {
+	uint32_t cookie; /* of the second; that of the first is 1 */
+	const char *told;
+} rows[] = {
+	{ 2, "moved a b, moved b a" },
+	{ 5, "moved a b, moved b a" },
+	{ 9, "moved a b, created a" },
+};
+
+static void change(struct backend *b, enum change_op op, const char *name, uint32_t cookie)
+{
+	fake_queue(b, op, fake_id(b, "."), name)->cookie = cookie;
+}
+
+static void test_second_half(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		static struct backend b;
+		static struct told events;
+		watcher *w;
+
+		memset(&b, 0, sizeof b);
+		put("a", "one");
+		put("b", "two");
+		next_tick();
+		w = open_with(WATCHER(.backend = WATCHER_BACKEND_POLL, .debounce_ms = 20000));
+		fake_install(w, &b, ".");
+		add_with(w, ".", WATCH(.on_batch = on_told, .arg = &events,
+				       .flags = WATCHER_WATCHDOG_EVENTS,
+				       .kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED));
+		assert_int_equal(rename("a", "x") | rename("b", "a") | rename("x", "b"), 0);
+		change(&b, CHANGE_MOVED_FROM, "a", 1);
+		change(&b, CHANGE_MOVED_TO, "b", 1);
+		change(&b, CHANGE_MOVED_FROM, "b", rows[i].cookie);
+		change(&b, CHANGE_MOVED_TO, "a", rows[i].cookie);
+		sync_watcher(w);
+		assert_string_equal(told(&events), rows[i].told);
+		watcher_close(w);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_second_half),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

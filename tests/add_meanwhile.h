@@ -5,7 +5,7 @@
 #ifndef TESTS_ADD_MEANWHILE_H
 #define TESTS_ADD_MEANWHILE_H
 
-#include "watcher/engine.h"
+#include "watcher/before.h"
 
 static bool meanwhile;
 

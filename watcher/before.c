@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "watcher/before.h"
 #include "watcher/engine.h"
 
 static bool lies_in(const char *path, const char *dir)

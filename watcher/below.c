@@ -6,6 +6,7 @@
 
 #include "watcher/apply.h"
 #include "watcher/look.h"
+#include "watcher/within.h"
 
 /* Calls one() for every announced entry below `node`, with the way to it behind what `rel` holds
  * already. */

@@ -12,6 +12,7 @@
 #include "base/one_line.h"
 #include "watcher/engine.h"
 #include "watcher/filter.h"
+#include "watcher/within.h"
 
 #define TOUCH_NS 5000000 /* a tick of the clock of file times, or until this has looked */
 

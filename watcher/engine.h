@@ -282,12 +282,12 @@ struct hit {
 	size_t rel_len;
 };
 #define HITS_MAX 64
-/* Roots over `name` in `dir` (no name: over the directory itself) whose depth reaches there, the
- * nearest first; the path up to the top is left in `p`. Count of hits, or UV_ENOMEM. */
 /* Is a path below a root, or "", within what its watch wants of it, but for filters? */
 bool watcher__root_sees(const struct root *root, const char *rel, size_t len);
 /* ... and for filters? */
 bool watcher__root_passes(const struct root *root, const char *rel, size_t len, int type, int kind);
+/* Roots over `name` in `dir` (no name: over the directory itself) whose depth reaches there, the
+ * nearest first; the path up to the top is left in `p`. Count of hits, or UV_ENOMEM. */
 int watcher__hits(struct watcher *w, struct backpath *p, uint32_t dir, const char *name,
 		  size_t len, struct hit *hits);
 /* The same where those have it who were told of everything so far. */
@@ -388,6 +388,8 @@ int watcher__node_source_below(struct watcher *w, const char *path);
 void watcher__tell_limit(struct watcher *w);
 
 /* ---- release.c: letting go of trees ---- */
+/* Is it in one that is on its way from one name to another? Then what takes that off the way decides. */
+bool watcher__is_moving(const struct watcher *w, uint32_t dir);
 /* Lets go of what no root wants any more, at and below a node; nothing is told. */
 void watcher__release(struct watcher *w, uint32_t dir);
 /* Does a root at or above a node, that is not `but`, want all that is below it? */
@@ -504,8 +506,6 @@ uint64_t watcher__late_due_ns(const struct watcher *w);
 int watcher__late_next(struct watcher *w, int source, struct change *c);
 /* Reads what a change needs. False: not now; watcher__late_next() gives it again. */
 bool watcher__late_before(struct watcher *w, int source, struct change *c, uint64_t until);
-
-/* ---- late_lost.c ---- */
 /* Takes the names of what was made since out of what was read of a directory. */
 void watcher__late_leave_out(int fd, struct listing *l, int64_t since_ns);
 
@@ -515,8 +515,6 @@ void watcher__apply(struct watcher *w, int source, const struct change *c);
 /* ---- moves.c: halves of moves ---- */
 /* Is the node, with all below it, half of a move, or pushed off its name? */
 bool watcher__is_half(const struct watcher *w, uint32_t node);
-/* Is it in one that is on its way from one name to another? Then what takes that off the way decides. */
-bool watcher__is_moving(const struct watcher *w, uint32_t dir);
 /* Ends halves of moves that have waited long enough; UINT64_MAX: all. */
 void watcher__halves_expire(struct watcher *w, uint64_t now_ns);
 /* Something new has this name: what moved away from it, and is waited for, has left. */
@@ -531,13 +529,6 @@ bool watcher__limbo_retry(struct watcher *w);
 bool watcher__limbo_holds(const struct watcher *w);
 /* What is in it now holds no other sync up, until it has been read. */
 void watcher__limbo_give_up(struct watcher *w);
-
-/* ---- before.c: what was done before a root is added ---- */
-/* Is what is at the path told to others who only hear of what is found by looking? What is remembered
- * of it is compared then. */
-bool watcher__compare_before(struct watcher *w, const char *path);
-/* Looks at all that is found so. */
-void watcher__look_for_names(struct watcher *w);
 
 /* ---- root.c ---- */
 int watcher__root_new(struct root **out, struct watcher_watch *watch, const char *given,
@@ -554,28 +545,6 @@ void watcher__roots_remounted(struct watcher *w);
 void watcher__doubt_roots(struct watcher *w);
 /* Has roots looked up again that are not there, where no anchor tells of their coming. */
 void watcher__waiting_roots(struct watcher *w);
-
-/* ---- within.c ---- */
-/* Is a root, by where both are, in another of its watch that is a directory? */
-bool watcher__is_within(const struct root *around, const struct root *root);
-/* Does a path in one lead on through the directory of the other? */
-bool watcher__is_way(const struct root *around, const char *rel, const struct root *root);
-bool watcher__has_around(const struct root *root);
-/* A directory is told to have left the place of the roots that are at it: those in others are over. */
-void watcher__over_at(struct watcher *w, uint32_t dir);
-/* ... and all that are in it. */
-void watcher__over_below(struct watcher *w, uint32_t dir);
-/* Have those around a root, that is to be attached to a directory, looked for that? They are to do it
- * first, so that it is told, once, as a part of what they have. */
-bool watcher__sought_around(struct watcher *w, struct root *root, const char *path);
-/* Is what is news to a root told by one around it? */
-bool watcher__told_around(const struct root *root, const struct news *n, const char *rel, size_t len);
-/* Has one in it told what is found there? */
-bool watcher__told_within(const struct root *root, const struct news *n, const char *rel, size_t len);
-/* Those around a root are looked up before it comes or goes. */
-void watcher__settle_around(struct watcher *w, const struct root *root);
-/* Looks up those roots again that are to be. */
-void watcher__recheck_roots(struct watcher *w);
 
 /* ---- pump.c: order of the work, delivery, timers ---- */
 int watcher__pump_init(struct watcher *w);

@@ -4,6 +4,7 @@
 
 #include "watcher/limits.h"
 #include "watcher/look.h"
+#include "watcher/within.h"
 
 #define UNWATCH_AT_ONCE 256 /* in a turn, and as many between looks at the clock */
 

@@ -10,13 +10,15 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "watcher/before.h"
 #include "watcher/look.h"
+#include "watcher/within.h"
 
 #define TURN_NS        1000000 /* a turn gives the loop back after this */
 #define LOOK_NS        1000000 /* ... and a long pass after this */
 #define UNWATCH_NS     1000000 /* ... and a long list of watches to end */
 #define RETRY_NS       50000000 /* what failed for want of something is tried again */
-#define CATCH_UP_NS    1000000000
+#define CATCH_UP_NS    1000000000 /* what came before an add is gone through; then it waits */
 #define LATE_SLICES    200     /* of a first reading that still goes on then, and */
 #define LATE_SLICE_NS  50000
 #define REFILL_CHANGES 4096    /* the kernel's queue is emptied again after so many */

@@ -22,6 +22,7 @@
 
 #include "watcher/look.h"
 #include "watcher/moves.h"
+#include "watcher/within.h"
 
 #define PUSHED_MAX 8
 #define OVERDUE_NS UINT64_C(2000000000)

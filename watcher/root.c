@@ -16,6 +16,7 @@
 #include "watcher/filter.h"
 #include "watcher/look.h"
 #include "watcher/way.h"
+#include "watcher/within.h"
 
 /* ---- attaching to nodes ---- */
 
@@ -326,8 +327,8 @@ static bool only_file_gone(struct watcher *w, const struct root *root, const str
 	const struct dir *d = tree_dir(&w->tree, root->node);
 	struct stat st;
 
-	return root->single && !root->over && y->missing && strcmp(y->lost, root->single) == 0 && d->id >= 0 &&
-	       y->fd >= 0 &&
+	return root->single && !root->over && y->missing && strcmp(y->lost, root->single) == 0 &&
+	       d->id >= 0 && y->fd >= 0 &&
 	       watcher__disk_stat(&w->disk, y->fd, &st) == 0 && d->ino == st.st_ino &&
 	       d->dev == watcher__dev32(st.st_dev);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "watcher/before.h"
 #include "watcher/filter.h"
 #include "watcher/look.h"
 #include "watcher/options.h"

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "watcher/look.h"
+#include "watcher/within.h"
 
 /* The way from a directory to a path in it; NULL: the path is none in it. */
 static const char *way_in(const char *dir, const char *path)

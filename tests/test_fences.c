@@ -277,6 +277,23 @@ static void test_fences_exchanged_when_the_tree_has_been_read_first(void **state
 		    "moved in/e in/d, moved in/e/f in/d/f");
 }
 
+/* A directory is read when another has its name already, and that moves back then: to those who are told
+ * of both halves of an exchange, too, this is none. */
+static void test_fences_moved_back_while_read(void **state)
+{
+	(void)state;
+	w = open_with(WATCHER(.backend = WATCHER_BACKEND_INOTIFY));
+	add_with(w, "in", WATCH(.kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED,
+				.flags = WATCHER_WATCHDOG_EVENTS, .on_batch = on_told, .arg = &seen));
+	sync_watcher(w);
+	mark = "mark";
+	after = "mv -T in/b in/a";
+	assert_int_equal(system("mkdir in/b in/a; : > in/a/mark; mv -T in/a in/b"), 0);
+	assert_told("created in/b, created in/b/mark, created in/a, deleted in/b/mark, moved in/a in/b, "
+		    "moved in/b in/a, created in/a/mark");
+	assert_null(after);
+}
+
 #define FENCES_TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 
 int main(void)
@@ -289,6 +306,7 @@ int main(void)
 		FENCES_TEST(test_fences_read_before_what_it_is_in),
 		FENCES_TEST(test_fences_replaced_while_the_tree_is_read_first),
 		FENCES_TEST(test_fences_exchanged_when_the_tree_has_been_read_first),
+		FENCES_TEST(test_fences_moved_back_while_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

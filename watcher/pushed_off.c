@@ -64,13 +64,15 @@ static void guess(struct watcher *w, const struct half_move *h, uint32_t to)
 }
 
 /* The inode number says which it is that has come to where the second half leads, if none has moved on
- * from there since. Else what has left the name has, if there is nothing. */
+ * from there since. Else what has left the name has, if there is nothing. What was looked at late may
+ * have been looked at when the other had its name already: then both seem to be the same, or the other
+ * was not to be found. */
 static bool has_come(struct watcher *w, const struct half_move *h, uint64_t taker,
 		     const struct change *c, uint32_t dir, bool *guessed)
 {
 	uint64_t at = dir == NO_DIR ? 0 : watcher__ino_at(w, dir, c->name, c->name_len);
 
-	*guessed = !at || at != h->ino;
+	*guessed = !at || at != h->ino || !taker || taker == h->ino;
 	if (!*guessed)
 		return true;
 	return (!at || at != taker) && watcher__ino_at(w, h->dir, h->name, h->len);

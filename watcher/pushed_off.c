@@ -36,6 +36,19 @@ static struct half_move remove_pushed(struct watcher *w, uint32_t i)
 	return h;
 }
 
+/* ---- what was looked at late ---- */
+
+/* It was read later, or is to be read again, or what was mounted there was, or nothing but looking tells
+ * of it, or changes are lost, or it may have been read by a first crawl that the queue has not passed. */
+bool watcher__is_late(const struct watcher *w, const struct entry *e)
+{
+	const struct dir *d = e->node == NO_DIR ? NULL : tree_dir(&w->tree, e->node);
+
+	return d && (w->gap || w->uncertain ||
+		     d->flags & (DIR_AHEAD | DIR_LIMBO | DIR_MOUNTED | DIR_UNMOUNTED) ||
+		     !(w->sources[d->backend].ops->caps & BACKEND_EXACT));
+}
+
 /* ---- which of the two has left the name ---- */
 
 /* A directory that is replaced is told to be so, right after the move, if it is watched: its link count
@@ -64,18 +77,18 @@ static void guess(struct watcher *w, const struct half_move *h, uint32_t to)
 }
 
 /* The inode number says which it is that has come to where the second half leads, if none has moved on
- * from there since. Else what has left the name has, if there is nothing. What was looked at late may
- * have been looked at when the other had its name already: then both seem to be the same, or the other
- * was not to be found. */
-static bool has_come(struct watcher *w, const struct half_move *h, uint64_t taker,
+ * from there since. Else what has left the name has, if there is nothing. Nor does it if either was looked
+ * at late: the other had its name by then, perhaps, and both seem to be the same, or one was not found. */
+static bool has_come(struct watcher *w, const struct half_move *h, const struct entry *taker,
 		     const struct change *c, uint32_t dir, bool *guessed)
 {
 	uint64_t at = dir == NO_DIR ? 0 : watcher__ino_at(w, dir, c->name, c->name_len);
 
-	*guessed = !at || at != h->ino || !taker || taker == h->ino;
+	*guessed = !at || at != h->ino || !taker->ino || taker->ino == h->ino || h->late ||
+		   watcher__is_late(w, taker);
 	if (!*guessed)
 		return true;
-	return (!at || at != taker) && watcher__ino_at(w, h->dir, h->name, h->len);
+	return (!at || at != taker->ino) && watcher__ino_at(w, h->dir, h->name, h->len);
 }
 
 static bool leads_back(const struct half_move *h, const struct change *c, uint32_t dir)
@@ -113,6 +126,7 @@ static bool is_exchange(struct watcher *w, const struct half_move *h, const stru
 {
 	uint32_t rec = tree_find(&w->tree, h->dir, h->name, h->len);
 	struct entry e;
+	bool come;
 
 	*guessed = false;
 	if (h->found && dir == NO_DIR)
@@ -131,10 +145,11 @@ static bool is_exchange(struct watcher *w, const struct half_move *h, const stru
 	}
 	if (rec == NO_REC)
 		return true;
-	if (h->node != NO_DIR && !h->perhaps_gone && would_be_told_gone(w, h->node))
+	if (h->node != NO_DIR && !h->perhaps_gone && !h->late && would_be_told_gone(w, h->node))
 		return true;
+	come = has_come(w, h, &e, c, dir, guessed);
 	guess(w, h, dir);
-	return has_come(w, h, e.ino, c, dir, guessed);
+	return come;
 }
 
 /* It was what took the name that moved on; what was pushed off is gone. */
@@ -343,18 +358,6 @@ void watcher__pushed_gone(struct watcher *w, uint32_t node, const struct change 
 
 /* ---- being pushed off ---- */
 
-/* May a directory be told to hold what was not in it by then? It was read later, or is to be read again, or
- * what was mounted there was, or nothing but looking tells of it, or changes are lost, or it may have been
- * read by a first crawl that the queue has not passed. */
-static bool in_doubt(const struct watcher *w, const struct entry *e)
-{
-	const struct dir *d = e->node == NO_DIR ? NULL : tree_dir(&w->tree, e->node);
-
-	return d && (w->gap || w->uncertain ||
-		     d->flags & (DIR_AHEAD | DIR_LIMBO | DIR_MOUNTED | DIR_UNMOUNTED) ||
-		     !(w->sources[d->backend].ops->caps & BACKEND_EXACT));
-}
-
 int watcher__tell_replaced(struct watcher *w, const struct news *n)
 {
 	uint32_t rec = tree_find(&w->tree, n->dest_dir, n->dest, n->dest_len);
@@ -367,7 +370,7 @@ int watcher__tell_replaced(struct watcher *w, const struct news *n)
 	if (e.node != NO_DIR)
 		watcher__halves_below_gone(w, e.node); /* before what they were in */
 	gone.kind = WATCHER_DELETED;
-	if (watcher__kernel_dir(w, &e) && !in_doubt(w, &e))
+	if (watcher__kernel_dir(w, &e) && !watcher__is_late(w, &e))
 		gone.onto = n;
 	if (e.node != NO_DIR)
 		watcher__emit_gone_below(w, &gone, n->dest_dir, n->dest, n->dest_len, e.node);
@@ -400,7 +403,6 @@ void watcher__push_off(struct watcher *w, const struct change *c, uint32_t dir,
 	if (e.node != NO_DIR)
 		watcher__halves_below_gone(w, e.node);
 	h = watcher__half_of(w, dir, &e, c);
-	h.emptied = in_doubt(w, &e);
 	if (e.node != NO_DIR)
 		watcher__over_below(w, e.node);
 	if (by && tree_alive(&w->tree, by->dir, by->gen)) {

@@ -60,6 +60,29 @@ static void test_writes_are_one(void **state)
 	batch_free(b);
 }
 
+/* Another file has taken the name between two of them. */
+static void test_what_is_one_is_of_the_last_file(void **state)
+{
+	static const uint64_t inodes[] = { 1, 2, 0 }; /* 0: not known */
+	struct path_parts path = { "r", "a", 1, 1 };
+	struct watcher_batch *b = new_batch(true);
+	watcher_event e;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof inodes / sizeof *inodes; i++) {
+		struct stored_event write = { .root = "r",
+					      .kind = WATCHER_MODIFIED,
+					      .type = WATCHER_TYPE_FILE,
+					      .inode = inodes[i] };
+
+		assert_int_equal(batch_add(b, &write, &path, NULL), i == 0);
+	}
+	assert_int_equal(watcher_batch_next(b, &e), 1);
+	assert_int_equal(e.inode, 2);
+	assert_int_equal(watcher_batch_next(b, &e), 0);
+	batch_free(b);
+}
+
 static void test_only_the_last_is_repeated(void **state)
 {
 	struct watcher_batch *b = new_batch(true);
@@ -199,6 +222,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_writes_are_one),
+		cmocka_unit_test(test_what_is_one_is_of_the_last_file),
 		cmocka_unit_test(test_only_the_last_is_repeated),
 		cmocka_unit_test(test_a_move_ends_history),
 		cmocka_unit_test(test_without_merging),

@@ -178,15 +178,19 @@ static bool slots_ready(struct watcher_batch *b)
 	return false;
 }
 
-/* Remembers event `i` as the last one about its path; true if it repeats the one before. */
+/* Remembers event `i` as the last one about its path; true if it repeats the one before: if of another
+ * file, which has taken the name, that is of this one now. */
 static bool repeats(struct watcher_batch *b, size_t i)
 {
 	struct stored_event *e = &b->events[i];
 	uint32_t *slot = slot_of(b, b->text + e->path, e->path_len);
-	const struct stored_event *last = *slot ? &b->events[*slot - 1] : NULL;
+	struct stored_event *last = *slot ? &b->events[*slot - 1] : NULL;
 
-	if (last && last->kind == e->kind && !e->dest && !last->dest && !last->over)
+	if (last && last->kind == e->kind && !e->dest && !last->dest && !last->over) {
+		if (e->inode)
+			last->inode = e->inode;
 		return true;
+	}
 	if (e->tree) {
 		memset(b->slots, 0, b->nslots * sizeof *b->slots);
 		return false;

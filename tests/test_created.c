@@ -3,7 +3,7 @@
  * What created names are, where many are created before anybody looks: their directory is read
  * instead, and what was read is used for nothing that may be newer.
  *
- * link: -Wl,--wrap=watcher__scan_names,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
+ * link: -Wl,--wrap=watcher__scan_names,--wrap=watcher__scan_read,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup,--wrap=strndup
  */
 /* clang-format on */
 #include "watch_test.h"
@@ -19,7 +19,8 @@
 enum { NAMES = 600, LONG = 6000, FEW = 100, FIRST = 50, FAILURES = 12 };
 enum { ROUNDS = 3, LAG = 300, MORE = 20, CHANGES = 6 * LAG + 2 * MORE };
 
-#define KINDS (WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED)
+/* Modified is, too, what has taken the name of another file where a look finds that out. */
+#define KINDS (WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED | WATCHER_MODIFIED)
 
 /* ---- the reading ---- */
 
@@ -39,6 +40,18 @@ void __wrap_watcher__scan_names(int fd, struct listing *l, uint32_t most)
 		after_reading(l);
 }
 
+static void (*before_look)(void);
+
+void __real_watcher__scan_read(int fd, struct listing *l);
+void __wrap_watcher__scan_read(int fd, struct listing *l);
+
+void __wrap_watcher__scan_read(int fd, struct listing *l)
+{
+	if (before_look)
+		before_look();
+	__real_watcher__scan_read(fd, l);
+}
+
 static long allocations; /* until one fails; 0: none does */
 
 static bool memory_fails(void)
@@ -52,6 +65,7 @@ static bool memory_fails(void)
 struct name {
 	int kind, type;
 	uint64_t inode;
+	bool there;
 };
 
 static struct name names[LONG];
@@ -59,12 +73,13 @@ static struct name names[LONG];
 static void on_event(watcher_watch *watch, const watcher_event *e, void *arg)
 {
 	struct name *n = &names[atoi(e->path)];
+	bool there = e->kind == WATCHER_CREATED || e->kind == WATCHER_MODIFIED;
 
 	(void)watch;
 	(void)arg;
 	if (e->kind == WATCHER_MOVED)
-		names[atoi(e->dest)].kind = WATCHER_MOVED;
-	*n = (struct name){ e->kind, e->type, e->inode };
+		names[atoi(e->dest)] = (struct name){ WATCHER_MOVED, e->type, e->inode, true };
+	*n = (struct name){ e->kind, e->type, e->inode, there };
 }
 
 /* Such as that there are no inotify watches left, and it is polled: then nothing here holds. */
@@ -121,7 +136,8 @@ static void remove_name(int i)
 	assert_int_equal(unlink(path), 0);
 }
 
-/* What was told last of a name was that it was created: then it is what is there. How many. */
+/* What was told last of a name is so: it is there, or not, and what was created there, or modified, is
+ * what there is. How many of those. */
 static int check_names(int n)
 {
 	char path[16];
@@ -129,10 +145,12 @@ static int check_names(int n)
 	int checked = 0;
 
 	for (int i = 0; i < n; i++) {
-		if (names[i].kind != WATCHER_CREATED)
+		if (!names[i].kind)
 			continue;
 		name_of(path, sizeof path, i);
-		assert_int_equal(lstat(path, &st), 0);
+		assert_int_equal(lstat(path, &st) == 0, names[i].there);
+		if (!names[i].there || names[i].kind == WATCHER_MOVED)
+			continue;
 		assert_int_equal(names[i].type, watcher__type_of_mode(st.st_mode));
 		assert_int_equal(names[i].inode, st.st_ino);
 		checked++;
@@ -346,6 +364,37 @@ static void test_what_is_not_believed(void **state)
 	}
 }
 
+/* Other files get the names, and those inode numbers that others of them had, where they are given out
+ * again. */
+static void replace(void)
+{
+	before_look = NULL;
+	for (int i = 1; i < FEW; i++)
+		remove_name(i);
+	for (int i = FEW; --i > 0;)
+		make(i, 2);
+}
+
+/* The directory is looked at for what has moved and is not where it came to. */
+static void test_what_is_replaced_before_a_look(void **state)
+{
+	watcher *w;
+
+	(void)state;
+	make(0, 2);
+	w = open_here();
+	for (int i = 1; i < FEW; i++)
+		make(i, 2);
+	sync_watcher(w);
+	before_look = replace;
+	assert_int_equal(rename("0", "200") | rename("200", "201"), 0);
+	make(200, 2);
+	sync_watcher(w);
+	assert_null(before_look);
+	assert_int_equal(check_names(FEW), FEW - 1);
+	watcher_close(w);
+}
+
 static long allocations_left;
 
 static void fail_from_here(void)
@@ -463,6 +512,7 @@ int main(void)
 		TEST(test_what_changes_before_the_reading),
 		TEST(test_names_that_came_back_already),
 		TEST(test_what_is_not_believed),
+		TEST(test_what_is_replaced_before_a_look),
 		TEST(test_without_memory),
 		TEST(test_names_that_change_meanwhile),
 	};

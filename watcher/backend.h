@@ -150,8 +150,9 @@ struct backend_config {
 	/* Called on the loop when there is, or may be, something to fill() from. Never from
 	 * within a call of ops. */
 	void (*wake)(void *arg);
-	/* The path of a directory, for backends that work by path: valid until called again. */
-	const char *(*path_of)(void *arg, int32_t id);
+	/* The path of a directory, for backends that work by path: valid until called again. If it is given
+	 * one, `link` says whether that is a link to it, which is followed; nothing else of it may be one. */
+	const char *(*path_of)(void *arg, int32_t id, bool *link);
 	void *arg;
 };
 

@@ -441,7 +441,7 @@ static int fsevent_fill(struct backend *b, bool discard)
  * leads to another by now. */
 static bool stat_in(struct backend *b, const struct change *c, struct stat *st)
 {
-	const char *path = b->config.path_of(b->config.arg, c->id);
+	const char *path = b->config.path_of(b->config.arg, c->id, NULL);
 	int fd = path ? watcher__scan_open(path, true) : -1;
 	struct identity self;
 	char name[256];

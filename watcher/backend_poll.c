@@ -25,6 +25,7 @@ struct job {
 	struct polled *dir;
 	int32_t id;
 	uint32_t path; /* its place in `paths` */
+	bool link;     /* that is a link to it */
 };
 
 struct backend {
@@ -107,7 +108,7 @@ static void compare_jobs(uv_work_t *work)
 
 	for (int i = 0; i < b->njobs; i++)
 		poll_compare(&b->compare, b->jobs[i].dir, b->jobs[i].id,
-			     b->paths.data + b->jobs[i].path);
+			     b->paths.data + b->jobs[i].path, b->jobs[i].link);
 	b->spent_ns += cost_ns(b) - start;
 }
 
@@ -172,12 +173,15 @@ static void take_reading(const struct backend *b, struct polled *p)
 /* A directory for this slice, with its path of now. */
 static void add_job(struct backend *b, int32_t id)
 {
-	const char *path = b->config.path_of(b->config.arg, id);
+	bool link;
+	const char *path = b->config.path_of(b->config.arg, id, &link);
 	struct polled *p = b->dirs[id];
 	size_t at = b->paths.len;
 
-	if (!path)
+	if (!path) {
 		path = p->path;
+		link = p->link;
+	}
 	if (!path) { /* half of a move: it has no place just now */
 		if (p->checked_ns < b->compare.missed_ns)
 			b->compare.missed_ns = p->checked_ns;
@@ -194,7 +198,7 @@ static void add_job(struct backend *b, int32_t id)
 	if (bytes_add(&b->paths, path, strlen(path) + 1) < 0)
 		b->gap = true;
 	else
-		b->jobs[b->njobs++] = (struct job){ p, id, (uint32_t)at };
+		b->jobs[b->njobs++] = (struct job){ p, id, (uint32_t)at, link };
 }
 
 /* What is done to a file in the tick of the clock in which it was compared need not show in its times:
@@ -377,10 +381,12 @@ static void widen(struct backend *b, int32_t id, enum watch_level level, const s
 		p->wanted = (uint8_t)level;
 }
 
-static int keep_path(struct polled *p, const char *path)
+static int keep_path(const struct disk *disk, struct polled *p, const char *path)
 {
+	struct stat st;
 	char *copy;
 
+	p->link = watcher__disk_stat_path(disk, path, false, &st) == 0 && S_ISLNK(st.st_mode);
 	if (p->path && strcmp(p->path, path) == 0)
 		return 0;
 	if (!(copy = strdup(path)))
@@ -429,7 +435,7 @@ static int poll_watch(struct backend *b, int fd, const char *path, enum watch_le
 	if (own && level >= WATCH_ALL && was < WATCH_ALL)
 		poll_remember(&b->compare, b->dirs[*id], path);
 	if (level < WATCH_ALL)
-		r = keep_path(b->dirs[*id], path);
+		r = keep_path(b->config.disk, b->dirs[*id], path);
 out:
 	if (p) {
 		poll_forget(p);

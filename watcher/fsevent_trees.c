@@ -98,7 +98,7 @@ static void on_covered(uv_fs_event_t *event, const char *name, int events, int s
 {
 	struct handle *h = event->data;
 	struct backend *b = h->b;
-	const char *path = b->config.path_of(b->config.arg, h->id);
+	const char *path = b->config.path_of(b->config.arg, h->id, NULL);
 	struct bytes full = { 0 };
 
 	if (!name || status < 0 || fsevent_means_itself(name) || !path || !is_in_place(path))
@@ -173,13 +173,13 @@ void fsevent_cover_again(struct backend *b)
 		least = SIZE_MAX;
 		for (int32_t i = 0; i < b->cap; i++) {
 			h = b->handles[i];
-			path = h && h->covered ? b->config.path_of(b->config.arg, i) : NULL;
+			path = h && h->covered ? b->config.path_of(b->config.arg, i, NULL) : NULL;
 			if (path && !tree_around(b, path) && strlen(path) < least) {
 				least = strlen(path);
 				next = h;
 			}
 		}
-		if (next && (path = b->config.path_of(b->config.arg, next->id))) {
+		if (next && (path = b->config.path_of(b->config.arg, next->id, NULL))) {
 			uv_fs_event_stop(&next->event);
 			next->covered = false;
 			if (fsevent_start(next, -1, path, (enum watch_level)next->level) < 0)

@@ -52,16 +52,18 @@ static struct facts facts_of_stat(const struct stat *st)
 }
 
 /* Of the directory itself: by descriptor, or by path where it is -1. */
-static int dir_facts(const struct disk *disk, int fd, const char *path, struct facts *f,
+static int dir_facts(const struct disk *disk, int fd, const char *path, bool link, struct facts *f,
 		     struct identity *self)
 {
 	struct stat st;
 	int r = fd >= 0 ? watcher__disk_stat(disk, fd, &st) :
-			  watcher__disk_stat_path(disk, path, true, &st);
+			  watcher__disk_stat_path(disk, path, link, &st);
 
 	if (r < 0)
 		return r;
 	*f = facts_of_stat(&st);
+	if (f->type == WATCHER_TYPE_SYMLINK)
+		return UV_ENOTDIR;
 	return watcher__disk_identity(disk, fd, path, self);
 }
 
@@ -75,7 +77,7 @@ int poll_begin(struct polled *p, struct disk *disk, int fd, const char *path)
 {
 	int64_t now = clock_coarse_ns();
 	struct facts f;
-	int r = dir_facts(disk, fd, path, &f, &p->self);
+	int r = dir_facts(disk, fd, path, true, &f, &p->self);
 
 	if (r < 0)
 		return r;
@@ -451,15 +453,15 @@ static void compare_all(struct poll_work *w, struct polled *p, int32_t id, int f
 		p->read_ns = 0;
 }
 
-void poll_compare(struct poll_work *w, struct polled *p, int32_t id, const char *path)
+void poll_compare(struct poll_work *w, struct polled *p, int32_t id, const char *path, bool link)
 {
 	bool by_fd = p->level >= WATCH_ALL;
 	int64_t now_ns = clock_coarse_ns();
-	int fd = by_fd ? watcher__disk_open(w->disk, path, true) : -1;
+	int fd = by_fd ? watcher__disk_open(w->disk, path, link) : -1;
 	struct identity self;
 	struct facts now;
 
-	if ((by_fd && fd < 0) || dir_facts(w->disk, fd, path, &now, &self) < 0 ||
+	if ((by_fd && fd < 0) || dir_facts(w->disk, fd, path, link, &now, &self) < 0 ||
 	    memcmp(&self, &p->self, sizeof self) != 0) {
 		find(w, p, id, CHANGE_LOOK, NULL);
 		if (fd != UV_EACCES && p->checked_ns < w->missed_ns) /* else for as long as it lasts */
@@ -495,6 +497,6 @@ void poll_remember(struct poll_work *w, struct polled *p, const char *path)
 	size_t found = w->found.len;
 
 	p->level = p->wanted;
-	poll_compare(w, p, -1, path);
+	poll_compare(w, p, -1, path, true);
 	bytes_cut(&w->found, found);
 }

@@ -23,7 +23,8 @@ struct polled {
 	struct identity self;
 	int64_t ctime_ns, mtime_ns; /* of the listing in `entries`; ctime 0: read it again */
 	int64_t checked_ns;         /* the file system's clock before the last comparison */
-	char *path;                 /* of a directory on the way to a root; else NULL */
+	char *path;                 /* of a directory on the way to a root, or to a file of rules; else NULL */
+	bool link;                  /* ... which is a link to it */
 	struct polled_entry *entries; /* by name */
 	struct bytes names;
 	uint32_t count, meta;
@@ -74,8 +75,9 @@ int poll_begin(struct polled *p, struct disk *disk, int fd, const char *path);
 /* Reads it to the last entry, and finds nothing yet: for the user's own functions, whose clock
  * cannot say what has changed since poll_begin(). */
 void poll_remember(struct poll_work *w, struct polled *p, const char *path);
-/* Compares the directory, expected at `path`, with what is remembered of it. */
-void poll_compare(struct poll_work *w, struct polled *p, int32_t id, const char *path);
+/* Compares the directory, expected at `path`, or where that leads if it is a link to it, with what is
+ * remembered of it. */
+void poll_compare(struct poll_work *w, struct polled *p, int32_t id, const char *path, bool link);
 /* Is a file that has moved, and of which stat says `st` now, known to have had this size and modification
  * time when it was last compared, as `name` in `p` (NULL: that is not known)? It is about to be told of as it
  * is now. Only of the user's own; a name that is not there any more is known for a round. */

@@ -29,11 +29,13 @@ static const struct backend_ops *find_backend(int number)
 	return NULL;
 }
 
-static const char *path_of(void *arg, int32_t id)
+static const char *path_of(void *arg, int32_t id, bool *link)
 {
 	struct source *s = arg;
 	uint32_t dir = watcher__node_of(s->w, (int)(s - s->w->sources), id);
 
+	if (link)
+		*link = dir != IDS_NONE && tree_dir(&s->w->tree, dir)->flags & DIR_LINK;
 	return dir == IDS_NONE ? NULL : watcher__path(s->w, dir, NULL, 0);
 }
 

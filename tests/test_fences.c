@@ -308,6 +308,27 @@ static void test_fences_moved_back_when_watched(void **state)
 	assert_false(fails);
 }
 
+static void move_back(void)
+{
+	assert_int_equal(rename("in/a", "in/b"), 0);
+}
+
+/* The same where the tree is read first, and without a fence. */
+static void test_fences_moved_back_while_the_tree_is_read_first(void **state)
+{
+	(void)state;
+	mark = "mark";
+	after = "mv -T in/b in/a";
+	watched[0].mark = "f";
+	watched[0].act = move_back;
+	assert_int_equal(system("mkdir in/a in/b; : > in/mark; : > in/b/f"), 0);
+	w = open_with(WATCHER(.backend = WATCHER_BACKEND_INOTIFY));
+	add_with(w, "in", WATCH(.kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED,
+				.flags = WATCHER_WATCHDOG_EVENTS, .on_batch = on_told, .arg = &seen));
+	assert_told("deleted in/a/f, moved in/b in/a, moved in/a in/b, created in/b/f");
+	assert_null(watched[0].mark);
+}
+
 #define FENCES_TEST(f) cmocka_unit_test_setup_teardown(f, enter, leave)
 
 int main(void)
@@ -322,6 +343,7 @@ int main(void)
 		FENCES_TEST(test_fences_exchanged_when_the_tree_has_been_read_first),
 		FENCES_TEST(test_fences_moved_back_while_read),
 		FENCES_TEST(test_fences_moved_back_when_watched),
+		FENCES_TEST(test_fences_moved_back_while_the_tree_is_read_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,7 +110,7 @@ struct half_move {
 	bool far;     /* pushed off: long before. What has its inode number now may be a later thing */
 	bool found; /* pushed off, and the index has it where the second half moves it */
 	bool perhaps_gone; /* pushed off: its mode has changed since, or its link count */
-	bool late; /* as in moves.h. Pushed off: what is in it has been told to all to have ended */
+	bool ahead; /* it may be: see moves.h. Pushed off: what is in it has been told to all to have ended */
 	bool doubt; /* it may be another thing, and nothing would show that */
 	uint8_t len, back_len;
 	char name[255], back[255];

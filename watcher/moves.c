@@ -45,7 +45,7 @@ struct half_move watcher__half_of(const struct watcher *w, uint32_t dir, const s
 			       .pid = c->pid,
 			       .time_ns = c->time_ns,
 			       .is_dir = watcher__kernel_dir(w, e),
-			       .late = watcher__is_late(w, e),
+			       .ahead = watcher__may_be_ahead(w, e),
 			       .len = e->len };
 
 	memcpy(h.name, e->name, e->len);
@@ -467,7 +467,7 @@ static void tell_landed(struct watcher *w, const struct half_move *h, struct new
 {
 	struct news born = *n;
 
-	if (!h->pushed || !h->late || h->node == NO_DIR) {
+	if (!h->pushed || !h->ahead || h->node == NO_DIR) {
 		watcher__emit_moved(w, n, h->node);
 		return;
 	}

@@ -47,8 +47,8 @@ void watcher__half_drop(struct watcher *w, uint32_t node);
 void watcher__half_found(struct watcher *w, uint32_t node);
 
 /* ---- pushed_off.c ---- */
-/* May a directory be said to hold, and to be, what had not got its name by then? */
-bool watcher__is_late(const struct watcher *w, const struct entry *e);
+/* Has what the index says of a directory, what it is and holds, been seen later than what is told? */
+bool watcher__may_be_ahead(const struct watcher *w, const struct entry *e);
 /* What is in what a move replaces ends: for all if that is behind a link, or not known to be there; that a
  * directory was emptied has been told to those who know of the move. The type of it, 0: there is nothing. */
 int watcher__tell_replaced(struct watcher *w, const struct news *n);

@@ -36,11 +36,11 @@ static struct half_move remove_pushed(struct watcher *w, uint32_t i)
 	return h;
 }
 
-/* ---- what was looked at late ---- */
+/* ---- what was seen later than what is told ---- */
 
 /* It was read later, or is to be read again, or what was mounted there was, or nothing but looking tells
  * of it, or changes are lost, or it may have been read by a first crawl that the queue has not passed. */
-bool watcher__is_late(const struct watcher *w, const struct entry *e)
+bool watcher__may_be_ahead(const struct watcher *w, const struct entry *e)
 {
 	const struct dir *d = e->node == NO_DIR ? NULL : tree_dir(&w->tree, e->node);
 
@@ -77,15 +77,15 @@ static void guess(struct watcher *w, const struct half_move *h, uint32_t to)
 }
 
 /* The inode number says which it is that has come to where the second half leads, if none has moved on
- * from there since. Else what has left the name has, if there is nothing. Nor does it if either was looked
- * at late: the other had its name by then, perhaps, and both seem to be the same, or one was not found. */
+ * from there since, and neither was looked at late: the other had its name by then, perhaps, and both seem
+ * to be the same, or one was not found. Else what has left the name has come, if there is nothing. */
 static bool has_come(struct watcher *w, const struct half_move *h, const struct entry *taker,
 		     const struct change *c, uint32_t dir, bool *guessed)
 {
 	uint64_t at = dir == NO_DIR ? 0 : watcher__ino_at(w, dir, c->name, c->name_len);
 
-	*guessed = !at || at != h->ino || !taker->ino || taker->ino == h->ino || h->late ||
-		   watcher__is_late(w, taker);
+	*guessed = !at || at != h->ino || !taker->ino || taker->ino == h->ino || h->ahead ||
+		   watcher__may_be_ahead(w, taker);
 	if (!*guessed)
 		return true;
 	return (!at || at != taker->ino) && watcher__ino_at(w, h->dir, h->name, h->len);
@@ -145,7 +145,7 @@ static bool is_exchange(struct watcher *w, const struct half_move *h, const stru
 	}
 	if (rec == NO_REC)
 		return true;
-	if (h->node != NO_DIR && !h->perhaps_gone && !h->late && would_be_told_gone(w, h->node))
+	if (h->node != NO_DIR && !h->perhaps_gone && !h->ahead && would_be_told_gone(w, h->node))
 		return true;
 	come = has_come(w, h, &e, c, dir, guessed);
 	guess(w, h, dir);
@@ -370,7 +370,7 @@ int watcher__tell_replaced(struct watcher *w, const struct news *n)
 	if (e.node != NO_DIR)
 		watcher__halves_below_gone(w, e.node); /* before what they were in */
 	gone.kind = WATCHER_DELETED;
-	if (watcher__kernel_dir(w, &e) && !watcher__is_late(w, &e))
+	if (watcher__kernel_dir(w, &e) && !watcher__may_be_ahead(w, &e))
 		gone.onto = n;
 	if (e.node != NO_DIR)
 		watcher__emit_gone_below(w, &gone, n->dest_dir, n->dest, n->dest_len, e.node);

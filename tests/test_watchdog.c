@@ -12,6 +12,8 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
+#include "next_tick.h"
+
 #define STEPS_MAX 4
 
 enum { FULL = 1, FLAT = 2, FOLLOW = 4 };
@@ -246,11 +248,13 @@ static void on_batch(watcher_watch *watch, watcher_batch *batch, void *arg)
 static void run_row(const struct row *row)
 {
 	struct run r = { .row = row };
-	watcher *w = open_with(WATCHER(.backend = WATCHER_BACKEND_INOTIFY));
 	unsigned flags = WATCHER_WATCHDOG_EVENTS | (row->how & FULL ? WATCHER_FULL_MOVES : 0);
+	watcher *w;
 
 	run_step("rm -rf in out elsewhere link; mkdir in out");
 	run_step(row->before);
+	next_tick(); /* what is there is older than the watch */
+	w = open_with(WATCHER(.backend = WATCHER_BACKEND_INOTIFY));
 	if (has_step(row, "@close"))
 		held = open("in/a", O_CREAT | O_APPEND | O_WRONLY | O_CLOEXEC, 0600);
 	add_with(w, root_of(row),

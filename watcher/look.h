@@ -149,6 +149,8 @@ bool watcher__look_waits(const struct watcher *w, uint32_t dir);
 /* Finds moves among what is gone and what is new; what is below what is gone is gone, too, but
  * for what was found elsewhere. 0, or UV_ENOMEM. */
 int watcher__match(struct watcher *w);
+/* Was what has the name born since then? False where that is not known. */
+bool watcher__born_since(struct watcher *w, uint32_t dir, const char *name, size_t len, int64_t since_ns);
 /* Announces what the pass has found. */
 void watcher__settle(struct watcher *w);
 /* News of something that the pass has found. */

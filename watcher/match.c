@@ -67,27 +67,35 @@ static int by_ino_arrival(const void *a, const void *b, void *look)
 	return x < y ? -1 : x > y;
 }
 
-/* Was this inode born after the changes were lost? Then it is a new file in an old number. */
-static bool born_later(struct watcher *w, const struct arrival *a)
+bool watcher__born_since(struct watcher *w, uint32_t dir, const char *name, size_t len, int64_t since_ns)
 {
 #ifdef STATX_BTIME
 	const char *path;
-	struct entry e = tree_entry(&w->tree, a->dir, a->rec);
 	struct statx st;
 
 	if (watcher__disk_is_users(&w->disk))
 		return false;
-	path = watcher__path(w, a->dir, e.name, e.len);
+	path = watcher__path(w, dir, name, len);
 	if (!path || statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BTIME, &st) < 0 ||
 	    !(st.stx_mask & STATX_BTIME))
 		return false;
-	return st.stx_btime.tv_sec * INT64_C(1000000000) + st.stx_btime.tv_nsec >=
-	       w->look->since_ns;
+	return st.stx_btime.tv_sec * INT64_C(1000000000) + st.stx_btime.tv_nsec >= since_ns;
 #else
 	(void)w;
-	(void)a;
+	(void)dir;
+	(void)name;
+	(void)len;
+	(void)since_ns;
 	return false;
 #endif
+}
+
+/* Was this inode born after the changes were lost? Then it is a new file in an old number. */
+static bool born_later(struct watcher *w, const struct arrival *a)
+{
+	struct entry e = tree_entry(&w->tree, a->dir, a->rec);
+
+	return watcher__born_since(w, a->dir, e.name, e.len, w->look->since_ns);
 }
 
 /* The times of a user's disk are not of this pass's clock: the source remembers what it was like. */

@@ -77,15 +77,17 @@ static void guess(struct watcher *w, const struct half_move *h, uint32_t to)
 }
 
 /* The inode number says which it is that has come to where the second half leads, if none has moved on
- * from there since, and neither was looked at late: the other had its name by then, perhaps, and both seem
- * to be the same, or one was not found. Else what has left the name has come, if there is nothing. */
+ * from there since (nor has another got the number of what is gone), and neither was looked at late: the
+ * other had its name by then, perhaps, and both seem to be the same, or one was not found. Else what has
+ * left the name has come, if there is nothing. */
 static bool has_come(struct watcher *w, const struct half_move *h, const struct entry *taker,
 		     const struct change *c, uint32_t dir, bool *guessed)
 {
 	uint64_t at = dir == NO_DIR ? 0 : watcher__ino_at(w, dir, c->name, c->name_len);
 
 	*guessed = !at || at != h->ino || !taker->ino || taker->ino == h->ino || h->ahead ||
-		   watcher__may_be_ahead(w, taker);
+		   watcher__may_be_ahead(w, taker) ||
+		   watcher__born_since(w, dir, c->name, c->name_len, w->calm_ns);
 	if (!*guessed)
 		return true;
 	return (!at || at != taker->ino) && watcher__ino_at(w, h->dir, h->name, h->len);
@@ -143,8 +145,10 @@ static bool is_exchange(struct watcher *w, const struct half_move *h, const stru
 		*guessed = true;
 		return false;
 	}
-	if (rec == NO_REC)
+	if (rec == NO_REC) { /* what took the name has been found elsewhere */
+		*guessed = true;
 		return true;
+	}
 	if (h->node != NO_DIR && !h->perhaps_gone && !h->ahead && would_be_told_gone(w, h->node))
 		return true;
 	come = has_come(w, h, &e, c, dir, guessed);

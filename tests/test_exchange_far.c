@@ -53,6 +53,32 @@ static void test_second_half(void **state)
 	}
 }
 
+/* The kernel tells of a move a moment after it is done: a directory may be read by its new name before it
+ * is told to come there, and nothing can come onto one with something in it. */
+static void test_read_by_the_name_it_comes_to(void **state)
+{
+	static struct backend b;
+	static struct told events;
+	watcher *w;
+
+	(void)state;
+	memset(&b, 0, sizeof b);
+	assert_int_equal(mkdir("b", 0755), 0);
+	put("b/f", "");
+	w = open_with(WATCHER(.backend = WATCHER_BACKEND_POLL, .debounce_ms = 20000));
+	fake_install(w, &b, ".");
+	add_with(w, ".", WATCH(.on_batch = on_told, .arg = &events,
+			       .kinds = WATCHER_CREATED | WATCHER_DELETED | WATCHER_MOVED));
+	change(&b, CHANGE_CREATED, "a", 0);
+	change(&b, CHANGE_MOVED_FROM, "a", 1);
+	change(&b, CHANGE_MOVED_TO, "b", 1);
+	for (int i = 0; i < b.queued; i++)
+		b.queue[i].change.is_dir = true;
+	sync_watcher(w);
+	assert_string_equal(told(&events), "created a, deleted b/f, moved a b, created b/f");
+	watcher_close(w);
+}
+
 static ino_t inode_of(const char *path)
 {
 	struct stat st;
@@ -99,6 +125,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_second_half),
+		TEST(test_read_by_the_name_it_comes_to),
 		TEST(test_moved_back_and_another_made),
 	};
 

@@ -362,6 +362,17 @@ void watcher__pushed_gone(struct watcher *w, uint32_t node, const struct change 
 
 /* ---- being pushed off ---- */
 
+/* Is it what comes there that the index has by that name? The kernel tells of a move a moment after it is
+ * done, and it may have been read in between. A full directory is not replaced, but may be exchanged: then
+ * it is another that is there. */
+static bool has_come_before(struct watcher *w, const struct news *n, const struct entry *e)
+{
+	const struct dir *d = e->node == NO_DIR ? NULL : tree_dir(&w->tree, e->node);
+
+	return d && d->count && d->ino && (!n->ino || n->ino == d->ino) &&
+	       watcher__ino_at(w, n->dest_dir, n->dest, n->dest_len) == d->ino;
+}
+
 int watcher__tell_replaced(struct watcher *w, const struct news *n)
 {
 	uint32_t rec = tree_find(&w->tree, n->dest_dir, n->dest, n->dest_len);
@@ -374,7 +385,7 @@ int watcher__tell_replaced(struct watcher *w, const struct news *n)
 	if (e.node != NO_DIR)
 		watcher__halves_below_gone(w, e.node); /* before what they were in */
 	gone.kind = WATCHER_DELETED;
-	if (watcher__kernel_dir(w, &e) && !watcher__may_be_ahead(w, &e))
+	if (watcher__kernel_dir(w, &e) && !watcher__may_be_ahead(w, &e) && !has_come_before(w, n, &e))
 		gone.onto = n;
 	if (e.node != NO_DIR)
 		watcher__emit_gone_below(w, &gone, n->dest_dir, n->dest, n->dest_len, e.node);

@@ -40,7 +40,7 @@ static int looks(void)
 	struct found f;
 	int n = 0;
 
-	poll_compare(&work, &polled, 1, dir);
+	poll_compare(&work, &polled, 1, dir, false);
 	assert_null(meanwhile);
 	for (size_t at = 0; at < work.found.len; at += sizeof f + f.len) {
 		memcpy(&f, work.found.data + at, sizeof f);
@@ -55,7 +55,7 @@ static int finds(void)
 {
 	struct found f = { .op = CHANGE_NONE };
 
-	poll_compare(&work, &polled, 1, dir);
+	poll_compare(&work, &polled, 1, dir, false);
 	if (work.found.len)
 		memcpy(&f, work.found.data, sizeof f);
 	assert_int_equal(work.found.len, work.found.len ? sizeof f + f.len : 0);
@@ -150,7 +150,7 @@ static int writes_since(int64_t read_ns)
 	int n = 0;
 
 	before_reading = 0;
-	poll_compare(&work, &polled, 1, dir);
+	poll_compare(&work, &polled, 1, dir, false);
 	for (size_t at = 0; at < work.found.len; at += sizeof f + f.len) {
 		memcpy(&f, work.found.data + at, sizeof f);
 		if (f.op != CHANGE_WRITTEN)

@@ -4,10 +4,12 @@
  */
 #include "poll_test.h"
 
-static const char *path_of(void *arg, int32_t id)
+static const char *path_of(void *arg, int32_t id, bool *link)
 {
 	(void)arg;
 	(void)id;
+	if (link)
+		*link = false;
 	return dir;
 }
 

@@ -7,6 +7,7 @@
 #include "watch_test.h"
 
 #include "next_tick.h"
+#include "watcher/engine.h"
 #include "watcher/options.h"
 
 static watcher *w;
@@ -164,6 +165,23 @@ static void test_a_write_to_a_file_that_moved_away_and_back(void **state)
 	assert_string_equal(told(&events), "modified in/d/a");
 }
 
+/* Directories are looked at again before the system has told of what happened in them; it does not tell
+ * what happened in one that is new. */
+static void test_a_write_and_a_move_that_are_seen_before_they_are_told_of(void **state)
+{
+	(void)state;
+	begin(0);
+	put("in/d/a", "more");
+	assert_int_equal(mkdir("in/n", 0755) | rename("in/d/a", "in/n/b"), 0);
+	next_tick();
+	watcher__pump(w); /* nothing is left to be done, as far as it knows */
+	for (uint32_t i = 0; i < w->tree.nnodes; i++)
+		watcher__look_at(w, i);
+	watcher__pump(w);
+	sync_watcher(w);
+	assert_string_equal(told(&events), "created in/n, moved in/d/a in/n/b, modified in/n/b");
+}
+
 /* The time of a write(2) is that of its beginning, and it is told of at its end. */
 static void test_a_write_that_takes_long(void **state)
 {
@@ -233,6 +251,7 @@ int main(void)
 		HINTS(test_a_write_to_a_directory_that_was_moved_twice),
 		HINTS(test_a_write_to_a_directory_that_was_moved_twice_without_names),
 		HINTS(test_a_write_to_a_file_that_moved_away_and_back),
+		HINTS(test_a_write_and_a_move_that_are_seen_before_they_are_told_of),
 		HINTS(test_a_write_that_takes_long),
 		HINTS(test_the_mode_of_a_root),
 		HINTS(test_a_mode_that_is_told_of_late),

@@ -421,16 +421,19 @@ static void fsevent_want(struct backend *b, unsigned kinds, bool merge)
 
 /* ---- handing out ---- */
 
+/* The time of the first that is left to be handed out, or since_ns. */
+static int64_t oldest_ns(const struct hints *list, int64_t since_ns)
+{
+	if (list->at < list->n && list->items[list->at].since_ns < since_ns)
+		return list->items[list->at].since_ns;
+	return since_ns;
+}
+
 static int fsevent_fill(struct backend *b, bool discard)
 {
 	if (discard && (b->writes.n > b->writes.at || b->looks.n > b->looks.at)) {
 		fsevent_lose(b);
-		if (b->writes.n > b->writes.at &&
-		    b->writes.items[b->writes.at].since_ns < b->lost_since_ns)
-			b->lost_since_ns = b->writes.items[b->writes.at].since_ns;
-		if (b->looks.n > b->looks.at &&
-		    b->looks.items[b->looks.at].since_ns < b->lost_since_ns)
-			b->lost_since_ns = b->looks.items[b->looks.at].since_ns;
+		b->lost_since_ns = oldest_ns(&b->looks, oldest_ns(&b->writes, b->lost_since_ns));
 		b->writes.at = b->writes.n;
 	}
 	b->time_ns = clock_wall_ns();
@@ -529,6 +532,14 @@ static void fsevent_close(struct backend *b, void (*closed)(void *), void *arg)
 	uv_close((uv_handle_t *)&b->more, on_own_closed);
 }
 
+/* Of what is older the system has told, and it has been fetched. */
+static int64_t fsevent_known_ns(const struct backend *b)
+{
+	int64_t since = b->lost && b->lost_since_ns < b->calm_ns ? b->lost_since_ns : b->calm_ns;
+
+	return oldest_ns(&b->looks, oldest_ns(&b->writes, since));
+}
+
 const struct backend_ops watcher__fsevent = {
 	.name = "fsevent",
 	.number = WATCHER_BACKEND_FSEVENT,
@@ -540,4 +551,5 @@ const struct backend_ops watcher__fsevent = {
 	.fill = fsevent_fill,
 	.next = fsevent_next,
 	.close = fsevent_close,
+	.known_ns = fsevent_known_ns,
 };

@@ -385,7 +385,9 @@ int watcher__tell_replaced(struct watcher *w, const struct news *n)
 	if (e.node != NO_DIR)
 		watcher__halves_below_gone(w, e.node); /* before what they were in */
 	gone.kind = WATCHER_DELETED;
-	if (watcher__kernel_dir(w, &e) && !watcher__may_be_ahead(w, &e) && !has_come_before(w, n, &e))
+	if (has_come_before(w, n, &e))
+		watcher__node_limbo(w, e.node); /* so it is ahead for who remembers it, too */
+	if (watcher__kernel_dir(w, &e) && !watcher__may_be_ahead(w, &e))
 		gone.onto = n;
 	if (e.node != NO_DIR)
 		watcher__emit_gone_below(w, &gone, n->dest_dir, n->dest, n->dest_len, e.node);

@@ -117,8 +117,10 @@ static void test_moved_back_and_another_made(void **state)
 				    "moved in/a in/b, moved in/b in/a, deleted in/a, created in/a");
 	} while (ino != inode_of("in/a") && ++tries < 50);
 	watcher_close(w);
-	if (ino != inode_of("in/a"))
+	if (ino != inode_of("in/a")) {
+		print_message("# skipped: the file system does not give the number out again\n");
 		skip();
+	}
 }
 
 int main(void)

@@ -18,7 +18,7 @@
 #include "watcher/look.h"
 
 #define THREADS_MAX 4
-#define JOBS        256
+#define JOBS        64 /* more cost memory that is new to the kernel, and bring nothing */
 #define TAKE        8 /* jobs a thread takes at a time */
 #define WAKE_DONE   32 /* finished jobs that are worth waking the calling thread for */
 #define PROGRESS_NS 100000000
